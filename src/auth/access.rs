@@ -8,11 +8,13 @@ use tokio::time::MissedTickBehavior;
 
 use super::authenticator::{
     AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
+    SessionCache,
 };
 use super::bearer;
 use super::certificates::{CertificateNames, CertificateSessions};
 use super::file::LoadError;
-use super::jwt::{self, JwtSettings, JwtVerifier, KeyChange};
+use super::jwt::{self, JwtSettings, JwtVerifier, KEYS_TIME, KeyChange, KeySetStatus};
+use super::principal::Principal;
 use super::reload_report::{ReloadCounts, ReloadReport};
 use super::token::{Token, TokenHash};
 use super::token_file::{Reloaded, TokenFile};
@@ -90,7 +92,7 @@ impl Access {
                 Some(jwt) => {
                     // The report has logged an error.
                     let report = |result: Result<_, _>| drop(self.report_keys(result.map(Some)));
-                    jwt.fetch_forever(report).await;
+                    jwt.fetch_forever(report, |keys| self.report_expired_keys(keys)).await;
                 }
                 None => std::future::pending().await,
             }
@@ -114,9 +116,19 @@ impl Access {
             && !self.tokens.as_ref().is_some_and(TokenFile::has_certificate_names)
     }
 
+    /// Returns the principals of the token file, ordered by name.
+    pub fn listed_principals(&self) -> Vec<Arc<Principal>> {
+        self.tokens.as_ref().map(TokenFile::principals).unwrap_or_default()
+    }
+
     /// Returns how often credentials were loaded.
     pub fn counts(&self) -> AccessCounts {
         AccessCounts { tokens: self.token_report.counts(), keys: self.key_report.counts() }
+    }
+
+    /// Returns the state of the keys for JSON Web Tokens, if they are accepted.
+    pub fn key_set(&self) -> Option<KeySetStatus> {
+        self.jwt.as_ref().map(JwtVerifier::status)
     }
 
     fn check_files(&self, is_forced: bool) -> Result<(), LoadError> {
@@ -153,6 +165,15 @@ impl Access {
         })
     }
 
+    fn report_expired_keys(&self, keys: usize) {
+        self.key_report.lose();
+        tracing::error!(
+            keys,
+            "the key set could not be fetched for {} h, so its keys are no longer accepted; JSON Web Tokens are UNAVAILABLE until it is fetched",
+            KEYS_TIME.as_secs() / 3600
+        );
+    }
+
     fn token_session(
         &self,
         authorization: &[u8],
@@ -187,8 +208,13 @@ impl Access {
         &self,
         sessions: &CertificateSessions,
         certificate: &PeerCertificate,
+        cache: Option<&SessionCache>,
     ) -> Result<Session, AuthError> {
-        let session = sessions.session(certificate, self.tokens.as_ref())?;
+        let look_up = || sessions.session(certificate, self.tokens.as_ref());
+        let session = match cache {
+            Some(cache) => cache.get_or_look_up(sessions.generation(), look_up),
+            None => look_up(),
+        }?;
         // The transport has verified it when the connection began.
         if certificate.not_after.is_some_and(|end| SystemTime::now() > end) {
             return Err(AuthError::Expired);
@@ -202,18 +228,22 @@ impl Authenticator for Access {
         match (credentials.authorization, credentials.certificate, &self.certificates) {
             (Some(authorization), _, _) => self.token_session(authorization, credentials.failures),
             (None, Some(certificate), Some(sessions)) => {
-                self.certificate_session(sessions, certificate)
+                self.certificate_session(sessions, certificate, credentials.certificate_session)
             }
             _ => Err(AuthError::Missing),
         }
     }
 
-    /// Returns an outage until the keys of a URL were fetched for the first time.
+    /// Returns an outage while the keys of a URL were not fetched yet, or too long ago.
     fn outage(&self) -> Option<Outage> {
         if self.jwt.as_ref().is_none_or(JwtVerifier::has_keys) {
             return None;
         }
         let reason = match self.key_report.last_error() {
+            Some(error) if self.key_report.counts().loaded > 0 => {
+                let hours = KEYS_TIME.as_secs() / 3600;
+                format!("no keys for JSON Web Tokens could be fetched for {hours} h: {error}")
+            }
             Some(error) => format!("no keys for JSON Web Tokens could be fetched yet: {error}"),
             None => "the keys for JSON Web Tokens are being fetched".to_owned(),
         };

@@ -1,7 +1,7 @@
 //! The port for authenticators: the trait that each of them implements, and what it exchanges with the server.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::principal::Principal;
@@ -38,6 +38,8 @@ pub struct Credentials<'a> {
     pub authorization: Option<&'a [u8]>,
     /// The certificate of the client, which the transport has verified.
     pub certificate: Option<&'a PeerCertificate>,
+    /// Where the authenticator keeps the session of the certificate for further calls of the connection.
+    pub certificate_session: Option<&'a SessionCache>,
     /// The limit on failed checks of the sender. Without it there is no limit.
     pub failures: Option<&'a dyn FailureLimit>,
 }
@@ -72,6 +74,43 @@ pub struct PeerCertificate {
     pub dns_names: Vec<String>,
     /// The end of its validity. The calls of its sessions end then.
     pub not_after: Option<SystemTime>,
+}
+
+/// The session of a client certificate, kept for the calls of one connection, so that the names in the certificate are
+/// looked up once and not for each call. Each connection has a cache of its own.
+#[derive(Debug, Default)]
+pub struct SessionCache(Mutex<Option<CachedSession>>);
+
+#[derive(Debug)]
+struct CachedSession {
+    generation: u64,
+    session: Result<Session, AuthError>,
+}
+
+impl SessionCache {
+    /// Returns the session that was kept for this generation of the credentials, unless it was revoked since. Otherwise
+    /// looks it up, and keeps it.
+    ///
+    /// # Errors
+    /// That of the look-up, which is kept, too.
+    pub fn get_or_look_up(
+        &self,
+        generation: u64,
+        look_up: impl FnOnce() -> Result<Session, AuthError>,
+    ) -> Result<Session, AuthError> {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = cached.as_ref().is_some_and(|cached| {
+            let session = cached.session.as_ref();
+            cached.generation == generation
+                && session.map_or(true, |session| !session.revoked.is_revoked())
+        });
+        if let (true, Some(cached)) = (is_current, &*cached) {
+            return cached.session.clone();
+        }
+        let session = look_up();
+        *cached = Some(CachedSession { generation, session: session.clone() });
+        session
+    }
 }
 
 /// An authenticated caller, as long as its credentials are valid.
@@ -121,7 +160,43 @@ pub enum AuthError {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+    use crate::auth::principal::{PrincipalSource, Quota, Role};
+
+    #[test]
+    fn a_session_is_looked_up_again_after_a_reload_and_after_its_revocation() {
+        let (cache, look_ups) = (SessionCache::default(), Cell::new(0));
+        let get = |generation, result: &dyn Fn() -> Result<Session, AuthError>| {
+            let look_up = || {
+                look_ups.set(look_ups.get() + 1);
+                result()
+            };
+            cache.get_or_look_up(generation, look_up)
+        };
+        let principal = Arc::new(Principal {
+            name: "van".into(),
+            source: PrincipalSource::Configuration,
+            namespace: None,
+            role: Role::Writer,
+            quota: Quota::default(),
+        });
+        let refused = || Err(AuthError::Revoked);
+        let accepted = || {
+            let (principal, revoked) = (Arc::clone(&principal), Revocation::new());
+            Ok(Session { principal, expires_at: None, revoked })
+        };
+        for _ in 0..3 {
+            assert_eq!(get(0, &refused).unwrap_err(), AuthError::Revoked);
+        }
+        let sessions = [0; 3].map(|_| get(1, &accepted).unwrap());
+        assert_eq!(look_ups.get(), 2);
+        sessions[0].revoked.change();
+        assert!(sessions[2].revoked.is_revoked(), "the calls of a connection have one session");
+        assert!(!get(1, &accepted).unwrap().revoked.is_revoked());
+        assert_eq!(look_ups.get(), 3);
+    }
 
     #[test]
     fn credentials_are_not_printed() {

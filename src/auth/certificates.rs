@@ -1,6 +1,7 @@
 //! Sessions of client certificates: the principal of a certificate, and the end of its sessions when that changes.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::authenticator::{AuthError, PeerCertificate, Session};
@@ -32,6 +33,8 @@ struct Names {
 pub(super) struct CertificateSessions {
     accepted: CertificateNames,
     open: Mutex<Open>,
+    /// The number of reloads. A session that was looked up before the last one must be looked up again.
+    generation: AtomicU64,
 }
 
 /// The certificates that have sessions.
@@ -54,12 +57,18 @@ const SPARE_ENTRIES: usize = 64;
 
 impl CertificateSessions {
     pub(super) fn new(accepted: CertificateNames) -> Self {
-        Self { accepted, open: Mutex::default() }
+        Self { accepted, open: Mutex::default(), generation: AtomicU64::new(0) }
     }
 
     /// Returns which certificates are accepted.
     pub(super) fn accepted(&self) -> CertificateNames {
         self.accepted
+    }
+
+    /// Returns the generation of the sessions, for [`SessionCache`](super::authenticator::SessionCache). The caller reads
+    /// it before it looks up a session.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(SeqCst)
     }
 
     /// Returns a session of the certificate.
@@ -96,6 +105,8 @@ impl CertificateSessions {
     /// after each change of the token file. Returns the number of certificates.
     pub(super) fn recheck(&self, tokens: Option<&TokenFile>) -> usize {
         let mut open = self.open();
+        // A session that a connection keeps is also in the list, and ends here if it must.
+        self.generation.fetch_add(1, SeqCst);
         let before = open.entries.len();
         let mut without_session = 0;
         open.entries.retain(|names, entry| {
@@ -184,6 +195,7 @@ fn derived_principal(names: &Names) -> Result<Principal, AuthError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::SessionCache;
 
     fn certificate(uris: &[&str], dns: &[&str]) -> PeerCertificate {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
@@ -210,6 +222,24 @@ mod tests {
         {
             assert!(named(uris, dns).is_err(), "{uris:?}");
         }
+    }
+
+    /// Each look-up creates a principal, because there is no token file.
+    #[test]
+    fn a_connection_looks_its_certificate_up_once_and_again_after_each_reload() {
+        let sessions = CertificateSessions::new(CertificateNames::Derived);
+        let (cache, certificate) = (SessionCache::default(), certificate(&[], &["a"]));
+        let call = || {
+            let look_up = || sessions.session(&certificate, None);
+            cache.get_or_look_up(sessions.generation(), look_up).unwrap()
+        };
+        let first = call();
+        assert!(Arc::ptr_eq(&first.principal, &call().principal));
+        assert_eq!(sessions.recheck(None), 0);
+        let second = call();
+        assert!(!Arc::ptr_eq(&first.principal, &second.principal));
+        assert!(Arc::ptr_eq(&second.principal, &call().principal));
+        assert!(second.revoked.is_same(&first.revoked), "the calls continue");
     }
 
     #[test]

@@ -47,6 +47,7 @@ mod token_file;
 pub use access::{Access, AccessCounts, AccessSettings};
 pub use authenticator::{
     AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
+    SessionCache,
 };
 #[cfg(feature = "auth")]
 pub use certificates::CertificateNames;
@@ -55,7 +56,7 @@ pub use derived::configured_namespace;
 #[cfg(feature = "auth")]
 pub use file::LoadError;
 #[cfg(feature = "auth")]
-pub use jwt::{Algorithm, AlgorithmError, JwtSettings, KeySetUrl, KeySource};
+pub use jwt::{Algorithm, AlgorithmError, JwtSettings, KeySetStatus, KeySetUrl, KeySource};
 pub use principal::{Principal, PrincipalSource, Quota, Role, RoleError};
 #[cfg(feature = "auth")]
 pub use reload_report::ReloadCounts;

@@ -23,7 +23,7 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// The results of loading from one place.
 #[derive(Debug, Default)]
 pub(super) struct ReloadReport {
-    /// Whether there are credentials from an earlier load.
+    /// Whether credentials from an earlier load are in use.
     has_credentials: AtomicBool,
     loaded: AtomicU64,
     failed: AtomicU64,
@@ -54,7 +54,7 @@ impl ReloadReport {
                 if logged.take().is_some() {
                     match had_credentials {
                         true => tracing::info!("credentials can be loaded again"),
-                        false => tracing::info!("credentials are loaded for the first time"),
+                        false => tracing::info!("credentials are loaded; there were none before"),
                     }
                 }
                 self.loaded.fetch_add(1, Relaxed);
@@ -72,7 +72,7 @@ impl ReloadReport {
                             tracing::warn!(%error, "credentials cannot be loaded; the earlier ones stay valid");
                         }
                         false => {
-                            tracing::warn!(%error, "credentials cannot be loaded, and none were loaded earlier; calls with a token of this source fail");
+                            tracing::warn!(%error, "credentials cannot be loaded, and there are no earlier ones; calls with a token of this source fail");
                         }
                     }
                     *logged = Some((error.clone(), Instant::now()));
@@ -80,6 +80,11 @@ impl ReloadReport {
                 Err(error)
             }
         }
+    }
+
+    /// Records that the credentials are no longer in use although nothing has replaced them, because they are too old.
+    pub(super) fn lose(&self) {
+        self.has_credentials.store(false, Relaxed);
     }
 
     /// Returns the error that was logged last, if no load has succeeded since.

@@ -1,7 +1,7 @@
 //! A wrapper of the store that counts and times its requests, for the metrics and for one log line at exit.
 //! `store_metrics.rs` has the metrics.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -29,6 +29,20 @@ enum Backend {
     Memory,
     Disk(Arc<RedbStore>),
     Database(Arc<PostgresStore>),
+}
+
+impl Backend {
+    fn database(&self) -> Option<&Arc<PostgresStore>> {
+        match self {
+            Self::Database(database) => Some(database),
+            Self::Memory | Self::Disk(_) => None,
+        }
+    }
+}
+
+/// Returns the reason if a connection to the database is missing.
+fn availability_of(database: &PostgresStore) -> Result<(), String> {
+    database.status().error.map_or(Ok(()), Err)
 }
 
 /// A store that counts and times its requests.
@@ -106,18 +120,21 @@ impl LoggedStore {
         }
     }
 
-    /// Returns whether a database is connected, now and from now on. Returns `None` for other stores. Call it on a
-    /// runtime.
-    pub(super) fn availability(&self) -> Option<watch::Receiver<bool>> {
-        let Backend::Database(database) = &self.backend else { return None };
-        let (sender, receiver) = watch::channel(database.status().connected);
+    /// Returns whether both connections to a database are usable, now and from now on, or the reason why not. Returns
+    /// `None` for other stores. Call it on a runtime.
+    pub(super) fn availability(&self) -> Option<watch::Receiver<Result<(), String>>> {
+        let database = self.backend.database()?;
+        let (sender, receiver) = watch::channel(availability_of(database));
         let database = Arc::downgrade(database);
         tokio::spawn(async move {
             while let Some(database) = database.upgrade() {
-                let is_connected = database.status().connected;
+                let now = availability_of(&database);
                 drop(database);
-                sender
-                    .send_if_modified(|last| std::mem::replace(last, is_connected) != is_connected);
+                sender.send_if_modified(|last| {
+                    let is_modified = *last != now;
+                    *last = now;
+                    is_modified
+                });
                 tokio::select! {
                     () = sleep(AVAILABILITY_INTERVAL) => {}
                     () = sender.closed() => return,
@@ -143,12 +160,20 @@ impl LoggedStore {
         })
     }
 
-    /// Asks the store from now on until it is available.
+    /// Asks the store from now on until it is available. A database is not available while the connection for writes is
+    /// missing, although it answers reads.
     fn probe(&self) {
         let store = Arc::downgrade(&self.inner);
+        let database = self.backend.database().map(Arc::downgrade);
         let ask = move || {
             let (store, name) = (store.upgrade()?, PROBED.parse::<RecordingName>().ok()?);
-            Some(async move { store.load(name).await.map(drop) })
+            let database = database.as_ref().and_then(Weak::upgrade);
+            Some(async move {
+                match database.map_or(Ok(()), |database| availability_of(&database)) {
+                    Ok(()) => store.load(name).await.map(drop),
+                    Err(reason) => Err(StoreError::Unavailable(reason.into())),
+                }
+            })
         };
         tokio::spawn(store_probe::until_up(Arc::clone(&self.requests), ask));
     }

@@ -54,7 +54,7 @@ mod track_reader;
 mod units;
 mod watch;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -100,12 +100,15 @@ fn parse() -> Result<(Command, Option<serve::Settings>), ExitCode> {
     };
     match rejection {
         Rejection::Arguments(error, notes) => {
-            // The reader of the output may have closed it.
-            let _ = error.print();
+            let printed = error.print().and_then(|()| io::stdout().flush());
             for note in notes {
                 stderr::print(format_args!("{}", report::escape_control(&note)));
             }
-            Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
+            Err(match error.use_stderr() {
+                true => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+                // A help or the version.
+                false => exit_code(printed.map(|()| Outcome::Done)),
+            })
         }
         Rejection::Setting(message) => {
             let _ = usage_error(format_args!("{message}"));
@@ -136,6 +139,11 @@ pub fn run() -> ExitCode {
         }
         Command::Man(args) => man::run(&args, serve::with_variables(self::command())),
     };
+    exit_code(outcome)
+}
+
+/// Returns the exit code of a command, after a message if its output could not be written.
+fn exit_code(outcome: io::Result<Outcome>) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         // clap returns the same code.

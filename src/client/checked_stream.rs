@@ -49,12 +49,13 @@ struct Check {
     head: [u8; HEAD_BYTES],
     len: usize,
     timeout: Pin<Box<Sleep>>,
+    /// `None` without TLS.
     explain: Option<Explain>,
     last_fault: LastFault,
 }
 
 impl<S> CheckedStream<S> {
-    /// Checks the stream. The fault is also stored in `last_fault`, because the transport reports it as text.
+    /// Checks the stream. `explain` is `None` for one without TLS. The fault is also stored in `last_fault`, because the transport reports it as text.
     pub(super) fn new(stream: S, explain: Option<Explain>, last_fault: LastFault) -> Self {
         let timeout = Box::pin(sleep(FIRST_BYTE_TIMEOUT));
         let check = Check { head: [0; HEAD_BYTES], len: 0, timeout, explain, last_fault };
@@ -63,6 +64,28 @@ impl<S> CheckedStream<S> {
 }
 
 impl Check {
+    /// Returns the error for a connection that has ended before the first byte of the server.
+    fn closed(&self) -> io::Error {
+        match self.explain.is_none() {
+            true => fail(self, ConnectionFault::Closed),
+            false => {
+                let text = "the server closed the connection before it answered";
+                io::Error::new(io::ErrorKind::ConnectionReset, text)
+            }
+        }
+    }
+
+    /// Explains an error of reading or writing.
+    fn explained(&self, error: io::Error) -> io::Error {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        let is_closed = [BrokenPipe, ConnectionAborted, ConnectionReset].contains(&error.kind());
+        match self.explain.as_ref().and_then(|explain| explain(&error)) {
+            Some(fault) => fail(self, fault),
+            None if is_closed && self.len == 0 => self.closed(),
+            None => error,
+        }
+    }
+
     /// Checks bytes that were read. Returns whether they are those of HTTP/2, or `None` if more bytes decide.
     fn add(&mut self, bytes: &[u8]) -> Result<Option<()>, ConnectionFault> {
         let taken = bytes.len().min(HEAD_BYTES - self.len);
@@ -130,16 +153,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for CheckedStream<S> {
             Poll::Ready(read) => read,
         };
         if let Err(error) = read {
-            let fault = check.explain.as_ref().and_then(|explain| explain(&error));
-            return Poll::Ready(Err(match fault {
-                Some(fault) => fail(check, fault),
-                None => error,
-            }));
+            return Poll::Ready(Err(check.explained(error)));
         }
         let bytes = &buf.filled()[before..];
         if bytes.is_empty() && buf.remaining() > 0 {
-            let text = "the server closed the connection before it answered";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, text)));
+            return Poll::Ready(Err(check.closed()));
         }
         match check.add(bytes) {
             Err(fault) => return Poll::Ready(Err(fail(check, fault))),
@@ -150,6 +168,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for CheckedStream<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Explains an error of writing. TLS reports an alert only to the reader.
+fn explained(check: Option<&Check>, error: io::Error) -> io::Error {
+    match check {
+        Some(check) if check.explain.is_none() => check.explained(error),
+        _ => error,
     }
 }
 
@@ -165,7 +191,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CheckedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        written.map_err(|error| explained(this.check.as_ref(), error))
     }
 
     fn poll_write_vectored(
@@ -173,7 +201,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CheckedStream<S> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, buffers)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, buffers);
+        written.map_err(|error| explained(this.check.as_ref(), error))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -181,7 +211,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CheckedStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        flushed.map_err(|error| explained(this.check.as_ref(), error))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -254,6 +286,27 @@ mod tests {
             let (taken, _) = read(&[&[&settings[..], other].concat()]).await;
             assert!(taken.is_ok());
         }
+    }
+
+    /// A proxy with TLS closes a connection whose client does not speak it.
+    #[tokio::test]
+    async fn a_connection_that_ends_before_an_answer_names_the_other_scheme() {
+        let advice =
+            "the server closed the connection before it answered; it may speak TLS (https://)";
+        let (text, fault) = read(&[]).await;
+        assert_eq!(text.unwrap_err(), advice);
+        assert_eq!(fault, Some(ConnectionFault::Closed));
+        let (near, far) = duplex(1024);
+        drop(far);
+        let mut stream = CheckedStream::new(near, None, LastFault::default());
+        let error = stream.write_all(b"PRI").await.unwrap_err();
+        assert_eq!(error.to_string(), advice);
+        let (near, far) = duplex(1024);
+        drop(far);
+        let explain = |_: &io::Error| None;
+        let mut stream = CheckedStream::new(near, Some(Box::new(explain)), LastFault::default());
+        let error = stream.read_u8().await.unwrap_err();
+        assert_eq!(error.to_string(), "the server closed the connection before it answered");
     }
 
     #[tokio::test(start_paused = true)]

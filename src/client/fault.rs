@@ -2,7 +2,7 @@
 //! other protocols.
 
 /// The error of a connection that was opened and cannot be used. A retry fails in the same way until the server or the
-/// settings of the client change, except for [`ConnectionFault::Silent`].
+/// settings of the client change, except for [`ConnectionFault::Silent`] and [`ConnectionFault::Closed`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionFault {
@@ -45,6 +45,10 @@ pub enum ConnectionFault {
     /// The URL is http, and the server speaks TLS.
     #[error("the server speaks TLS: use https://")]
     NeedsTls,
+    /// The URL is http, and the server closed the connection before it answered. A proxy with TLS does this, and a server
+    /// that ends.
+    #[error("the server closed the connection before it answered; it may speak TLS (https://)")]
+    Closed,
     /// The server speaks TLS, but not HTTP/2 over it.
     #[error("the server does not offer HTTP/2 over TLS (ALPN h2), so it is not a gRPC server")]
     NoHttp2,
@@ -65,7 +69,7 @@ pub enum ConnectionFault {
 impl ConnectionFault {
     /// Returns whether a retry may succeed without a change of the settings.
     pub(super) fn is_transient(&self) -> bool {
-        *self == Self::Silent
+        matches!(self, Self::Silent | Self::Closed)
     }
 }
 

@@ -47,8 +47,8 @@ impl Readiness {
         self.server.get()?.outage().map(|outage| outage.reason)
     }
 
-    /// Checks that the server accepts calls, that its callers can authenticate, and that its store answers within two
-    /// seconds.
+    /// Checks that the server accepts calls, that its callers can authenticate, that health reports its store as
+    /// available, and that the store answers within two seconds.
     ///
     /// # Errors
     /// The reason for which the server is not ready.
@@ -60,7 +60,11 @@ impl Readiness {
         match server.map_or(Phase::Starting, Monitor::phase) {
             Phase::Serving => match server.and_then(Monitor::outage) {
                 Some(outage) if outage.is_total => Err(outage.reason),
-                _ => self.check_store(&**store).await,
+                // A store that answers reads may have lost its connection for writes.
+                _ => match server.and_then(Monitor::store_outage) {
+                    Some(reason) => Err(StoreError::Unavailable(reason.into()).to_string()),
+                    None => self.check_store(&**store).await,
+                },
             },
             Phase::Starting => Err("the server does not accept connections yet".to_owned()),
             Phase::Draining => Err("the server drains: it accepts no new streams".to_owned()),

@@ -202,10 +202,15 @@ impl CallService {
             let error = AuthError::Malformed("the header authorization is repeated");
             return Err(RpcError::Unauthenticated(error));
         }
-        let certificate = self.peer.certificate.as_deref().map(ClientCertificate::names);
+        let certificate = self.peer.certificate.as_deref();
         let checks = &self.shared.failed_checks;
         let failures = checks.of_call(peer_key(client), &self.has_failed_check);
-        let credentials = Credentials { authorization, certificate, failures: Some(&failures) };
+        let credentials = Credentials {
+            authorization,
+            certificate: certificate.map(ClientCertificate::names),
+            certificate_session: certificate.map(ClientCertificate::session),
+            failures: Some(&failures),
+        };
         authenticator.authenticate(&credentials).map(Some).map_err(|error| match error {
             AuthError::Throttled => failures.error().into(),
             // The client can have renewed it, and presents it in its next connection.

@@ -5,13 +5,14 @@ use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::PeerCertificate;
+use crate::auth::{PeerCertificate, SessionCache};
 
 /// A certificate that the transport has verified. Only TLS has certificates.
 #[cfg_attr(not(feature = "tls"), allow(dead_code))]
 #[derive(Debug)]
 pub(super) struct ClientCertificate {
     names: PeerCertificate,
+    session: SessionCache,
     /// The certificate and its intermediate certificates in DER, to verify it again with other CAs.
     #[cfg(feature = "tls")]
     chain: Vec<Vec<u8>>,
@@ -22,7 +23,8 @@ pub(super) struct ClientCertificate {
 impl ClientCertificate {
     #[cfg(feature = "tls")]
     pub(super) fn new(names: PeerCertificate, chain: Vec<Vec<u8>>) -> Self {
-        Self { names, chain, withdrawn: CancellationToken::new() }
+        let (session, withdrawn) = (SessionCache::default(), CancellationToken::new());
+        Self { names, session, chain, withdrawn }
     }
 
     #[cfg(feature = "tls")]
@@ -39,6 +41,11 @@ impl ClientCertificate {
     /// Returns the names for authenticators.
     pub(super) fn names(&self) -> &PeerCertificate {
         &self.names
+    }
+
+    /// Returns where authenticators keep the session of the connection.
+    pub(super) fn session(&self) -> &SessionCache {
+        &self.session
     }
 
     /// Returns the token that is cancelled when the server no longer accepts the CA of the certificate.

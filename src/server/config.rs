@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::forwarded::Network;
 use super::log_sample::LogSample;
-use super::quota::{PEER_SETTINGS, PRINCIPAL_SETTINGS, values};
+use super::quota::{LowRate, PEER_SETTINGS, PRINCIPAL_SETTINGS, low_rates, values};
 use crate::auth::Quota;
 use crate::recording::CheckpointPolicy;
 use crate::service::StreamLimits;
@@ -159,6 +159,8 @@ pub struct ConfigError {
 const MEMORY_MIN: u64 = 1 << 20;
 /// The budget must hold at least this many messages, so that one stream does not fill it.
 const MEMORY_MESSAGES_MIN: u64 = 16;
+/// The largest frame that a client may send. A busy client needs few of this size; larger ones only cost memory.
+pub(super) const FRAME_BYTES_MAX: u32 = 64 * 1024;
 /// The maximum window of HTTP/2.
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// The largest message limit. Streams of points need far smaller messages.
@@ -290,6 +292,15 @@ impl Config {
             return Err(ConfigError { setting: "drain_timeout", value, bounds });
         }
         Ok(())
+    }
+
+    /// Returns the rates of points and bytes that are valid, but too low for one message: its stream ends with POINT_RATE
+    /// or BYTE_RATE.
+    pub fn low_rates(&self) -> Vec<LowRate> {
+        // A message is charged in parts of at most one frame.
+        let message_bytes = self.max_message_bytes.min(FRAME_BYTES_MAX as usize) as u64;
+        let principal = low_rates(&self.principal_quota, PRINCIPAL_SETTINGS, message_bytes);
+        principal.chain(low_rates(&self.peer_quota, PEER_SETTINGS, message_bytes)).collect()
     }
 
     pub(super) fn checkpoint_policy(&self) -> CheckpointPolicy {

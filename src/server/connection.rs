@@ -22,6 +22,7 @@ use tonic::service::Routes;
 
 use super::acceptor::{Acceptor, ByteStream, PeerInfo};
 use super::call::CallService;
+use super::config::FRAME_BYTES_MAX;
 use super::counters::{Ended, OpenConnection as CountedConnection, Refusal};
 use super::handle::{Activity, Handle};
 use super::handshake::{self, Established, Failure};
@@ -34,9 +35,6 @@ use super::shared::Shared;
 use super::socket::{Socket, Traffic};
 use super::stream::{self, ChargedBytes, StreamEnd};
 use super::write_stall::WriteStall;
-
-/// The largest frame that a client may send. A busy client needs few of this size; larger ones only cost memory.
-const FRAME_BYTES_MAX: u32 = 64 * 1024;
 
 /// Maximum number of bytes that h2 buffers of the answer of a stream, within the window of the client.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;

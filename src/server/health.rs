@@ -28,6 +28,9 @@ pub(super) enum Health {
     NotServing(&'static str),
 }
 
+/// Whether the store of recordings is available, or the reason why it is not, now and from now on.
+pub(super) type StoreAvailability = watch::Receiver<Result<(), String>>;
+
 /// What the status of a service depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
@@ -57,16 +60,16 @@ impl HealthReporter {
         self.0.send_if_modified(|state| std::mem::replace(&mut state.server, health) != health);
     }
 
-    /// Reports the server and the services that need the store as serving only while `available` has the value true.
-    /// Never completes.
-    pub(super) async fn follow_store(&self, available: Option<watch::Receiver<bool>>) {
-        if let Some(mut available) = available {
+    /// Reports the server and the services that need the store as serving only while the store is available. Never
+    /// completes.
+    pub(super) async fn follow_store(&self, availability: Option<StoreAvailability>) {
+        if let Some(mut availability) = availability {
             loop {
-                let is_available = *available.borrow_and_update();
+                let is_available = availability.borrow_and_update().is_ok();
                 self.0.send_if_modified(|state| {
                     std::mem::replace(&mut state.is_store_available, is_available) != is_available
                 });
-                if available.changed().await.is_err() {
+                if availability.changed().await.is_err() {
                     break;
                 }
             }
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(server.next().await.unwrap().unwrap().status, SERVING);
         assert_eq!(routes.next().await.unwrap().unwrap().status, SERVING);
 
-        let (sender, available) = watch::channel(false);
+        let (sender, available) = watch::channel(Err("the database is away".to_owned()));
         let follow = reporter.follow_store(Some(available));
         let checks = async {
             assert_eq!(server.next().await.unwrap().unwrap().status, NOT_SERVING);
@@ -186,7 +189,7 @@ mod tests {
             ] {
                 assert_eq!(check(&health, service).await, expected, "{service}");
             }
-            sender.send(true).unwrap();
+            sender.send(Ok(())).unwrap();
             assert_eq!(server.next().await.unwrap().unwrap().status, SERVING);
             reporter.set(Health::NotServing("the server drains"));
             assert_eq!(server.next().await.unwrap().unwrap().status, NOT_SERVING);

@@ -61,8 +61,9 @@ pub use forwarded::{Network, NetworkError};
 pub use log_sample::{LogSample, LogSampleError};
 pub use monitor::{MethodStats, Monitor, Phase, ServerStats};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
+pub use quota::LowRate;
 pub use run::{Server, run};
 #[cfg(feature = "tls")]
 pub use tls::{Reloaded, TlsConfig, TlsError, TlsSettings};
 
-pub use crate::service::{Feature, FeatureError, Features};
+pub use crate::service::{Feature, FeatureError, Features, RateUnit};

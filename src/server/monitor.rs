@@ -7,6 +7,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::counters::Counters;
+use super::health::StoreAvailability;
 use super::log_limit::LogLimit;
 use super::memory::Memory;
 use super::methods::Methods;
@@ -69,6 +70,7 @@ pub(super) struct Running {
     pub(super) log: Weak<LogLimit>,
     pub(super) paths: Box<dyn Fn() -> PathActivity + Send + Sync>,
     pub(super) authenticator: Option<Weak<dyn Authenticator>>,
+    pub(super) store_availability: Option<StoreAvailability>,
 }
 
 impl std::fmt::Debug for Running {
@@ -153,6 +155,12 @@ impl Monitor {
     pub fn outage(&self) -> Option<Outage> {
         let authenticator = self.0.running.get()?.authenticator.as_ref()?.upgrade()?;
         authenticator.outage()
+    }
+
+    /// Returns the reason why the store of recordings is not available. Health reports the same state.
+    pub fn store_outage(&self) -> Option<String> {
+        let availability = self.0.running.get()?.store_availability.as_ref()?;
+        availability.borrow().as_ref().err().cloned()
     }
 
     /// Returns what the server has done since its start, and what it does now.

@@ -13,7 +13,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::auth::{Principal, PrincipalSource, Quota};
-use crate::service::{Account, QuotaError, QuotaKind, QuotaScope, Rate, RateUnit, Rates};
+use crate::contract::points::MESSAGE_POINTS_MAX;
+use crate::service::{
+    Account, QuotaError, QuotaKind, QuotaScope, Rate, RateUnit, Rates, ends_stream,
+};
 
 /// Maximum number of accounts without open streams. Accounts with open streams are bounded by the streams.
 const IDLE_ACCOUNTS_MAX: usize = 16 * 1024;
@@ -41,6 +44,38 @@ pub(super) const PEER_SETTINGS: [&str; 4] = [
 pub(super) fn values(quota: &Quota) -> [Option<u64>; 4] {
     let Quota { max_streams, max_points_per_second, max_bytes_per_second, max_recordings } = *quota;
     [max_streams.map(u64::from), max_points_per_second, max_bytes_per_second, max_recordings]
+}
+
+/// A rate at which the stream of one message ends, because it would have to wait for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LowRate {
+    /// The name of the field of [`Config`](super::Config).
+    pub setting: &'static str,
+    /// The rate.
+    pub per_second: u64,
+    /// Whether it is a rate of points or bytes.
+    pub unit: RateUnit,
+    /// The points or bytes of the message: the points of a message of the recorder, or the bytes of the largest part of
+    /// a message that is charged at once.
+    pub message: u64,
+}
+
+/// Returns the rates of a quota that are too low for one message of up to `message_bytes`.
+pub(super) fn low_rates(
+    quota: &Quota,
+    settings: [&'static str; 4],
+    message_bytes: u64,
+) -> impl Iterator<Item = LowRate> {
+    let [_, points, bytes, _] = settings;
+    let rates = [
+        (points, quota.max_points_per_second, RateUnit::Points, MESSAGE_POINTS_MAX as u64),
+        (bytes, quota.max_bytes_per_second, RateUnit::Bytes, message_bytes),
+    ];
+    rates.into_iter().filter_map(|(setting, per_second, unit, message)| {
+        let per_second = per_second.filter(|rate| ends_stream(message, *rate))?;
+        Some(LowRate { setting, per_second, unit, message })
+    })
 }
 
 /// Returns whether a quota limits no stream and no rate.

@@ -17,7 +17,7 @@ use super::acceptor::{Acceptor, PlainAcceptor};
 use super::config::Config;
 use super::connection;
 use super::handle::Handle;
-use super::health::{Health, HealthReporter};
+use super::health::{Health, HealthReporter, StoreAvailability};
 use super::listener::Listener;
 use super::monitor::{Monitor, Phase, Running};
 use super::observer::CallObserver;
@@ -75,7 +75,7 @@ pub struct Server {
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
     monitor: Monitor,
-    store_available: Option<watch::Receiver<bool>>,
+    store_availability: Option<StoreAvailability>,
 }
 
 impl Server {
@@ -88,7 +88,7 @@ impl Server {
             features: Arc::default(),
             authenticator: None,
             monitor: Monitor::default(),
-            store_available: None,
+            store_availability: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -123,11 +123,15 @@ impl Server {
         self
     }
 
-    /// Makes health report NOT_SERVING for the server, and for the services that need the store, while the value is
-    /// false. By default the store counts as available.
+    /// Makes health report NOT_SERVING for the server, and for the services that need the store, while the value is an
+    /// error. The error is the reason, for [`Monitor::store_outage`] and so for operators only. By default the store
+    /// counts as available.
     #[must_use]
-    pub fn with_store_availability(mut self, available: watch::Receiver<bool>) -> Self {
-        self.store_available = Some(available);
+    pub fn with_store_availability(
+        mut self,
+        availability: watch::Receiver<Result<(), String>>,
+    ) -> Self {
+        self.store_availability = Some(availability);
         self
     }
 
@@ -170,7 +174,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let store_available = self.store_available.clone();
+        let store_availability = self.store_availability.clone();
         let Parts { shared, routes, paths, health } = self.into_parts();
         health.set(health_of(&shared));
         shared.monitored.set_phase(Phase::Serving);
@@ -187,7 +191,7 @@ impl Server {
             // These never complete.
             () = paths.expire(EXPIRY_INTERVAL) => Ok(()),
             () = paths.follow_store() => Ok(()),
-            () = health.follow_store(store_available) => Ok(()),
+            () = health.follow_store(store_availability) => Ok(()),
             () = housekeeping(&shared, &health) => Ok(()),
         };
 
@@ -219,6 +223,7 @@ impl Server {
 
     fn into_parts(self) -> Parts {
         let Self { config, store, observers, features, authenticator, monitor, .. } = self;
+        let store_availability = self.store_availability;
         let limits = config.stream_limits();
         let admin = AdminService::new(limits, Arc::clone(&store));
         let paths = PathService::new(limits, store, config.checkpoint_policy());
@@ -232,6 +237,7 @@ impl Server {
             log: Arc::downgrade(&shared.log),
             paths: Box::new(paths.activity()),
             authenticator: shared.authenticator.as_ref().map(Arc::downgrade),
+            store_availability,
         });
         Parts { shared, routes, paths, health }
     }

@@ -33,7 +33,7 @@ pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
 pub(crate) use load::{Load, Owner, Participant};
 pub(crate) use method::refuse_non_grpc;
-pub(crate) use pace::{Account, Rate, Rates};
+pub(crate) use pace::{Account, Rate, Rates, ends_stream};
 pub(crate) use path::PathActivity;
 pub use path::PathService;
 pub(crate) use path::WATCH_PATH;

@@ -20,6 +20,11 @@ pub(crate) const BURST: Duration = Duration::from_secs(1);
 pub(crate) const CALL_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A stream ends if it would have to wait longer than this.
 pub(crate) const STREAM_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Returns whether a stream that reads these units at once, after it was idle, ends at this rate.
+pub(crate) fn ends_stream(units: u64, per_second: u64) -> bool {
+    u128::from(units) > u128::from(per_second) * u128::from((BURST + STREAM_WAIT_MAX).as_secs())
+}
+
 /// The longest debt, which a rate of 0 also causes.
 const DEBT_MAX_NS: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
 
@@ -204,6 +209,17 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lowest_rate_for_a_message_is_that_at_which_its_stream_continues() {
+        for (per_second, is_ended) in [(1, true), (32, true), (33, false), (1_000, false)] {
+            assert_eq!(ends_stream(1_000, per_second), is_ended, "{per_second}");
+            let account = Arc::new(Account::new(Instant::now()));
+            let rates = [rate(&account, RateUnit::Points, per_second)];
+            let mut pace = Pace::new(Rates(rates.into()));
+            assert_eq!(pace.charge(1_000, 0).is_err(), is_ended, "{per_second}");
+        }
+    }
 
     fn rate(account: &Arc<Account>, unit: RateUnit, per_second: u64) -> Rate {
         Rate { account: Arc::clone(account), unit, scope: QuotaScope::Peer, per_second }

@@ -275,10 +275,14 @@ async fn an_old_backup_is_restored_without_loss() {
         2 of them had expired since the backup and got a new time of expiry\n";
     let kept = "restored 1 recording to DIR/data\n\
         left out 2 recordings that had expired since the backup\n";
+    let retained = |count, time| {
+        let end = "from now, and got this time (--retention)";
+        format!("{restored}{count} of them would expire earlier than {time} {end}\n")
+    };
     let day = ("day", 86_400_000);
     for (options, expected, times) in [
         (&[][..], restored, vec![day, ("short", 100_000)]),
-        (&["--retention", "1h"], restored, vec![day, ("short", 3_600_000)]),
+        (&["--retention", "1h"], &*retained(1, "1h"), vec![day, ("short", 3_600_000)]),
         (&["--keep-expiry"], kept, vec![]),
     ] {
         let data = folder.text("data");
@@ -300,6 +304,29 @@ async fn an_old_backup_is_restored_without_loss() {
     let arguments = ["store", "restore", &file, "--data-dir", "x", "--keep-expiry"];
     let output = binary::waywiser([&arguments[..], &["--retention", "1h"]].concat()).output();
     assert_eq!(output.unwrap().status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_read_from_standard_input() {
+    let folder = Folder::new();
+    let (file, data) = (folder.text("old.backup"), folder.text("data"));
+    old_backup(&file).await;
+    for (arguments, expected) in [
+        (vec!["store", "check", "-"], "standard input is a complete backup of 3 recordings\n"),
+        (vec!["store", "restore", "-", "--data-dir", &data], "restored 3 recordings to DIR/data\n"),
+    ] {
+        // A pipe, which cannot be read twice.
+        let mut program = binary::waywiser(arguments);
+        program.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut program = program.spawn().unwrap();
+        let mut pipe = program.stdin.take().unwrap();
+        std::io::Write::write_all(&mut pipe, &fs::read(&file).unwrap()).unwrap();
+        drop(pipe);
+        let output = program.wait_with_output().unwrap();
+        let messages = folder.without(&String::from_utf8(output.stderr).unwrap());
+        assert!(output.status.success() && messages.starts_with(expected), "{messages}");
+    }
+    assert_eq!(all(&RedbStore::open(&data).unwrap()).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -327,6 +354,18 @@ async fn a_file_that_is_no_whole_backup_is_refused() {
             assert!(messages.contains(expected), "{messages}");
         }
         assert!(!Path::new(&data).exists(), "nothing is created");
+        for arguments in
+            [vec!["store", "check", "-"], vec!["store", "restore", "-", "--data-dir", &data]]
+        {
+            let input = std::process::Stdio::from(fs::File::open(&file).unwrap());
+            let output = binary::waywiser(arguments).stdin(input).output().unwrap();
+            let messages = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{messages}");
+            assert!(messages.contains(expected), "{messages}");
+            assert!(messages.contains("standard input"), "{messages}");
+        }
+        assert!(!RedbStore::is_in(&data), "nothing is restored");
+        let _ = fs::remove_dir_all(&data);
     }
 }
 

@@ -148,6 +148,58 @@ async fn successes_and_failures_work_with_closed_streams() {
     }
 }
 
+/// Every command that prints to standard output. The line is an error, so that a script does not use half an output.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_cannot_be_written_is_an_error() {
+    let server = Server::start().await;
+    let url = &*format!("http://{}", server.address);
+    let (legs, hill) = ("examples/legs.csv", "examples/hill-walk.gpx");
+    let record = ["record", "--server", url, "--name", "paths/hill", hill];
+    assert_eq!(run(&record, Closed::Nothing).await.0, Some(0));
+    #[rustfmt::skip]
+    let cases = [
+        &["--help"][..],
+        &["-h"],
+        &["--version"],
+        &["help"],
+        &["help", "man"],
+        &["serve", "--help"],
+        &["measure", "-h"],
+        &["store", "restore", "--help"],
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["serve", "--print-config"],
+        &["config", "check"],
+        &["measure", legs],
+        &["measure", "--json", legs],
+        &["measure", "--csv", legs],
+        &["measure", "--server", url, legs],
+        &["record", legs],
+        &["record", "--json", "--server", url, legs],
+        &["record", "--server", url, "--name", "paths/legs", legs],
+        &["watch", "--server", url, "paths/hill"],
+        &["watch", "--json", "--server", url, "paths/hill"],
+        &["paths", "list", "--server", url],
+        &["paths", "list", "--json", "--server", url],
+        &["paths", "show", "--server", url, "paths/hill"],
+        &["store", "backup", "--server", url, "-"],
+        &["token", "new", "--name", "van"],
+        &["bench", "--points", "100", "--streams", "1", "--warm-up", "0", "--repeats", "1", "--no-ceiling"],
+    ];
+    for arguments in cases {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut program = waywiser(arguments);
+        program.stdout(full).stderr(Stdio::piped());
+        let output = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {messages}");
+        let error = messages.lines().find(|line| line.starts_with("error: "));
+        let error = error.unwrap_or_else(|| panic!("{arguments:?}: {messages}"));
+        assert!(error.contains("No space left on device"), "{arguments:?}: {messages}");
+    }
+}
+
 /// The notes about a lost connection go to standard error while the command continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_reconnects_with_closed_streams() {

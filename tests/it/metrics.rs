@@ -17,6 +17,9 @@ mod pages;
 mod promql;
 mod series;
 
+/// The issuer of the tokens of [`Observed::with_security`].
+pub const ISSUER: &str = "https://issuer.example/\\\"";
+
 /// A server process with a listener for operators.
 pub struct Observed {
     pub serve: Serve,
@@ -34,7 +37,8 @@ impl Observed {
         Self::with(&["--data-dir", directory.to_str().unwrap()])
     }
 
-    /// Starts a server with a token file and with TLS, whose certificate expires at the start of the year 2035.
+    /// Starts a server with a token file, a key set and TLS, whose certificate expires at the start of the year 2035. The
+    /// name of the issuer has characters that a label must escape.
     pub fn with_security(directory: &Path) -> Self {
         let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(2035, 1, 1);
@@ -52,11 +56,17 @@ impl Observed {
         std::fs::write(&tokens, principal).unwrap();
         std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
         let tokens = tokens.to_str().unwrap();
+        let keys = directory.join("keys.json");
+        let x = "A".repeat(43);
+        let key = format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"{x}\"}}");
+        std::fs::write(&keys, format!("{{\"keys\":[{key}]}}")).unwrap();
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let jwt = ["--jwks", keys.to_str().unwrap(), "--jwt-issuer", ISSUER, "--jwt-audience", "a"];
         let settings = directory.join("waywiser.toml");
         std::fs::write(&settings, "log-filter = \"info\"\n").unwrap();
         let tls = ["--tls-cert", cert_file, "--tls-key", key_file];
         let settings = ["--config", settings.to_str().unwrap(), "--tokens", tokens];
-        Self::with(&[&["--ephemeral"], &settings[..], &tls[..]].concat())
+        Self::with(&[&["--ephemeral"], &settings[..], &tls[..], &jwt[..]].concat())
     }
 
     /// Starts a server with these arguments.

@@ -11,6 +11,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, reason = "printed when a test fails")]
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod clocks;
 #[path = "../common/cluster/mod.rs"]
 mod cluster;
@@ -25,12 +27,15 @@ mod harness;
 mod lost_answers;
 #[path = "../common/database_proxy/mod.rs"]
 mod proxy;
+mod readiness;
 #[path = "../common/reserved.rs"]
 mod reserved;
 mod restore;
 #[path = "../common/rng.rs"]
 mod rng;
 mod schema;
+#[path = "../common/serve.rs"]
+mod serve_process;
 mod sharing;
 #[path = "../common/skip.rs"]
 mod skip;

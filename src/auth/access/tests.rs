@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::testing::{TestKey, key_set};
-use crate::auth::{Algorithm, KeySource, Principal, PrincipalSource};
+use crate::auth::{Algorithm, KeySource, PrincipalSource};
 
 /// A token file, a key set, and an authenticator that uses both and certificates.
 struct Fixture {
@@ -84,7 +84,7 @@ impl Fixture {
 fn bearer(access: &Access, token: &str) -> Result<Session, AuthError> {
     let header = format!("Bearer {token}");
     let credentials =
-        Credentials { authorization: Some(header.as_bytes()), certificate: None, failures: None };
+        Credentials { authorization: Some(header.as_bytes()), ..Credentials::default() };
     access.authenticate(&credentials)
 }
 
@@ -93,11 +93,8 @@ fn named(name: &str) -> PeerCertificate {
 }
 
 fn certificate(access: &Access, name: &str) -> Result<Session, AuthError> {
-    access.authenticate(&Credentials {
-        authorization: None,
-        certificate: Some(&named(name)),
-        failures: None,
-    })
+    let certificate = Some(&named(name));
+    access.authenticate(&Credentials { certificate, ..Credentials::default() })
 }
 
 #[test]
@@ -121,7 +118,7 @@ fn equal_names_of_different_credentials_are_different_principals() {
     fixture.write_tokens(&format!("{}namespace = 'bike'\n", entry("bike", token)));
     access.reload().unwrap();
     let uri = PeerCertificate { uri_names: vec!["bike".to_owned()], ..PeerCertificate::default() };
-    let by_uri = Credentials { authorization: None, certificate: Some(&uri), failures: None };
+    let by_uri = Credentials { certificate: Some(&uri), ..Credentials::default() };
     let principals = [
         fixture.principal(),
         bearer(access, &key.token(&claims("bike"))).unwrap().principal,
@@ -145,7 +142,7 @@ fn a_wrong_token_is_not_replaced_by_a_certificate() {
         access.authenticate(&Credentials {
             authorization,
             certificate: Some(&named("van.example")),
-            failures: None,
+            ..Credentials::default()
         })
     };
     assert!(with(&format!("Bearer {}", token.as_str())).is_ok());
@@ -330,7 +327,7 @@ fn only_checks_of_signatures_that_fail_are_limited() {
         let header = format!("Bearer {token}");
         let authorization = Some(header.as_bytes());
         let failures = Some(&failures as &dyn FailureLimit);
-        access.authenticate(&Credentials { authorization, certificate: None, failures })
+        access.authenticate(&Credentials { authorization, failures, ..Credentials::default() })
     };
     let (known, new) = (key.token(&claims("bike")), key.token(&claims("bus")));
     let mut old = claims("bike");

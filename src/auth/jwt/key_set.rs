@@ -19,7 +19,7 @@ const TRIES_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     keys: Vec<Arc<Key>>,
-    /// Keys that the set had before. They are valid until the next set lacks them, too.
+    /// Keys that the set had before. They are valid until the next set lacks them, too, or the whole set is too old.
     missing: Vec<Arc<Key>>,
     /// Number of keys of other kinds or sizes, or for other purposes.
     pub(super) ignored: usize,
@@ -95,6 +95,11 @@ impl KeySet {
     /// Returns the number of keys, without those that are missing.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Returns the number of keys that are valid although the last set lacks them.
+    pub(super) fn missing_len(&self) -> usize {
+        self.missing.len()
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Key>> {

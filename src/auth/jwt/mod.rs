@@ -17,8 +17,11 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep_until};
 
 pub use self::algorithm::{Algorithm, AlgorithmError};
 use self::cache::{Cache, Verified};
@@ -55,12 +58,33 @@ pub struct JwtSettings {
 /// Maximum number of verified tokens in the cache: about 10 MB.
 const CACHED_TOKENS_MAX: usize = 20_000;
 
+/// The keys of a URL are no longer accepted this long after the start of the last fetch that succeeded: the issuer may
+/// have withdrawn them.
+pub(super) const KEYS_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The state of a set of keys for JSON Web Tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeySetStatus {
+    /// The issuer of the tokens.
+    pub issuer: String,
+    /// The time since the set was last fetched from its URL, or checked in its file, with success. Before the first
+    /// success, the time since the start.
+    pub age: Duration,
+    /// Number of keys that are accepted, without the missing ones.
+    pub keys: usize,
+    /// Number of keys that are accepted although the last answer of the key server lacks them.
+    pub missing: usize,
+}
+
 /// Verifies JSON Web Tokens.
 pub(super) struct JwtVerifier {
     algorithms: Vec<Algorithm>,
     rules: ClaimRules,
-    /// The keys. `None` until they were fetched for the first time.
+    /// The keys. `None` until they were fetched for the first time, and when they are too old.
     keys: RwLock<Option<Arc<KeySet>>>,
+    /// The time for which the keys are known to be those of the issuer, or the start.
+    current_at: Mutex<Instant>,
     source: Source,
     cache: Cache,
 }
@@ -100,20 +124,32 @@ impl JwtVerifier {
                 role_claim: settings.role_claim,
             },
             keys: RwLock::new(keys),
+            current_at: Mutex::new(Instant::now()),
             source,
             cache: Cache::new(CACHED_TOKENS_MAX),
         })
     }
 
-    /// Returns whether keys were loaded.
+    /// Returns whether there are keys that are not too old.
     pub(super) fn has_keys(&self) -> bool {
         self.keys().is_some()
+    }
+
+    /// Returns the state of the key set.
+    pub(super) fn status(&self) -> KeySetStatus {
+        let keys = self.keys();
+        KeySetStatus {
+            issuer: self.rules.issuer.clone(),
+            age: self.current_at().elapsed(),
+            keys: keys.as_ref().map_or(0, |keys| keys.len()),
+            missing: keys.as_ref().map_or(0, |keys| keys.missing_len()),
+        }
     }
 
     /// Returns the session of the token with this hash. A token that was accepted before costs no check of its signature.
     ///
     /// # Errors
-    /// If the token is not valid now, there are no keys yet, or its sender has reached the limit of failed checks.
+    /// If the token is not valid now, there are no current keys, or its sender has reached the limit of failed checks.
     pub(super) fn session(
         &self,
         token: &str,
@@ -148,7 +184,7 @@ impl JwtVerifier {
         }
         let Some(keys) = self.keys() else {
             return Err(AuthError::Unavailable {
-                reason: "the keys of the token issuer were not fetched yet",
+                reason: "the server has no current keys of the token issuer",
                 retry_after: Duration::from_secs(1),
             });
         };
@@ -224,7 +260,10 @@ impl JwtVerifier {
             Source::File(file) if is_forced => (file, file.read()?),
             Source::File(file) => match file.read_change()? {
                 Some(text) => (file, text),
-                None => return Ok(None),
+                None => {
+                    self.set_current_at(Instant::now());
+                    return Ok(None);
+                }
             },
             Source::Url(_, refresh) => {
                 if is_forced {
@@ -233,23 +272,35 @@ impl JwtVerifier {
                 return Ok(None);
             }
         };
-        self.replace_keys(&text, false).map(Some).map_err(|reason| {
+        let now = Instant::now();
+        let change = self.replace_keys(&text, false).map_err(|reason| {
             file.forget();
             file.error(None, reason)
-        })
+        })?;
+        self.set_current_at(now);
+        Ok(Some(change))
     }
 
-    /// Fetches the keys of a URL now, and again when that is due. Reports each result. Never completes.
-    pub(super) async fn fetch_forever(&self, report: impl Fn(Result<KeyChange, LoadError>)) {
+    /// Fetches the keys of a URL now, and again when that is due. Reports each result, and the number of keys that are
+    /// no longer accepted because all fetches for [`KEYS_TIME`] have failed. Never completes.
+    pub(super) async fn fetch_forever(
+        &self,
+        report: impl Fn(Result<KeyChange, LoadError>),
+        report_expired: impl Fn(usize),
+    ) {
         let Source::Url(fetcher, refresh) = &self.source else {
             return std::future::pending().await;
         };
         loop {
             refresh.begin();
+            let begun_at = Instant::now();
             let result = match fetcher.fetch().await {
                 Ok(text) => self.replace_keys(&text, true),
                 Err(reason) => Err(reason),
             };
+            if result.is_ok() {
+                self.set_current_at(begun_at);
+            }
             let fetched = match &result {
                 Ok(KeyChange { missing: 0, .. }) => Fetched::Keys,
                 Ok(_) => Fetched::KeysMissing,
@@ -259,8 +310,32 @@ impl JwtVerifier {
             let place = || fetcher.url().to_string();
             report(result.map_err(|reason| LoadError { place: place(), line: None, reason }));
             refresh.end(fetched);
-            refresh.due(fetched).await;
+            let mut due = pin!(refresh.due(fetched));
+            tokio::select! {
+                () = &mut due => {}
+                () = sleep_until(self.current_at() + KEYS_TIME), if self.has_keys() => {
+                    report_expired(self.remove_keys());
+                    due.await;
+                }
+            }
         }
+    }
+
+    /// Removes the keys. Calls with their tokens end, and further ones are UNAVAILABLE until there are keys again.
+    /// Returns the number of keys.
+    fn remove_keys(&self) -> usize {
+        let old = self.keys.write().unwrap_or_else(PoisonError::into_inner).take();
+        let removed = old.map_or(0, |old| KeySet::default().revoke_others(&old));
+        self.cache.clear();
+        removed
+    }
+
+    fn current_at(&self) -> Instant {
+        *self.current_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_current_at(&self, at: Instant) {
+        *self.current_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     fn keys(&self) -> Option<Arc<KeySet>> {

@@ -34,7 +34,7 @@ pub(super) enum Fetched {
     KeysMissing,
     /// The fetch failed, and earlier keys stay known.
     Failed,
-    /// The fetch failed, and no keys are known.
+    /// The fetch failed, and no keys are known, or they are too old.
     FailedFirst,
 }
 

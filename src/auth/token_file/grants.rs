@@ -84,6 +84,11 @@ impl Grants {
         Ok(Some(Arc::clone(first)))
     }
 
+    /// Returns the principals, in no order.
+    pub(super) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+        self.principals.values()
+    }
+
     /// Returns the number of principals.
     pub(super) fn principal_count(&self) -> usize {
         self.principals.len()

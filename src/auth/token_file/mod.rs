@@ -58,6 +58,13 @@ impl TokenFile {
         self.grants().of_certificate(uris, dns)
     }
 
+    /// Returns the principals of the entries, ordered by name.
+    pub(super) fn principals(&self) -> Vec<Arc<Principal>> {
+        let mut principals: Vec<_> = self.grants().principals().map(Arc::clone).collect();
+        principals.sort_by(|one, other| one.name.cmp(&other.name));
+        principals
+    }
+
     /// Returns whether an entry names a certificate.
     pub(super) fn has_certificate_names(&self) -> bool {
         self.grants().has_certificate_names()

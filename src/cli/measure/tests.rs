@@ -108,6 +108,39 @@ fn csv_is_one_row_per_track_and_a_total() {
 }
 
 #[test]
+fn the_elapsed_time_is_that_from_start_to_end_of_the_points_that_filters_keep() {
+    let times = |arguments: &str, rows: &str| {
+        let table = format!("lat,lon,time,accuracy\n{rows}");
+        let arguments = format!("- --json {arguments}");
+        let out = run_with(&[], arguments.trim_end(), &table).out;
+        let track: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+        let time = |name: &str| {
+            let text = track[name].as_str()?;
+            Some(humantime::parse_rfc3339(text).unwrap())
+        };
+        let span = time("start_time").zip(time("end_time"));
+        let span = span.map(|(start, end)| end.duration_since(start).unwrap().as_secs_f64());
+        (track["elapsed_s"].as_f64(), span, track["moving_s"].as_f64())
+    };
+    let at =
+        |lat: f64, s: u32, accuracy: u32| format!("{lat},0,2020-01-01T00:00:{s:02}Z,{accuracy}\n");
+    let none = "1,0,,\n2,0,,\n";
+    assert_eq!(times("", none), (None, None, None));
+    assert_eq!(times("", &(at(1.0, 7, 5) + none)), (Some(0.0), Some(0.0), None));
+    assert_eq!(times("", &(at(1.0, 7, 5) + &at(1.1, 7, 5))), (Some(0.0), Some(0.0), None));
+    let walk =
+        [at(1.0, 9, 50), at(1.1, 4, 5), at(1.2, 8, 5), "91,0,2020-01-01T00:00:59Z,5\n".into()];
+    let walk = walk.concat();
+    let (elapsed, span, moving) = times("", &walk);
+    assert_eq!((elapsed, span), (Some(5.0), Some(5.0)), "without an order of time");
+    assert!(moving <= elapsed);
+    assert_eq!(times("--min-step 1000000", &walk).0, Some(5.0));
+    let (elapsed, span, _) = times("--max-accuracy 20", &walk);
+    assert_eq!((elapsed, span), (Some(4.0), Some(5.0)), "the first point is rejected");
+    assert_eq!(times("--max-accuracy 1", &walk), (None, Some(5.0), None));
+}
+
+#[test]
 fn mixed_rows_are_measured_by_track() {
     let table = "who,x,y\nb,0,0\na,0,0\nb,0,1\na,5,0\nb,0,3\n";
     let run = run_with(&[], "--model planar --track-column who -", table);

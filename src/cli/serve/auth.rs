@@ -45,7 +45,8 @@ pub(super) struct AuthArgs {
     ///
     /// A URL must begin with https://, or with http:// and a loopback address such as 127.0.0.1. It is fetched every 10
     /// minutes, and if a token has an unknown key, at most once in 30 seconds. A key is withdrawn when two fetches in a
-    /// row lack it. A file is read again every 2 seconds.
+    /// row lack it. All keys are removed 24 hours after the last fetch that has succeeded; then JSON Web Tokens are
+    /// UNAVAILABLE. A file is read again every 2 seconds.
     #[arg(
         long,
         value_name = "FILE-OR-URL",
@@ -136,6 +137,18 @@ pub(super) fn metrics(access: Arc<Access>) -> impl Source {
         samples.counter("waywiser_credentials_load_failures", help, |family| {
             for (source, counts) in sources {
                 family.add(&[("source", source)], counts.failed);
+            }
+        });
+        let Some(status) = access.key_set() else { return };
+        let issuer = ("issuer", &*status.issuer);
+        let help = "Time since the key set was last fetched from its URL, or checked in its file, with success, or since the start if that has never succeeded";
+        samples.gauge("waywiser_key_set_age_seconds", help, |family| {
+            family.add(&[issuer], status.age.as_secs_f64());
+        });
+        let help = "Keys that are accepted: those of the last key set that was loaded (current), and those that the last answer of the key server lacks (missing)";
+        samples.gauge("waywiser_key_set_keys", help, |family| {
+            for (state, keys) in [("current", status.keys), ("missing", status.missing)] {
+                family.add(&[issuer, ("state", state)], keys as u64);
             }
         });
     }

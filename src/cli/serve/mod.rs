@@ -218,6 +218,7 @@ pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
             let traces = args.traces.check().unwrap_or_default();
             let warnings = tls.iter().flat_map(TlsSettings::warnings).chain(exposure);
             let warnings = warnings.chain(args.auth.warnings(&args.tls, access.as_ref()));
+            let warnings = warnings.chain(quotas::warnings(&args.config(), access.as_ref()));
             for warning in warnings.chain(args.admin.warning()).chain(traces).chain(store) {
                 stderr::print(format_args!("warning: {}", escape_control(&warning)));
             }
@@ -300,7 +301,8 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Err(error) => return usage_error(format_args!("{error}")),
     }
     tracing::info!(credentials = args.auth.describe(&args.tls), "authentication");
-    for warning in args.auth.warnings(&args.tls, access.as_deref()) {
+    let warnings = args.auth.warnings(&args.tls, access.as_deref()).into_iter();
+    for warning in warnings.chain(quotas::warnings(&config, access.as_deref())) {
         tracing::warn!("{warning}");
     }
     let admin = match args.admin.start(&runtime) {

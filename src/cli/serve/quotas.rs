@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::auth::Quota;
+use crate::auth::{Access, Quota};
 use crate::cli::units::{at_least_one, size};
-use crate::server::{Config, LogSample, Network};
+use crate::server::{Config, LogSample, LowRate, Network, RateUnit};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Quotas")]
@@ -99,12 +99,49 @@ impl QuotaArgs {
     }
 }
 
+/// Maximum number of warnings about principals of the token file.
+const PRINCIPAL_WARNINGS_MAX: usize = 5;
+
+/// Returns the warnings about rates at which no message of the usual size can be sent: those of the settings, and the
+/// first ones of the token file.
+pub(super) fn warnings(config: &Config, access: Option<&Access>) -> Vec<String> {
+    let of_settings =
+        |rate: LowRate| low_rate(&format!("--{}", rate.setting.replace('_', "-")), &rate);
+    let mut warnings: Vec<_> = config.low_rates().into_iter().map(of_settings).collect();
+    let principals = access.map(Access::listed_principals).unwrap_or_default();
+    let of_principals = principals.iter().flat_map(|principal| {
+        let (principal_quota, peer_quota) = (principal.quota, Quota::default());
+        let own = Config { principal_quota, peer_quota, ..config.clone() };
+        let of = |rate: LowRate| {
+            low_rate(&format!("{} of the principal {:?}", rate.setting, &*principal.name), &rate)
+        };
+        own.low_rates().into_iter().map(of).collect::<Vec<_>>()
+    });
+    warnings.extend(of_principals.take(PRINCIPAL_WARNINGS_MAX));
+    warnings
+}
+
+/// Returns the warning about a rate.
+fn low_rate(name: &str, rate: &LowRate) -> String {
+    let LowRate { per_second, unit, message, .. } = rate;
+    let (of_message, reason) = match unit {
+        RateUnit::Bytes => (format!("{message} bytes of a message"), "BYTE_RATE"),
+        RateUnit::Points => {
+            (format!("{message} points of a message of the recorder"), "POINT_RATE")
+        }
+    };
+    format!(
+        "{name} is {per_second}, and at this rate a stream that sends the {of_message} would have to wait for more than 30 s, so it ends with {reason}; use a higher rate"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::super::limits::error_message;
     use super::*;
+    use crate::auth::AccessSettings;
 
     #[derive(Parser)]
     struct Line {
@@ -160,6 +197,48 @@ mod tests {
             let error = config(&[option, "0"]).check().unwrap_err();
             assert_eq!(error_message(&error), format!("{option} is 0, and must be at least 1"));
         }
+    }
+
+    #[test]
+    fn a_rate_that_is_too_low_for_one_message_causes_a_warning() {
+        let warnings = |options: &[&str]| warnings(&config(options), None);
+        insta::assert_snapshot!(
+            warnings(&["--max-points-per-second=32", "--max-bytes-per-second-per-peer=2KiB"]).join("\n"),
+            @r"
+        --max-points-per-second is 32, and at this rate a stream that sends the 1000 points of a message of the recorder would have to wait for more than 30 s, so it ends with POINT_RATE; use a higher rate
+        --max-bytes-per-second-per-peer is 2048, and at this rate a stream that sends the 65536 bytes of a message would have to wait for more than 30 s, so it ends with BYTE_RATE; use a higher rate
+        "
+        );
+        assert!(
+            warnings(&["--max-points-per-second=33", "--max-bytes-per-second=2115"]).is_empty()
+        );
+        // Messages are smaller than a frame.
+        let mut small = config(&["--max-bytes-per-second=100"]);
+        small.max_message_bytes = 1024;
+        assert!(super::warnings(&small, None).is_empty());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_low_rate_of_a_principal_causes_a_warning() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = folder.path().join("tokens");
+        let entry = |name: usize, rate: u64| {
+            format!(
+                "[[principal]]\nname = 'van-{name}'\ncertificate_names = ['van-{name}.example']\n[principal.quota]\nmax_points_per_second = {rate}\n"
+            )
+        };
+        let entries: String =
+            (0..9).map(|name| entry(name, if name < 2 { 33 } else { 3 })).collect();
+        std::fs::write(&tokens, entries).unwrap();
+        std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let settings = AccessSettings { tokens: Some(tokens), ..AccessSettings::default() };
+        let access = Access::load(settings).unwrap();
+        let found = warnings(&Config::default(), Some(&access));
+        assert_eq!(found.len(), PRINCIPAL_WARNINGS_MAX);
+        let start = "max_points_per_second of the principal \"van-2\" is 3, and at this rate ";
+        assert!(found[0].starts_with(start), "{found:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `waywiser store check`: verifies a backup, a data directory or a database.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -20,7 +20,7 @@ use crate::store::{BackupReader, PostgresSettings, PostgresStore, RedbStore, Sto
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("checked").required(true))]
 pub(super) struct CheckArgs {
-    /// Backup or data directory
+    /// Backup or data directory; - reads a backup from standard input
     #[arg(value_name = "PATH", group = "checked")]
     path: Option<PathBuf>,
 
@@ -42,10 +42,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
         (Some(StoreUrl::Memory), _) => {
             return Err(Failure::Misused("a new store in memory is always valid".to_owned()));
         }
-        (None, Some(path)) if path.is_dir() => check_directory(path)?,
+        (None, Some(path)) if !is_stdin(path) && path.is_dir() => check_directory(path)?,
         (None, Some(path)) => {
             let count = verify_backup(path)?;
-            let (path, count) = (path.display(), recordings(count));
+            let (path, count) = (shown(path), recordings(count));
             stderr::print(format_args!("{path} is a complete backup of {count}"));
         }
         (None, None) => return Err(Failure::Misused("use PATH or --store".to_owned())),
@@ -91,24 +91,53 @@ fn report(store: &dyn std::fmt::Display, checked: &StoreCheck) -> Result<(), Str
 }
 
 /// Verifies a whole backup and returns its number of recordings.
-pub(super) fn verify_backup(path: &Path) -> Result<u64, String> {
-    let bytes = fs::metadata(path).ok().map(|metadata| metadata.len());
+pub(super) fn verify_backup(path: &Path) -> Result<u64, Failure> {
+    let bytes = fs::metadata(path).ok().filter(|_| !is_stdin(path));
+    let bytes = bytes.map(|metadata| metadata.len());
     let progress = Progress::new(0, bytes);
     let mut backup = open_backup(path)?;
     let mut result = Ok(());
     for recording in backup.by_ref() {
         match recording {
             Ok((_, record)) => progress.add(record.len() as u64),
-            Err(error) => result = Err(format!("{}: {error}", path.display())),
+            Err(error) => result = Err(format!("{}: {error}", shown(path)).into()),
         }
     }
     progress.finish();
     result.map(|()| backup.recordings())
 }
 
+/// A backup that is being read, from a file or from standard input.
+pub(super) type OpenBackup = BackupReader<BufReader<Box<dyn Read + Send>>>;
+
 /// Opens a backup.
-pub(super) fn open_backup(path: &Path) -> Result<BackupReader<BufReader<File>>, String> {
-    let file =
-        File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    BackupReader::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
+pub(super) fn open_backup(path: &Path) -> Result<OpenBackup, Failure> {
+    let input: Box<dyn Read + Send> = match is_stdin(path) {
+        true if io::stdin().is_terminal() => {
+            return Err(Failure::Misused(
+                "a backup is not text: redirect standard input from a file, or name a file"
+                    .to_owned(),
+            ));
+        }
+        true => Box::new(io::stdin()),
+        false => {
+            let file = File::open(path);
+            Box::new(file.map_err(|error| format!("{} cannot be read: {error}", path.display()))?)
+        }
+    };
+    let backup = BackupReader::new(BufReader::new(input));
+    Ok(backup.map_err(|error| format!("{}: {error}", shown(path)))?)
+}
+
+/// Returns whether the name stands for standard input.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Returns the name of a backup in messages.
+pub(super) fn shown(path: &Path) -> String {
+    match is_stdin(path) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
 }

@@ -38,6 +38,7 @@ Examples:
   waywiser store backup - | age -r RECIPIENT > recordings.backup.age
   waywiser store check recordings.backup
   waywiser store restore recordings.backup --data-dir /var/lib/waywiser
+  age -d recordings.backup.age | waywiser store restore - --data-dir /var/lib/waywiser
   waywiser store migrate --store postgres://waywiser@db.example.org/waywiser
   waywiser store copy redb:/var/lib/waywiser postgres://waywiser@db.example.org/waywiser
 

@@ -1,24 +1,22 @@
 //! `waywiser store restore`: fills a data directory or a database with the recordings of a backup.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
-use super::{Failure, check, now_unix_ms, recordings, runtime, warn};
+use super::check::{self, OpenBackup};
+use super::{Failure, now_unix_ms, recordings, runtime, warn};
 use crate::cli::stderr;
 use crate::cli::store_database::{self, PasswordArgs};
 use crate::cli::store_url::StoreUrl;
 use crate::cli::units::Time;
-use crate::store::{
-    BackupReader, PostgresSettings, PostgresStore, RedbStore, Renewal, RestoredExpiry,
-};
+use crate::store::{PostgresSettings, PostgresStore, RedbStore, Renewal, RestoredExpiry};
 
 /// Fill a data directory or a database with the recordings of a backup
 ///
-/// Verifies the whole backup first. The directory must be empty or new, and the database must be migrated and have no
+/// Verifies the whole backup first, or while it restores if it reads standard input. If the backup is damaged, nothing
+/// is restored. The directory must be empty or new, and the database must be migrated and have no
 /// recordings. Start the server with it afterwards; writers resume their unfinished recordings at the points of the
 /// backup.
 ///
@@ -26,7 +24,7 @@ use crate::store::{
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("target").required(true))]
 pub(super) struct RestoreArgs {
-    /// Backup to read
+    /// Backup to read, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -50,7 +48,7 @@ pub(super) struct RestoreArgs {
     keep_expiry: bool,
 }
 
-type Backup = Renewal<BackupReader<BufReader<File>>>;
+type Backup = Renewal<OpenBackup>;
 
 /// Restores a backup.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
@@ -67,7 +65,9 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
         (None, None) => return Err(Failure::Misused("use --data-dir or --store".to_owned())),
     };
     let file = &args.file;
-    check::verify_backup(file)?;
+    if !check::is_stdin(file) {
+        check::verify_backup(file)?;
+    }
     let expiry = match args.keep_expiry {
         true => RestoredExpiry::Keep,
         false => RestoredExpiry::Renew {
@@ -85,7 +85,7 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
         StoreUrl::Memory => Ok(0),
     };
     let count =
-        restored.map_err(|error| format!("{} was not restored: {error}", file.display()))?;
+        restored.map_err(|error| format!("{} was not restored: {error}", check::shown(file)))?;
     let place = match &target {
         StoreUrl::Directory(directory) => directory.display().to_string(),
         other => other.to_string(),
@@ -95,6 +95,12 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
         stderr::print(format_args!(
             "{} of them had expired since the backup and got a new time of expiry",
             backup.renewed()
+        ));
+    }
+    if let Some(retention) = args.retention {
+        stderr::print(format_args!(
+            "{} of them would expire earlier than {retention} from now, and got this time (--retention)",
+            backup.extended()
         ));
     }
     if backup.left_out() > 0 {

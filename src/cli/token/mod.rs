@@ -10,7 +10,7 @@ mod output;
 mod tests;
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -56,7 +56,7 @@ struct NewArgs {
     #[arg(long, value_name = "ROLE", default_value_t = Role::Writer, value_parser = str::parse::<Role>)]
     role: Role,
 
-    /// Write the token to a new file that only its owner can read, instead of printing it
+    /// Write the token to a new file that only its owner can read, instead of printing it; - prints it
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -109,7 +109,8 @@ fn new(args: &NewArgs) -> io::Result<Outcome> {
         role: args.role,
         token: token.hash(),
     };
-    if args.output.is_none() && is_discarded() {
+    let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
+    if output.is_none() && is_discarded() {
         return fail(format_args!(
             "standard output discards the token: name a file with --output, or redirect standard output"
         ));
@@ -122,7 +123,7 @@ fn new(args: &NewArgs) -> io::Result<Outcome> {
         },
         None => None,
     };
-    let written = match &args.output {
+    let written = match output {
         Some(path) => output::write(path, &token)
             .map_err(|error| format!("cannot write the token to {}: {error}", path.display())),
         None => print(&token).map_err(|error| format!("cannot print the token: {error}")),
@@ -135,7 +136,7 @@ fn new(args: &NewArgs) -> io::Result<Outcome> {
         return Ok(Outcome::Done);
     };
     if let Err(error) = addition.commit() {
-        if let Some(output) = &args.output {
+        if let Some(output) = output {
             // The token has no entry. The message about the entry is the one that matters.
             let _ = std::fs::remove_file(output);
         }

@@ -41,7 +41,7 @@ impl TrackWriter<'_> {
         track.info.is_incomplete = is_incomplete;
         if let Some(index) = track.sink_index {
             self.select_index(index, at)?;
-            for note in track.notes.take(Some(index)) {
+            for note in track.notes.take(Some(index), self.options.on_invalid) {
                 let result = self.sink.note(&note);
                 self.check(result, at)?;
             }
@@ -136,7 +136,7 @@ impl TrackWriter<'_> {
     }
 
     fn write_file_notes(&mut self) -> Result<(), FormatError> {
-        for note in self.file_notes.take(None) {
+        for note in self.file_notes.take(None, self.options.on_invalid) {
             let result = self.sink.note(&note);
             self.check(result, note.position.unwrap_or(Position::line(1)))?;
         }

@@ -2,6 +2,7 @@
 
 use super::super::error::Position;
 use super::super::note::{Note, NoteKind};
+use super::super::options::OnInvalid;
 use super::super::sink::{TrackInfo, TrackKind};
 use super::super::value::truncate;
 use super::sort::SortBuffer;
@@ -120,12 +121,13 @@ impl PendingNotes {
         }
     }
 
-    /// Removes the notes and completes their messages with the counts.
-    pub(super) fn take(&mut self, track: Option<usize>) -> Vec<Note> {
+    /// Removes the notes and completes their messages with the counts. `on_invalid` is what was done with points without
+    /// a valid position.
+    pub(super) fn take(&mut self, track: Option<usize>, on_invalid: OnInvalid) -> Vec<Note> {
         let mut notes = std::mem::take(&mut self.0);
         for note in &mut notes {
             note.track = track;
-            note.message = complete(note);
+            note.message = complete(note, on_invalid);
         }
         notes
     }
@@ -145,9 +147,13 @@ fn is_value(kind: NoteKind) -> bool {
 }
 
 /// Returns the message with the count.
-fn complete(note: &Note) -> String {
+fn complete(note: &Note, on_invalid: OnInvalid) -> String {
     let Note { kind, message, count, .. } = note;
     let (one, many) = match kind {
+        NoteKind::InvalidPosition if on_invalid == OnInvalid::Split => (
+            "1 point without a valid position is skipped, and a segment starts after it",
+            "points without a valid position are skipped, and a segment starts after each of them",
+        ),
         NoteKind::InvalidPosition => (
             "1 point without a valid position is skipped",
             "points without a valid position are skipped",

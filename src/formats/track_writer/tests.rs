@@ -20,7 +20,7 @@ fn points_without_a_valid_position_are_skipped_and_counted() {
     let split = ReadOptions { on_invalid: OnInvalid::Split, ..Default::default() };
     insta::assert_snapshot!(texts_with(INVALID, &split), @r"
     track / (1 1) (invalid) / (2 1) (invalid) / (3 1) = none
-    invalid_position, line 3, column 1: 2 points without a valid position are skipped; the first one: latitude 91 is not between -90 and 90 degrees
+    invalid_position, line 3, column 1: 2 points without a valid position are skipped, and a segment starts after each of them; the first one: latitude 91 is not between -90 and 90 degrees
     single_point_segments, line 7: most segments have one point, and no leg joins two segments; use --join-segments if the points are one path
     ");
     let error = ReadOptions { on_invalid: OnInvalid::Error, ..Default::default() };

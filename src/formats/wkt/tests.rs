@@ -129,7 +129,7 @@ fn a_bad_point_does_not_cost_the_others() {
     let split = ReadOptions { on_invalid: OnInvalid::Split, ..Default::default() };
     insta::assert_snapshot!(texts_with("LINESTRING(1 2, NULL NULL, 3 4)", &split), @r#"
         track / (1 2) (invalid) / (3 4) = none
-        invalid_position, line 1, column 17: 1 point without a valid position is skipped: the coordinate "NULL" is not a number
+        invalid_position, line 1, column 17: 1 point without a valid position is skipped, and a segment starts after it: the coordinate "NULL" is not a number
         single_point_segments, line 1: most segments have one point, and no leg joins two segments; use --join-segments if the points are one path
     "#);
 }

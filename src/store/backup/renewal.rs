@@ -28,6 +28,7 @@ pub struct Renewal<I> {
     now_unix_ms: i64,
     expiry: RestoredExpiry,
     renewed: u64,
+    extended: u64,
     left_out: u64,
 }
 
@@ -40,12 +41,18 @@ impl<I> Renewal<I> {
         now_unix_ms: i64,
         expiry: RestoredExpiry,
     ) -> Self {
-        Self { recordings, created_unix_ms, now_unix_ms, expiry, renewed: 0, left_out: 0 }
+        let (renewed, extended, left_out) = (0, 0, 0);
+        Self { recordings, created_unix_ms, now_unix_ms, expiry, renewed, extended, left_out }
     }
 
     /// Returns the number of recordings so far that had expired and were renewed.
     pub fn renewed(&self) -> u64 {
         self.renewed
+    }
+
+    /// Returns the number of recordings so far whose time left was below the minimum, so that they got the minimum.
+    pub fn extended(&self) -> u64 {
+        self.extended
     }
 
     /// Returns the number of recordings so far that had expired and were left out.
@@ -54,7 +61,7 @@ impl<I> Renewal<I> {
     }
 
     /// Returns the time at which a recording expires, or `None` if it is left out.
-    fn expire_unix_ms(&self, header: &Header) -> Option<i64> {
+    fn expire_unix_ms(&mut self, header: &Header) -> Option<i64> {
         let stored = header.expire_unix_ms;
         match self.expiry {
             RestoredExpiry::Keep => (stored > self.now_unix_ms).then_some(stored),
@@ -66,7 +73,10 @@ impl<I> Renewal<I> {
                     // server. Its retention is all that is known.
                     left = stored.saturating_sub(header.update_unix_ms).max(0);
                 }
-                Some(stored.max(self.now_unix_ms.saturating_add(left.max(at_least))))
+                let without = stored.max(self.now_unix_ms.saturating_add(left));
+                let minimum = self.now_unix_ms.saturating_add(at_least);
+                self.extended += u64::from(minimum > without);
+                Some(without.max(minimum))
             }
         }
     }

@@ -140,13 +140,13 @@ fn other_files_are_refused_with_a_text() {
     assert!(matches!(read(&long), Err(BackupError::Truncated { .. })));
 }
 
-/// Returns the expiry of each recording after a restore at `now_unix_ms`, with the numbers of renewed and of left out
+/// Returns the expiry of each recording after a restore at `now_unix_ms`, with the numbers of renewed, extended and left out
 /// ones. The recordings were changed at 2 and expired at `expire_unix_ms`, in backups that were made at 7.
 fn restored(
     expire_unix_ms: &[i64],
     now_unix_ms: i64,
     expiry: RestoredExpiry,
-) -> (Vec<i64>, u64, u64) {
+) -> (Vec<i64>, [u64; 3]) {
     let names: Vec<_> = (0..expire_unix_ms.len()).map(|i| format!("paths/{i}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let with_expiry = |((name, record), expire_unix_ms): ((RecordingName, Vec<u8>), &i64)| {
@@ -166,28 +166,33 @@ fn restored(
         times.push(found.expire_unix_ms);
         assert_eq!(Checkpoint { expire_unix_ms: stored.expire_unix_ms, ..found }, stored);
     }
-    (times, renewal.renewed(), renewal.left_out())
+    (times, [renewal.renewed(), renewal.extended(), renewal.left_out()])
 }
 
 #[test]
 fn a_restored_recording_expires_after_the_time_that_it_had_left() {
     let renew = |ms| RestoredExpiry::Renew { at_least: std::time::Duration::from_millis(ms) };
     let times = [8, 107, 1_100, i64::MAX];
-    assert_eq!(restored(&times, 1_007, renew(0)), (vec![1_008, 1_107, 2_100, i64::MAX], 2, 0));
-    assert_eq!(restored(&times, 1_007, renew(500)), (vec![1_507, 1_507, 2_100, i64::MAX], 2, 0));
-    assert_eq!(restored(&times, 7, renew(0)), (times.to_vec(), 0, 0));
+    assert_eq!(restored(&times, 1_007, renew(0)), (vec![1_008, 1_107, 2_100, i64::MAX], [2, 0, 0]));
+    assert_eq!(
+        restored(&times, 1_007, renew(500)),
+        (vec![1_507, 1_507, 2_100, i64::MAX], [2, 2, 0])
+    );
+    assert_eq!(restored(&times, 7, renew(0)), (times.to_vec(), [0; 3]));
+    // None of them has expired, and the minimum is longer than the time left of two.
+    assert_eq!(restored(&times, 7, renew(500)).1, [0, 2, 0]);
     // The clock of the restore is earlier than that of the backup.
-    assert_eq!(restored(&times, 1, renew(0)), (times.to_vec(), 0, 0));
+    assert_eq!(restored(&times, 1, renew(0)), (times.to_vec(), [0; 3]));
     // The clock of the backup was later than the clock of the server: the retention was 3 ms and 5 ms.
-    assert_eq!(restored(&[5, 7], 1_007, renew(0)), (vec![1_010, 1_012], 2, 0));
+    assert_eq!(restored(&[5, 7], 1_007, renew(0)), (vec![1_010, 1_012], [2, 0, 0]));
     assert_eq!(restored(&times, i64::MAX, renew(u64::MAX)).0, [i64::MAX; 4]);
 }
 
 #[test]
 fn kept_times_of_expiry_leave_out_what_has_expired() {
     let times = [8, 1_007, 1_008, i64::MAX];
-    assert_eq!(restored(&times, 1_007, RestoredExpiry::Keep), (vec![1_008, i64::MAX], 0, 2));
-    assert_eq!(restored(&times, 7, RestoredExpiry::Keep), (times.to_vec(), 0, 0));
+    assert_eq!(restored(&times, 1_007, RestoredExpiry::Keep), (vec![1_008, i64::MAX], [0, 0, 2]));
+    assert_eq!(restored(&times, 7, RestoredExpiry::Keep), (times.to_vec(), [0; 3]));
 }
 
 proptest! {

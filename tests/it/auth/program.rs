@@ -135,6 +135,12 @@ fn a_token_is_made_and_hashed_and_never_an_argument() {
     let hash = token.hash().to_string();
     assert!(entry.contains(&hash) && entry.contains("namespace = \"acme\""), "{entry}");
 
+    // The name of standard output is not that of a file.
+    let mut printing = waywiser(&["token", "new", "--name", "bike", "--output", "-"]);
+    let printed = printing.current_dir(folder.path()).output().unwrap();
+    assert!(String::from_utf8(printed.stdout).unwrap().trim_end().parse::<Token>().is_ok());
+    assert!(!std::fs::exists(path("-")).unwrap());
+
     let mut hashing = waywiser(&["token", "hash"]);
     let mut hashing = hashing.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     writeln!(hashing.stdin.take().unwrap(), "{}", token.as_str()).unwrap();

@@ -5,7 +5,12 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use tokio::sync::watch;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use waywiser::metrics::Readiness;
+use waywiser::recording::CheckpointStore;
+use waywiser::server::{Config, Server};
+use waywiser::store::MemoryStore;
 
 use super::{Observed, ask, signal};
 use crate::support::Raw;
@@ -120,6 +125,39 @@ async fn a_server_whose_directory_is_gone_is_not_ready() {
     assert_eq!(reply.status, 503);
     assert!(reply.body.starts_with("not ready: the store is not available: "), "{}", reply.body);
     assert!(server.metrics().contains("\nwaywiser_store_up 0\n"));
+}
+
+/// The store answers reads all the time, as a database does that has lost only the connection for writes.
+#[tokio::test]
+async fn a_server_is_ready_when_health_reports_its_store_as_available() {
+    let store: Arc<dyn CheckpointStore> = Arc::new(MemoryStore::default());
+    let missing = || Err("the connection for writes is missing".to_owned());
+    let (availability, followed) = watch::channel(missing());
+    let server = Server::new(Config::default(), Arc::clone(&store));
+    let server = server.with_store_availability(followed);
+    let readiness = Readiness::default();
+    readiness.set_store(store);
+    readiness.set_server(server.monitor());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let running = tokio::spawn(server.run(listener, async { drop(stopped.await) }));
+    let endpoint = tonic::transport::Endpoint::from_shared(url).unwrap();
+    let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    for _ in 0..2 {
+        while watch.message().await.unwrap().unwrap().status != 2 {}
+        let reason = "the store is not available: the connection for writes is missing";
+        assert_eq!(readiness.check().await.as_ref().map_err(|reason| &**reason), Err(reason));
+        availability.send(Ok(())).unwrap();
+        while watch.message().await.unwrap().unwrap().status != 1 {}
+        assert_eq!(readiness.check().await, Ok(()));
+        availability.send(missing()).unwrap();
+    }
+    // Without streams, the drain ends at once.
+    drop((watch, health));
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
 }
 
 #[test]

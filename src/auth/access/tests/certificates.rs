@@ -9,8 +9,7 @@ fn a_session_of_a_certificate_ends_with_it() {
             .unwrap();
     let session = |not_after| {
         let certificate = PeerCertificate { not_after: Some(not_after), ..named("van.example") };
-        let credentials =
-            Credentials { authorization: None, certificate: Some(&certificate), failures: None };
+        let credentials = Credentials { certificate: Some(&certificate), ..Credentials::default() };
         access.authenticate(&credentials).map(|session| session.expires_at)
     };
     let now = SystemTime::now();

@@ -44,17 +44,21 @@ impl Issuer {
 struct Fetched {
     verifier: Arc<JwtVerifier>,
     results: mpsc::UnboundedReceiver<Result<KeyChange, LoadError>>,
+    /// The numbers of keys that became too old.
+    expired: mpsc::UnboundedReceiver<usize>,
 }
 
 impl Fetched {
     fn start(url: &str) -> Self {
         let verifier = Arc::new(JwtVerifier::load(settings(url.parse().unwrap())).unwrap());
         let (report, results) = mpsc::unbounded_channel();
+        let (report_expired, expired) = mpsc::unbounded_channel();
         let fetching = Arc::clone(&verifier);
         tokio::spawn(async move {
-            fetching.fetch_forever(|result| drop(report.send(result))).await;
+            let report_expired = |keys| report_expired.send(keys).unwrap_or_default();
+            fetching.fetch_forever(|result| drop(report.send(result)), report_expired).await;
         });
-        Self { verifier, results }
+        Self { verifier, results, expired }
     }
 
     async fn result(&mut self) -> Result<KeyChange, LoadError> {
@@ -118,6 +122,52 @@ async fn tokens_are_unavailable_until_the_keys_were_fetched_and_a_failed_fetch_k
 
 fn is_unavailable(result: &Result<Session, AuthError>) -> bool {
     matches!(result, Err(AuthError::Unavailable { .. }))
+}
+
+/// One key is missing in the last answer that the server has received. The issuer then is down for days.
+#[tokio::test(start_paused = true)]
+async fn keys_are_accepted_for_a_limited_time_while_fetches_fail() {
+    let issuer = Issuer::start().await;
+    let (kept, missing) = (TestKey::es256("a"), TestKey::es256("b"));
+    let mut fetched = Fetched::start(&issuer.url);
+    let begun_at = Instant::now();
+    issuer.answer("200 OK", &key_set(&[&kept, &missing]));
+    fetched.result().await.unwrap();
+    let begun_again_at = Instant::now();
+    fetched.verifier.reload(true).unwrap();
+    issuer.answer("200 OK", &key_set(&[&kept]));
+    fetched.result().await.unwrap();
+    let tokens = [&kept, &missing].map(|key| key.token(&claims()));
+    let sessions = [0, 1].map(|index| fetched.session(&tokens[index]).unwrap());
+    let status = fetched.verifier.status();
+    assert_eq!((status.keys, status.missing), (1, 1));
+
+    let failing = async {
+        loop {
+            issuer.answer("503 Service Unavailable", "");
+            fetched.results.recv().await.unwrap().unwrap_err();
+        }
+    };
+    let removed = tokio::select! {
+        () = failing => unreachable!("it never ends"),
+        removed = fetched.expired.recv() => removed,
+    };
+    assert_eq!(removed, Some(2));
+    assert!(begun_at.elapsed() >= KEYS_TIME);
+    // A fetch that is running at this time ends first.
+    assert!(begun_again_at.elapsed() <= KEYS_TIME + Duration::from_secs(30));
+    for (session, token) in sessions.iter().zip(&tokens) {
+        // Clients call again, with the same token.
+        assert!(session.revoked.is_revoked() && !session.revoked.is_withdrawn());
+        assert!(is_unavailable(&fetched.session(token)));
+    }
+    assert!(!fetched.verifier.has_keys() && fetched.verifier.status().age >= KEYS_TIME);
+    issuer.answer("200 OK", &key_set(&[&kept]));
+    while fetched.result().await.is_err() {}
+    assert!(fetched.session(&tokens[0]).is_ok());
+    let status = fetched.verifier.status();
+    assert!(status.age < Duration::from_secs(60), "{status:?}");
+    assert_eq!((status.keys, status.missing), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,6 +36,8 @@ pub(super) struct Key {
     pub(super) heading: Option<String>,
     pub(super) kind: Kind,
     pub(super) delimiter: Option<char>,
+    /// What the server uses if the setting is not set and clap has no default, as the help describes it.
+    pub(super) default: Option<String>,
     /// The settings that cannot be used together with this one.
     conflicts: Vec<Id>,
     parser: ValueParser,
@@ -71,6 +73,7 @@ impl Key {
             heading: arg.get_help_heading().map(str::to_owned),
             kind,
             delimiter: arg.get_value_delimiter(),
+            default: described_default(arg),
             conflicts: conflicts.into_iter().map(|arg| arg.get_id().clone()).collect(),
             parser: arg.get_value_parser().clone(),
         })
@@ -144,6 +147,14 @@ impl Key {
             false => format!("{name} is {value:?}: {error}"),
         }
     }
+}
+
+/// Returns the default in the text of a help: "[default: no limit]".
+fn described_default(arg: &Arg) -> Option<String> {
+    let help = arg.get_long_help().or(arg.get_help())?.to_string();
+    let (_, rest) = help.split_once("[default: ")?;
+    let (default, _) = rest.split_once(']')?;
+    Some(default.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Returns the variable of a flag.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::key::{Key, Kind};
-use super::{Effective, Settings};
+use super::{Effective, Origin, Settings};
 use crate::cli::report::escape_control;
 use crate::cli::secret;
 
@@ -36,7 +36,12 @@ pub(super) fn text(settings: &Settings) -> String {
 fn line(key: &Key, effective: &Effective, settings: &Settings) -> String {
     let name = &key.name;
     let Some(values) = &effective.values else {
-        return format!("# {name} is not set");
+        return match &key.default {
+            Some(default) if !is_excluded(key, settings) => {
+                format!("# {name} = {default} # {}", Origin::Default.describe(None))
+            }
+            _ => format!("# {name} is not set"),
+        };
     };
     let source = effective.origin.describe(settings.file.as_deref());
     let source = escape_control(&source);
@@ -52,6 +57,16 @@ fn line(key: &Key, effective: &Effective, settings: &Settings) -> String {
         Kind::Switch | Kind::One => texts.concat(),
     };
     format!("{name} = {value} # {source}")
+}
+
+/// Returns whether the setting has no effect, because one that it cannot be used with is set.
+fn is_excluded(key: &Key, settings: &Settings) -> bool {
+    let mut others = settings.keys.iter().zip(&settings.effective);
+    others.any(|(other, effective)| {
+        let is_off = other.kind == Kind::Switch
+            && effective.values.as_deref().is_some_and(|values| values == ["false"]);
+        key.conflicts_with(other) && effective.origin != Origin::Default && !is_off
+    })
 }
 
 /// Returns a value in the syntax of TOML.

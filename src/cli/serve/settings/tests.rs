@@ -133,6 +133,9 @@ fn a_setting_removes_those_of_lower_precedence_that_it_cannot_be_used_with() {
     let sources = Sources::new(&["--ephemeral"]).file(data_dir).variable("WAYWISER_DATA_DIR", "e");
     assert_eq!(sources.line("data-dir"), "# data-dir is not set");
     assert_eq!(sources.line("ephemeral"), "ephemeral = true # flag");
+    let unset = Sources::new(&[]).variable("WAYWISER_EPHEMERAL", "false");
+    let default = "# data-dir = waywiser in XDG_STATE_HOME or ~/.local/state # default";
+    assert_eq!(unset.line("data-dir"), default);
     let sources = Sources::new(&["--data-dir", "d"]).file("ephemeral = true");
     assert_eq!(sources.line("data-dir"), "data-dir = \"d\" # flag");
     assert_eq!(sources.line("ephemeral"), "ephemeral = false # default");
