@@ -23,6 +23,7 @@ mod fixtures;
 mod garbage;
 mod harness;
 mod lost_answers;
+mod openings;
 #[path = "../common/database_proxy/mod.rs"]
 mod proxy;
 mod restore;

@@ -14,11 +14,11 @@ use tokio_postgres::Row;
 
 use super::reader::{Parameter, Read};
 use super::row::{self, Key};
-use super::scan::ask;
+use super::scan::{QueryError, ask};
 use super::ticket::Queue;
 use crate::recording::{
-    RecordingName, RecordingVersion, Removed, StoreError, StoreEvent, StoreEvents,
-    WatchedRecording, WatchedRecordings,
+    RecordingName, RecordingVersion, Removed, StoreEvent, StoreEvents, WatchedRecording,
+    WatchedRecordings,
 };
 
 /// The time between two queries.
@@ -97,12 +97,12 @@ impl Subscription {
             while let Some(part) = parts.pop() {
                 match self.changed(part).await {
                     Ok(rows) => self.report(part, &rows, &mut reported),
-                    // A damaged page hides the changes of the recordings on it only.
-                    Err(StoreError::Damaged(_)) if part.len() > 1 => {
+                    // A page that cannot be read hides the changes of the recordings on it only.
+                    Err(QueryError { is_of_rows: true, .. }) if part.len() > 1 => {
                         let (first, second) = part.split_at(part.len() / 2);
                         parts.extend([second, first]);
                     }
-                    Err(error) => {
+                    Err(QueryError { error, .. }) => {
                         tracing::debug!(%error, "the changes of watched recordings could not be read");
                         self.keep(part, &mut reported);
                     }
@@ -113,7 +113,7 @@ impl Subscription {
     }
 
     /// Returns the rows that differ from what is known or was reported.
-    async fn changed(&self, watched: &[WatchedRecording]) -> Result<Vec<Row>, StoreError> {
+    async fn changed(&self, watched: &[WatchedRecording]) -> Result<Vec<Row>, QueryError> {
         let now = Instant::now();
         let (mut namespaces, mut ids) = (Vec::new(), Vec::new());
         let (mut epochs, mut points, mut complete) = (Vec::new(), Vec::new(), Vec::new());

@@ -37,6 +37,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::connect::{Opened, Purpose};
+use self::failure::Refusal;
 use self::reader::{Read, Reader, Stored};
 use self::request::{Commit, Deletion, Expiry, Opening, Removal, Write};
 use self::row::Shown;
@@ -307,11 +308,11 @@ impl CheckpointStore for PostgresStore {
             if sweep.abandoned.is_none() {
                 // The index finds the expired recordings, so the step does not check others.
                 let expiry = |ticket| Write::Expire(Expiry { now_unix_ms, ticket });
-                match self.writer.ask(1, expiry).await {
+                match self.writer.ask(1, expiry).await? {
                     // An expired recording cannot be read. The others are removed in the order of their names.
-                    Err(StoreError::Damaged(_)) => {}
+                    Err(failure) if failure.refusal().is_some_and(Refusal::is_of_rows) => {}
                     result => {
-                        let removed = result?;
+                        let removed = result.map_err(|failure| failure.of_write())?;
                         let last = removed.last().filter(|_| removed.len() >= SWEEP_STEP);
                         return Ok(Swept { next: last.map(|last| last.name.clone()), removed });
                     }
