@@ -194,7 +194,7 @@ impl PostgresStore {
 
     /// Stores the recordings of a backup, or those that another store exports, in an empty database. Returns their
     /// number. Either all of them are stored or none. Other servers of this database wait meanwhile. The iterator may
-    /// block.
+    /// block. If the answer to the commit is lost, the store finds out whether it was carried out.
     ///
     /// # Errors
     /// If a recording is an error, if the database has recordings, or if it fails.
@@ -202,12 +202,7 @@ impl PostgresStore {
         &self,
         recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
     ) -> Result<u64, PostgresRestoreError> {
-        let opened = connect::open(&self.settings, 0, Purpose::Store).await?;
-        let restored = restore::restore(&opened.link, recordings).await;
-        if restored.is_err() {
-            opened.link.give_up("the restore has failed");
-        }
-        restored
+        restore::restore(&self.settings, recordings).await
     }
 
     /// Remembers that the result of a request is unknown, also if the store has not noticed it.
