@@ -1,8 +1,8 @@
 //! The changes of watched recordings, by asking the database four times a second while there are any.
 //!
 //! Each query sends the known versions and gets the rows that differ. A version is reported once. The subscriber does
-//! not take it over if the recording is damaged, or if its epoch went back. The version is then reported again after a
-//! pause.
+//! not take it over if the recording is damaged. The version is then reported again after a pause. An older version than
+//! the known one means that a failover lost commits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -164,6 +164,9 @@ impl Subscription {
             let found = found(row);
             let name = recording.name.clone();
             match (found, expected) {
+                (Some(found), _) if recording.known.is_some_and(|known| is_older(found, known)) => {
+                    self.events.push_back(StoreEvent::Reverted(name.clone()));
+                }
                 (Some(version), _) => self.events.push_back(StoreEvent::Stored {
                     name: name.clone(),
                     epoch: version.epoch,
@@ -192,6 +195,13 @@ impl Subscription {
             }
         }
     }
+}
+
+/// Returns whether a stored version precedes one that was durable before.
+fn is_older(found: RecordingVersion, known: RecordingVersion) -> bool {
+    let order =
+        |version: RecordingVersion| (version.epoch, version.complete, version.committed_points);
+    order(found) < order(known)
 }
 
 /// Reads the version of a row, which is missing if there is no such recording.
