@@ -311,3 +311,38 @@ async fn an_error_of_the_disk_affects_the_recording_that_is_written_only() {
         store.delete(name(3)).await.unwrap();
     }
 }
+
+/// Rows with names that this program never stores do not count in a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_names_in_the_table_do_not_shorten_pages() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    for recording in 1..=4 {
+        recorded(&*store, recording, 5).await;
+    }
+    let copy = "INSERT INTO waywiser_recording
+        (namespace, id, epoch, points, complete, create_ms, update_ms, expire_ms, model, options, state)
+      SELECT '', left(id, 6) || '! ' || n, epoch, points, complete, create_ms, update_ms, expire_ms, model, options, state
+      FROM waywiser_recording, generate_series(1, 700) AS n";
+    cluster.sql(DATABASE, copy).await;
+    let mut after = None;
+    for recording in 1..=4 {
+        let page = store.list(ListQuery::all().after(after), 1).await.unwrap();
+        assert_eq!(page.len(), 1, "{recording}");
+        assert_eq!(page[0].0, name(recording));
+        after = Some(name(recording));
+    }
+    assert_eq!(store.list(ListQuery::all().after(after), 1).await.unwrap().len(), 0);
+    assert_eq!(store.list(ListQuery::all(), 100).await.unwrap().len(), 4);
+    let (mut records, mut after) = (0, None);
+    loop {
+        let query = ExportQuery { after, now_unix_ms: 2_000, bytes_max: 1 << 30 };
+        let step = store.export(query).await.unwrap();
+        records += step.records.len();
+        after = step.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(records, 4);
+    assert_eq!(store.check().await.unwrap().damaged.len(), 4 * 700);
+}

@@ -120,6 +120,15 @@ pub(super) async fn ask(
     })
 }
 
+/// The rows of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// The rows whose names are valid. Others were not stored by this program, and do not count.
+    Valid,
+    /// All rows.
+    All,
+}
+
 /// Returns the first `limit` rows of a range. `sql` has five parameters: the two keys of the range, and the limit. Its
 /// first two columns are the name.
 ///
@@ -130,9 +139,11 @@ pub(super) async fn scan(
     sql: &'static str,
     range: &Range,
     limit: usize,
+    names: Names,
     is_durable: bool,
 ) -> Result<Vec<Entry>, StoreError> {
     let (mut entries, mut range) = (Vec::new(), range.clone());
+    let is_counted = |key: &Key| names == Names::All || row::name(key).is_some();
     let (mut step, mut unreadable) = (limit, 0);
     while entries.len() < limit {
         let count = step.min(limit - entries.len());
@@ -141,10 +152,13 @@ pub(super) async fn scan(
         match ask(reader, sql, parameters, is_durable).await {
             Ok(rows) => {
                 let is_end = rows.len() < count;
-                if let Some(last) = rows.last() {
-                    range.continue_after(&row::get_key(last).map_err(|failure| failure.of_read())?);
+                for row in rows {
+                    let key = row::get_key(&row).map_err(|failure| failure.of_read())?;
+                    range.continue_after(&key);
+                    if is_counted(&key) {
+                        entries.push(Entry::Row(row));
+                    }
                 }
-                entries.extend(rows.into_iter().map(Entry::Row));
                 if is_end {
                     break;
                 }
@@ -155,7 +169,9 @@ pub(super) async fn scan(
                 let Some(key) = unreadable_key(reader, &range).await? else { return Err(error) };
                 tracing::error!(?key, %error, "a recording cannot be read");
                 range.continue_after(&key);
-                entries.push(Entry::Unreadable(key, error));
+                if is_counted(&key) {
+                    entries.push(Entry::Unreadable(key, error));
+                }
                 unreadable += 1;
             }
             Err(error) => return Err(error.into()),
