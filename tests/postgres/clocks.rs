@@ -3,6 +3,7 @@
 use waywiser::recording::{CheckpointStore, OpenRequest, Sweep};
 use waywiser::store::{PostgresOpenError, PostgresStore};
 
+use crate::cluster::DATABASE;
 use crate::fixtures::{cluster_and_store, connected, settings};
 use crate::skip::skipped;
 use crate::walk::{EXPIRES, name, opening, recorded};
@@ -20,6 +21,59 @@ async fn a_caller_whose_clock_is_ahead_removes_nothing_early() {
     let request = OpenRequest { now_unix_ms: ahead, expire_unix_ms: ahead + 1_000, ..opening() };
     let opened = store.open(name(1), request).await;
     assert!(opened.as_ref().is_ok_and(|opened| opened.committed_points() == 10), "{opened:?}");
+}
+
+/// Settings that weaken durability are found at the next connection, and while the store runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_weaken_durability_are_reported_when_they_change() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let warned = |store: &PostgresStore, setting: &str| {
+        store.status().warnings.iter().any(|warning| warning.contains(setting))
+    };
+    // The clusters of the tests have no fsync.
+    assert!(warned(&store, "fsync") && store.status().warnings.len() == 1, "{:?}", store.status());
+    let change = async |statement: &str| {
+        cluster.sql("postgres", statement).await;
+        cluster.reload().await;
+    };
+    change("ALTER SYSTEM SET full_page_writes = off").await;
+    change("ALTER SYSTEM SET synchronous_commit = off").await;
+    change("ALTER SYSTEM SET fsync = on").await;
+    let is = |full_page_writes: bool, synchronous_commit: bool, fsync: bool| {
+        warned(&store, "full_page_writes") == full_page_writes
+            && warned(&store, "synchronous_commit") == synchronous_commit
+            && warned(&store, "fsync") == fsync
+    };
+    while !is(true, true, false) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let other = connected(&cluster.url()).await;
+    assert_eq!(other.status().warnings, store.status().warnings);
+    assert_eq!(store.stats().connections, 2, "the connections are the same");
+    change("ALTER SYSTEM RESET ALL").await;
+    while !is(false, false, true) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// A commit waits for the disk and the standby at once, and not only when the store has noticed the setting.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_are_synchronous_although_the_setting_is_off() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let held = recorded(&*store, 1, 10).await;
+    let note = "CREATE TABLE used (setting text); GRANT ALL ON used TO PUBLIC;
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           INSERT INTO used SELECT current_setting('synchronous_commit'); RETURN NEW; END $$;
+         CREATE TRIGGER note BEFORE UPDATE ON waywiser_recording FOR EACH ROW EXECUTE FUNCTION note()";
+    cluster.sql(DATABASE, note).await;
+    for (setting, used) in [("off", "on"), ("remote_apply", "remote_apply"), ("local", "local")] {
+        cluster.sql("postgres", &format!("ALTER SYSTEM SET synchronous_commit = {setting}")).await;
+        cluster.reload().await;
+        cluster.sql(DATABASE, "TRUNCATE used").await;
+        store.open(name(1), opening()).await.unwrap();
+        assert_eq!(cluster.value("SELECT string_agg(setting, ' ') FROM used").await, used);
+    }
+    assert_eq!(store.load(name(1)).await.unwrap().unwrap().accumulator, held.accumulator);
 }
 
 /// The server runs with another clock.

@@ -22,6 +22,7 @@ mod failures;
 mod fixtures;
 mod garbage;
 mod harness;
+mod limits;
 mod lost_answers;
 mod openings;
 #[path = "../common/database_proxy/mod.rs"]

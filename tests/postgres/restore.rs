@@ -4,7 +4,7 @@ use waywiser::recording::{CheckpointStore, ExportQuery, ListQuery, RecordingName
 use waywiser::store::{BackupError, PostgresRestoreError, PostgresStore};
 
 use crate::cluster::{Cluster, DATABASE};
-use crate::fixtures::{cluster_and_store, connected, migrated};
+use crate::fixtures::{cluster_and_store, connected, migrated, retried};
 use crate::proxy::{Fault, Proxy};
 use crate::walk::{assert_folded, name, opening, recorded};
 
@@ -142,13 +142,13 @@ async fn a_restore_whose_result_cannot_be_found_out_says_so() {
     // Another server has stored recordings since, so that their absence proves nothing.
     proxy.cut(false);
     cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
+    let url = format!("{}?connect_timeout=60", cluster.url_at(proxy.address));
+    let store = connected(&url).await;
     proxy.on(END, Fault::Hold);
     let restored = tokio::spawn(async move { store.restore(iterator(&records)).await });
     proxy.happened(2).await;
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'";
-    cluster.sql(DATABASE, end).await;
-    cluster.wait_until("SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND relation = 'waywiser_recording'::regclass", "0").await;
-    recorded(&*connected(&cluster.url()).await, 1, 5).await;
+    proxy.cut(true);
+    retried(async || connected(&cluster.url()).await.open(name(1), opening()).await).await;
     proxy.cut(false);
     let error = restored.await.unwrap().unwrap_err();
     assert!(matches!(&error, PostgresRestoreError::Unknown { .. }), "{error:?}");

@@ -17,7 +17,8 @@
 //! | file | content |
 //! |---|---|
 //! | `settings` | the URL of the database |
-//! | `connect.rs`, `tls.rs` | open a connection and check the server |
+//! | `connect.rs`, `hosts.rs`, `tls.rs`, `channel_binding.rs` | open a connection and check the server |
+//! | `conditions.rs` | the settings and the clock of the database |
 //! | `schema.rs` | the tables, and their upgrade |
 //! | `link.rs` | one connection, and its transactions |
 //! | `session.rs` | a connection that is opened again |
@@ -58,10 +59,13 @@ use crate::recording::{
 };
 
 mod changes;
+mod channel_binding;
 mod commits;
+mod conditions;
 mod connect;
 mod error;
 mod failure;
+mod hosts;
 mod link;
 mod openings;
 mod pages;
@@ -156,6 +160,7 @@ impl PostgresStore {
         let work = Reader { counters: Arc::clone(&counters), unproven: Arc::clone(&unproven) };
         tokio::spawn(worker::work(work, session(Role::Reader, reader), requests));
         let reader = Arc::new(reads);
+        tokio::spawn(conditions::watch(Arc::downgrade(&reader), Arc::downgrade(&health), route));
         Self { settings, writer: writes, reader, counters, health, unproven }
     }
 

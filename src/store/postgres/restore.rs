@@ -100,7 +100,8 @@ pub(super) async fn restore(
     settings: &PostgresSettings,
     recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
 ) -> Result<u64, PostgresRestoreError> {
-    let opened = connect::open(settings, 0, Purpose::Store).await?;
+    let opened = connect::open(settings, 0, Purpose::Store).await;
+    let opened = opened.map_err(PostgresOpenError::from)?;
     let stored = store(&opened.link, recordings).await;
     if !matches!(stored, Ok(Stored { is_certain: Ok(()), .. })) {
         opened.link.give_up("the restore has failed");
@@ -149,7 +150,7 @@ async fn find_result(settings: &PostgresSettings, sample: &Sample) -> Result<boo
 /// Asks the database once: whether it has recordings of the sample, and whether it has any.
 async fn look_up(settings: &PostgresSettings, sample: &Sample) -> Result<(bool, bool), String> {
     let opened = connect::open(settings, 0, Purpose::Store).await;
-    let link = opened.map_err(|error| error.to_string())?.link;
+    let link = opened.map_err(|failure| PostgresOpenError::from(failure).to_string())?.link;
     let parameters: Vec<(&(dyn ToSql + Sync), Type)> = vec![
         (&sample.namespaces, Type::TEXT_ARRAY),
         (&sample.ids, Type::TEXT_ARRAY),
