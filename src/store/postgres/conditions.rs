@@ -1,21 +1,10 @@
 //! The settings and the clock of the database that decide about durability and expiry. They are read for each connection
 //! and at regular intervals. Each change is logged once.
 
-use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use tokio::sync::watch;
-use tokio::time::sleep;
 use tokio_postgres::Row;
 
-use super::reader::Read;
-use super::scan::ask;
-use super::session::{self, Route};
-use super::stats::Health;
-use super::ticket::Queue;
-
-/// The time between two checks.
-const INTERVAL: Duration = Duration::from_secs(10);
 /// A difference of the clocks from which there is a warning.
 const SKEW_WARNED_MS: i64 = 10_000;
 /// A difference of the clocks from which the database is not used.
@@ -109,30 +98,6 @@ fn changes(before: &[&'static str], now: &[&'static str]) -> Vec<(&'static str, 
     let appeared = now.iter().filter(|text| !before.contains(text)).map(|&text| (text, true));
     let gone = before.iter().filter(|text| !now.contains(text)).map(|&text| (text, false));
     appeared.chain(gone).collect()
-}
-
-/// Checks the database at regular intervals, until the store is dropped. A database whose clock differs too much is not
-/// used any more.
-pub(super) async fn watch(
-    reader: Weak<Queue<Read>>,
-    health: Weak<Health>,
-    route: Arc<watch::Sender<Route>>,
-) {
-    loop {
-        sleep(INTERVAL).await;
-        let (Some(reader), Some(health)) = (reader.upgrade(), health.upgrade()) else { return };
-        let before = unix_ms();
-        let rows = ask(&reader, READ, Vec::new(), false).await;
-        let after = unix_ms();
-        let conditions = rows.ok().and_then(|rows| Conditions::of(rows.first()?, before, after));
-        let Some(mut conditions) = conditions else { continue };
-        conditions.is_exposed = health.is_exposed();
-        health.observe(conditions);
-        if conditions.is_refused() {
-            // The next attempt to connect reports the reason.
-            session::replace_connections(&route);
-        }
-    }
 }
 
 /// Returns the smallest difference of the clocks that explains the time `now` of an answer between `before` and `after`.

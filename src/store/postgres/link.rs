@@ -10,6 +10,7 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::future::{join_all, join3};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,6 +49,9 @@ const BEGIN: &str = "\
 BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '9s'; \
 SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL enable_seqscan = off; \
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// The time limit of a transaction of the queues.
+pub(super) const TRANSACTION: Duration = Duration::from_secs(5);
 
 /// The reason if there is no answer before the deadline.
 const LATE: &str = "the database did not answer in time";

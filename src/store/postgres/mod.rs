@@ -18,7 +18,7 @@
 //! |---|---|
 //! | `settings` | the URL of the database |
 //! | `connect.rs`, `hosts.rs`, `tls.rs`, `channel_binding.rs` | open a connection and check the server |
-//! | `conditions.rs` | the settings and the clock of the database |
+//! | `conditions.rs`, `condition_checks.rs` | the settings and the clock of the database |
 //! | `schema.rs` | the tables, and their upgrade |
 //! | `link.rs` | one connection, and its transactions |
 //! | `session.rs` | a connection that is opened again |
@@ -61,6 +61,7 @@ use crate::recording::{
 mod changes;
 mod channel_binding;
 mod commits;
+mod condition_checks;
 mod conditions;
 mod connect;
 mod error;
@@ -160,7 +161,11 @@ impl PostgresStore {
         let work = Reader { counters: Arc::clone(&counters), unproven: Arc::clone(&unproven) };
         tokio::spawn(worker::work(work, session(Role::Reader, reader), requests));
         let reader = Arc::new(reads);
-        tokio::spawn(conditions::watch(Arc::downgrade(&reader), Arc::downgrade(&health), route));
+        tokio::spawn(condition_checks::run(
+            Arc::downgrade(&reader),
+            Arc::downgrade(&health),
+            route,
+        ));
         Self { settings, writer: writes, reader, counters, health, unproven }
     }
 

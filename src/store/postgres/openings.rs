@@ -13,11 +13,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::commits::Outcome;
 use super::failure::{Failure, Refusal};
-use super::link::{Link, Statement};
+use super::link::{Link, Statement, TRANSACTION};
 use super::request::Opening;
 use super::row::{self, Key};
 use super::space::{Created, Space};
-use super::writer::TRANSACTION;
 use crate::measure::PathAccumulator;
 use crate::recording::{Checkpoint, StoreError};
 use crate::store::codec::columns;

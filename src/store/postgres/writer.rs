@@ -6,13 +6,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::commits::Outcome;
 use super::failure::{Failure, Refusal};
-use super::link::Link;
+use super::link::{Link, TRANSACTION};
 use super::request::{Commit, Deletion, Expiry, Kind, Opening, Removal, Write};
 use super::space::Space;
 use super::stats::Counters;
@@ -26,8 +25,6 @@ use crate::recording::StoreError;
 const BATCH_MAX: usize = 500;
 /// A batch ends when its content has this size.
 const BATCH_BYTES: usize = 4 << 20;
-/// The time limit of the transactions of a batch.
-pub(super) const TRANSACTION: Duration = Duration::from_secs(5);
 
 /// Carries out the requests that change something.
 pub(super) struct Writer {
