@@ -1,10 +1,10 @@
 //! Clocks: the one of the caller decides what has expired, limited by the one of the database.
 
 use waywiser::recording::{CheckpointStore, OpenRequest, Sweep};
-use waywiser::store::{PostgresOpenError, PostgresStore};
+use waywiser::store::{PostgresOpenError, PostgresStatus, PostgresStore};
 
-use crate::cluster::DATABASE;
-use crate::fixtures::{cluster_and_store, connected, settings};
+use crate::cluster::{Cluster, DATABASE};
+use crate::fixtures::{cluster_and_store, connected, retried, settings};
 use crate::skip::skipped;
 use crate::walk::{EXPIRES, name, opening, recorded};
 
@@ -83,18 +83,11 @@ async fn a_database_with_another_clock_is_reported_or_refused() {
     recorded(&*store, 1, 10).await;
     assert!(store.status().clock_skew_ms.abs() < 10_000, "{:?}", store.status());
     drop(store);
-    let folders = ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime"];
-    let library = folders.map(|folder| std::path::Path::new(folder).join("libfaketime.so.1"));
-    let Some(library) = library.into_iter().find(|library| library.is_file()) else {
-        skipped(
-            "clocks of the database, because libfaketime is not installed; run tests/postgres/run",
-        );
-        return;
-    };
+    let Some(library) = faketime() else { return };
     for (offset, expected_s) in [("+30s", 30_i64), ("-30s", -30), ("+2h", 7200), ("-2h", -7200)] {
         cluster.stop().await;
         cluster.environment = vec![
-            ("LD_PRELOAD".to_owned(), library.display().to_string()),
+            ("LD_PRELOAD".to_owned(), library.clone()),
             ("FAKETIME".to_owned(), offset.to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
         ];
@@ -109,12 +102,72 @@ async fn a_database_with_another_clock_is_reported_or_refused() {
             assert!(error.to_string().contains("clock"), "{error}");
             continue;
         }
-        let skew = outcome.unwrap().status().clock_skew_ms;
+        let status = outcome.unwrap().status();
+        let skew = status.clock_skew_ms;
         assert!((skew - 1_000 * expected_s).abs() < 10_000, "{offset}: {skew} ms");
+        assert!(is_warned(&status), "{offset}: {status:?}");
     }
     cluster.stop().await;
     cluster.environment.clear();
     cluster.launch().await;
     let store = connected(&cluster.url()).await;
+    assert!(!is_warned(&store.status()), "{:?}", store.status());
     assert_eq!(store.load(name(1)).await.unwrap().unwrap().committed_points(), 10);
+}
+
+/// The clock of the server changes while the store is connected.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_changes_is_noticed() {
+    let Some((mut cluster, store)) = cluster_and_store().await else { return };
+    recorded(&*store, 1, 10).await;
+    drop(store);
+    let Some(library) = faketime() else { return };
+    cluster.stop().await;
+    let file = cluster.data().join("offset");
+    let set = |cluster: &Cluster, offset: &str| {
+        cluster.write("offset.new", offset);
+        std::fs::rename(cluster.data().join("offset.new"), cluster.data().join("offset")).unwrap();
+    };
+    set(&cluster, "+0s");
+    cluster.environment = vec![
+        ("LD_PRELOAD".to_owned(), library),
+        ("FAKETIME_TIMESTAMP_FILE".to_owned(), file.display().to_string()),
+        ("FAKETIME_NO_CACHE".to_owned(), "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
+    ];
+    cluster.launch().await;
+    let store = connected(&cluster.url()).await;
+    assert!(!is_warned(&store.status()), "{:?}", store.status());
+    let until = async |is_reached: &dyn Fn(&PostgresStatus) -> bool| {
+        while !is_reached(&store.status()) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    set(&cluster, "+30s");
+    until(&is_warned).await;
+    assert!(store.load(name(1)).await.unwrap().is_some());
+    // The database is not used any more, until its clock is right again.
+    set(&cluster, "+2h");
+    until(&|status| status.error.as_ref().is_some_and(|error| error.contains("clock"))).await;
+    set(&cluster, "+0s");
+    until(&|status| status.connected && !is_warned(status)).await;
+    let stored = retried(async || store.load(name(1)).await).await;
+    assert_eq!(stored.unwrap().committed_points(), 10);
+}
+
+fn is_warned(status: &PostgresStatus) -> bool {
+    status.warnings.iter().any(|warning| warning.contains("clock"))
+}
+
+/// Returns the library that changes the clock of a process, or prints that it is missing.
+fn faketime() -> Option<String> {
+    let folders = ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime"];
+    let library = folders.map(|folder| std::path::Path::new(folder).join("libfaketime.so.1"));
+    let library = library.into_iter().find(|library| library.is_file());
+    if library.is_none() {
+        skipped(
+            "clocks of the database, because libfaketime is not installed; run tests/postgres/run",
+        );
+    }
+    library.map(|library| library.display().to_string())
 }
