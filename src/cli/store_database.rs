@@ -1,7 +1,7 @@
 //! The database of `--store`: its password, its opening, and the advice if it cannot be opened.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -51,15 +51,33 @@ impl PasswordArgs {
             return settings;
         }
         let (sources, login) = (self.sources(), login(&settings));
+        let last = LastWarning::default();
         settings.with_password_source(Arc::new(move || {
             let found = sources.find(&login)?;
-            found.warning.iter().for_each(|warning| warn(warning));
+            last.replace(found.warning).iter().for_each(|warning| warn(warning));
             Ok(found.password)
         }))
     }
 
     fn sources(&self) -> PasswordSources {
         PasswordSources::new(self.store_password_file.clone())
+    }
+}
+
+/// The last warning about a source of passwords. The source is read for each attempt to connect.
+#[derive(Debug, Default)]
+struct LastWarning(Mutex<Option<String>>);
+
+impl LastWarning {
+    /// Replaces the warning. Returns it if it differs from the last one.
+    fn replace(&self, warning: Option<String>) -> Option<String> {
+        // No code panics while it holds the lock.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == warning {
+            return None;
+        }
+        last.clone_from(&warning);
+        warning
     }
 }
 
@@ -147,4 +165,18 @@ pub(super) fn refusal(settings: &PostgresSettings, error: &PostgresOpenError) ->
         _ => "",
     };
     format!("{settings}: {error}{advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_reported_once_until_it_changes() {
+        let last = LastWarning::default();
+        let reported = [None, Some("a"), Some("a"), Some("b"), None, None, Some("b")]
+            .map(|warning| last.replace(warning.map(str::to_owned)));
+        let expected = [None, Some("a"), None, Some("b"), None, None, Some("b")];
+        assert_eq!(reported.each_ref().map(Option::as_deref), expected);
+    }
 }

@@ -12,6 +12,10 @@ const PASSWORD_BYTES_MAX: u64 = 4 << 10;
 /// Maximum size of a password file of PostgreSQL.
 const PGPASS_BYTES_MAX: u64 = 1 << 20;
 
+/// The default directories of the sockets of PostgreSQL. In its password file, `localhost` stands for them. Another
+/// directory stands for itself.
+const SOCKET_DIRECTORIES: [&str; 3] = ["/run/postgresql", "/tmp", "/var/run/postgresql"];
+
 /// The database that the password is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Login {
@@ -134,8 +138,7 @@ fn of_pgpass(path: &Path, login: &Login) -> Result<Found, String> {
 
 /// Returns the password of the first line that matches.
 fn entry(text: &str, host: &str, port: u16, login: &Login) -> Option<String> {
-    // A local socket.
-    let host = if host.starts_with('/') { "localhost" } else { host };
+    let host = if SOCKET_DIRECTORIES.contains(&host) { "localhost" } else { host };
     let port = port.to_string();
     let expected = [host, &port, &login.database, &login.user];
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -169,7 +172,8 @@ fn unescaped(text: &str) -> String {
     let mut password = String::with_capacity(text.len());
     while let Some(character) = characters.next() {
         match character {
-            '\\' => password.extend(characters.next()),
+            // A backslash at the end stands for itself.
+            '\\' => password.push(characters.next().unwrap_or('\\')),
             ':' => break,
             character => password.push(character),
         }
@@ -247,7 +251,17 @@ mod tests {
         ] {
             assert_eq!(found(line), None, "{line}");
         }
-        assert_eq!(in_pgpass("localhost:*:*:*:a", "/run/postgresql"), Some("a".to_owned()));
+        for directory in ["/run/postgresql", "/var/run/postgresql", "/tmp"] {
+            assert_eq!(in_pgpass("localhost:*:*:*:a", directory), Some("a".to_owned()));
+        }
+        assert_eq!(
+            in_pgpass("localhost:*:*:*:a\n/srv/pg:*:*:*:b", "/srv/pg"),
+            Some("b".to_owned())
+        );
+        assert_eq!(found("db:*:*:*:a\\"), Some("a\\".to_owned()));
+        assert_eq!(found("db:*:*:*:a:b"), Some("a".to_owned()));
+        assert_eq!(found("d\\b:*:*:*:a"), Some("a".to_owned()));
+        assert_eq!(found("*x:*:*:*:a\n**:*:*:*:b"), None);
         assert_eq!(in_pgpass("a\\:\\:1:5432:paths:way:v6", "a::1"), Some("v6".to_owned()));
     }
 

@@ -162,6 +162,9 @@ pub enum StoreEvent {
     },
     /// A recording was removed. Every checkpoint with its epoch or an older one is gone.
     Removed(Removed),
+    /// The store has an older version of a recording than it had before, because a failover of its database lost the last
+    /// commits. What the subscriber knows of it does not exist any more.
+    Reverted(RecordingName),
     /// Changes were lost, so any recording may have changed.
     Missed,
 }

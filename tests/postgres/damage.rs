@@ -1,14 +1,19 @@
 //! Damaged rows and pages: the recordings on them are lost, and no others are affected.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use waywiser::recording::{CheckpointStore, ExportQuery, ListQuery, StoreError, Sweep};
+use futures::StreamExt as _;
+use waywiser::recording::{
+    CheckpointStore, ExportQuery, ListQuery, StoreError, StoreEvent, Sweep, WatchedRecording,
+    WatchedRecordings,
+};
 use waywiser::store::PostgresStore;
 
 use crate::cluster::{Cluster, DATABASE};
 use crate::fixtures::{cluster_and_store, connected};
-use crate::walk::{assert_folded, commit, name, opening, recorded};
+use crate::walk::{EXPIRES, assert_folded, commit, name, opening, recorded};
 
 fn is_damaged<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Err(StoreError::Damaged(_)))
@@ -16,11 +21,32 @@ fn is_damaged<T>(outcome: &Result<T, StoreError>) -> bool {
 
 /// Checks that exactly these recordings of 1 to `count` are damaged, in every method, while requests are concurrent.
 async fn assert_only_damaged(store: &Arc<PostgresStore>, damaged: &[u64], count: u64, points: u64) {
+    assert_only_failing(store, damaged, count, points, |error| {
+        matches!(error, StoreError::Damaged(_))
+    })
+    .await;
+}
+
+/// Checks that requests about exactly these recordings fail with this class of errors.
+async fn assert_only_failing(
+    store: &Arc<PostgresStore>,
+    damaged: &[u64],
+    count: u64,
+    points: u64,
+    is_of_class: fn(&StoreError) -> bool,
+) {
+    fn is_err<T>(outcome: &Result<T, StoreError>, is_of_class: fn(&StoreError) -> bool) -> bool {
+        outcome.as_ref().is_err_and(is_of_class)
+    }
     let expected = |recording: u64| damaged.contains(&recording);
     // Requests at the same time may share a statement.
     let loads = (1..=count).map(|recording| store.load(name(recording)));
     for (recording, loaded) in (1..).zip(at_once(loads).await) {
-        assert_eq!(is_damaged(&loaded), expected(recording), "load {recording}: {loaded:?}");
+        assert_eq!(
+            is_err(&loaded, is_of_class),
+            expected(recording),
+            "load {recording}: {loaded:?}"
+        );
         if let Ok(loaded) = loaded {
             assert_folded(recording, &loaded.unwrap());
         }
@@ -28,7 +54,11 @@ async fn assert_only_damaged(store: &Arc<PostgresStore>, damaged: &[u64], count:
     let opens = (1..=count).map(|recording| store.open(name(recording), opening()));
     let mut held = Vec::new();
     for (recording, opened) in (1..).zip(at_once(opens).await) {
-        assert_eq!(is_damaged(&opened), expected(recording), "open {recording}: {opened:?}");
+        assert_eq!(
+            is_err(&opened, is_of_class),
+            expected(recording),
+            "open {recording}: {opened:?}"
+        );
         held.extend(opened.ok().map(|opened| (recording, opened)));
     }
     let commits = held.iter().map(|(recording, held)| commit(&**store, *recording, held, points));
@@ -40,12 +70,15 @@ async fn assert_only_damaged(store: &Arc<PostgresStore>, damaged: &[u64], count:
     names.sort();
     let page = store.list(ListQuery::all(), 100).await.unwrap();
     let listed: Vec<_> =
-        page.iter().map(|(name, stored)| (name.clone(), is_damaged(stored))).collect();
+        page.iter().map(|(name, stored)| (name.clone(), is_err(stored, is_of_class))).collect();
     assert_eq!(listed, names, "list");
     let query = ExportQuery { after: None, now_unix_ms: 2_000, bytes_max: 1 << 30 };
     let exported = store.export(query).await.unwrap();
-    let records: Vec<_> =
-        exported.records.iter().map(|(name, bytes)| (name.clone(), is_damaged(bytes))).collect();
+    let records: Vec<_> = exported
+        .records
+        .iter()
+        .map(|(name, bytes)| (name.clone(), is_err(bytes, is_of_class)))
+        .collect();
     assert_eq!(records, names, "export");
     let checked = store.check().await.unwrap();
     assert_eq!(checked.recordings, count, "check");
@@ -166,4 +199,150 @@ async fn a_damaged_page_affects_no_recording_of_other_pages() {
     let store = connected(&cluster.url()).await;
     assert_only_damaged(&store, &damaged, COUNT, 2).await;
     assert!(cluster.log().contains("invalid page"), "{}", cluster.log());
+}
+
+/// Makes PostgreSQL fail with this error whenever it reads the row of recording 3.
+async fn fail_reads(cluster: &Cluster, code: &str) {
+    let fail = format!(
+        "CREATE OR REPLACE FUNCTION readable(id text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+           IF id = 'walk-3' THEN RAISE EXCEPTION 'could not read block 3' USING ERRCODE = '{code}'; END IF;
+           RETURN true;
+         END $$;
+         ALTER TABLE waywiser_recording ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE waywiser_recording FORCE ROW LEVEL SECURITY;
+         DROP POLICY IF EXISTS readable ON waywiser_recording;
+         CREATE POLICY readable ON waywiser_recording USING (readable(id))"
+    );
+    cluster.sql(DATABASE, &fail).await;
+}
+
+/// Makes PostgreSQL fail with this error whenever one of these statements writes the row of recording 3.
+async fn fail_writes(cluster: &Cluster, code: &str, statements: &str) {
+    let fail = format!(
+        "CREATE OR REPLACE FUNCTION writable() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF coalesce(NEW.id, OLD.id) = 'walk-3' THEN
+             RAISE EXCEPTION 'could not write block 3' USING ERRCODE = '{code}';
+           END IF;
+           RETURN coalesce(NEW, OLD);
+         END $$;
+         CREATE OR REPLACE TRIGGER writable BEFORE {statements} ON waywiser_recording
+           FOR EACH ROW EXECUTE FUNCTION writable()"
+    );
+    cluster.sql(DATABASE, &fail).await;
+}
+
+type IsOfClass = fn(&StoreError) -> bool;
+
+/// The errors of single rows and pages, with the class of each.
+const ERRORS_OF_ROWS: [(&str, IsOfClass); 5] = [
+    ("58030", |error| matches!(error, StoreError::Unavailable(_))),
+    ("58P01", |error| matches!(error, StoreError::Unavailable(_))),
+    ("XX000", |error| matches!(error, StoreError::Unavailable(_))),
+    ("XX001", |error| matches!(error, StoreError::Damaged(_))),
+    ("XX002", |error| matches!(error, StoreError::Damaged(_))),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_disk_affects_the_recording_that_is_read_only() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    for recording in 1..=5 {
+        recorded(&*store, recording, 20 + recording).await;
+    }
+    for (code, is_of_class) in ERRORS_OF_ROWS {
+        println!("{code}");
+        fail_reads(&cluster, code).await;
+        assert_only_failing(&store, &[3], 5, 2, is_of_class).await;
+        let opened = store.open(name(100), opening()).await;
+        assert!(opened.is_ok(), "{code}: {opened:?}");
+        store.delete(name(100)).await.unwrap();
+        let watched: Vec<_> = (1..=5)
+            .map(|recording| WatchedRecording { name: name(recording), known: None })
+            .collect();
+        let mut events = store.changes(WatchedRecordings::new(move || watched.clone()));
+        let mut changed = BTreeSet::new();
+        while changed.len() < 4 {
+            if let StoreEvent::Stored { name, .. } = events.next().await.unwrap() {
+                assert_ne!(name, crate::walk::name(3), "{code}");
+                changed.insert(name);
+            }
+        }
+    }
+    // The recording that cannot be read stays, and the others expire.
+    cluster.sql(DATABASE, "UPDATE waywiser_recording SET expire_ms = 5000").await;
+    let swept = store.sweep(Sweep::expired(EXPIRES - 1), None).await.unwrap();
+    assert_eq!(swept.removed.len(), 4, "{swept:?}");
+    assert_eq!(cluster.value("SELECT string_agg(id, ' ') FROM waywiser_recording").await, "walk-3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_disk_affects_the_recording_that_is_written_only() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    for (code, is_of_class) in ERRORS_OF_ROWS {
+        println!("{code}");
+        let failing = |outcomes: Vec<Result<(), StoreError>>| {
+            for (recording, outcome) in (1..).zip(outcomes) {
+                let is_expected = match &outcome {
+                    Ok(()) => recording != 3,
+                    Err(error) => recording == 3 && is_of_class(error),
+                };
+                assert!(is_expected, "{code}, {recording}: {outcome:?}");
+            }
+        };
+        fail_writes(&cluster, code, "INSERT").await;
+        let opens = at_once((1..=5).map(|recording| store.open(name(recording), opening()))).await;
+        failing(opens.into_iter().map(|opened| opened.map(drop)).collect());
+        cluster.sql(DATABASE, "DROP TRIGGER writable ON waywiser_recording").await;
+        let mut held = Vec::new();
+        for recording in 1..=5 {
+            held.push(store.open(name(recording), opening()).await.unwrap());
+        }
+        fail_writes(&cluster, code, "UPDATE").await;
+        let commits = (1..).zip(&held).map(|(recording, held)| commit(&*store, recording, held, 5));
+        failing(at_once(commits).await.into_iter().map(|outcome| outcome.map(drop)).collect());
+        cluster.sql(DATABASE, "DROP TRIGGER writable ON waywiser_recording").await;
+        cluster.sql(DATABASE, "UPDATE waywiser_recording SET expire_ms = 5000").await;
+        // The expired one that cannot be removed stays.
+        fail_writes(&cluster, code, "DELETE").await;
+        let swept = store.sweep(Sweep::expired(EXPIRES - 1), None).await.unwrap();
+        assert_eq!(swept.removed.len(), 4, "{code}: {swept:?}");
+        let deleted = store.delete(name(3)).await;
+        assert!(deleted.as_ref().is_err_and(is_of_class), "{code}: {deleted:?}");
+        cluster.sql(DATABASE, "DROP TRIGGER writable ON waywiser_recording").await;
+        store.delete(name(3)).await.unwrap();
+    }
+}
+
+/// Rows with names that this program never stores do not count in a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_names_in_the_table_do_not_shorten_pages() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    for recording in 1..=4 {
+        recorded(&*store, recording, 5).await;
+    }
+    let copy = "INSERT INTO waywiser_recording
+        (namespace, id, epoch, points, complete, create_ms, update_ms, expire_ms, model, options, state)
+      SELECT '', left(id, 6) || '! ' || n, epoch, points, complete, create_ms, update_ms, expire_ms, model, options, state
+      FROM waywiser_recording, generate_series(1, 700) AS n";
+    cluster.sql(DATABASE, copy).await;
+    let mut after = None;
+    for recording in 1..=4 {
+        let page = store.list(ListQuery::all().after(after), 1).await.unwrap();
+        assert_eq!(page.len(), 1, "{recording}");
+        assert_eq!(page[0].0, name(recording));
+        after = Some(name(recording));
+    }
+    assert_eq!(store.list(ListQuery::all().after(after), 1).await.unwrap().len(), 0);
+    assert_eq!(store.list(ListQuery::all(), 100).await.unwrap().len(), 4);
+    let (mut records, mut after) = (0, None);
+    loop {
+        let query = ExportQuery { after, now_unix_ms: 2_000, bytes_max: 1 << 30 };
+        let step = store.export(query).await.unwrap();
+        records += step.records.len();
+        after = step.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(records, 4);
+    assert_eq!(store.check().await.unwrap().damaged.len(), 4 * 700);
 }

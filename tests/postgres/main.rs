@@ -24,7 +24,9 @@ mod failures;
 mod fixtures;
 mod garbage;
 mod harness;
+mod limits;
 mod lost_answers;
+mod openings;
 #[path = "../common/database_proxy/mod.rs"]
 mod proxy;
 mod readiness;

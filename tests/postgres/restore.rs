@@ -1,10 +1,10 @@
 //! Restoring records of a backup: completely, or not at all.
 
 use waywiser::recording::{CheckpointStore, ExportQuery, ListQuery, RecordingName};
-use waywiser::store::{BackupError, PostgresStore};
+use waywiser::store::{BackupError, PostgresRestoreError, PostgresStore};
 
 use crate::cluster::{Cluster, DATABASE};
-use crate::fixtures::{cluster_and_store, connected, migrated};
+use crate::fixtures::{cluster_and_store, connected, migrated, retried};
 use crate::proxy::{Fault, Proxy};
 use crate::walk::{assert_folded, name, opening, recorded};
 
@@ -87,17 +87,70 @@ async fn a_restore_that_fails_stores_nothing() {
     damaged[150].1[middle] ^= 1;
     store.restore(iterator(&damaged)).await.unwrap_err();
     // The connection is lost.
-    proxy.on("INSERT INTO waywiser_recording", Fault::CutAfter);
+    proxy.on("INSERT INTO waywiser_recording", Fault::CutBefore);
     store.restore(iterator(&records)).await.unwrap_err();
     let direct = connected(&cluster.url()).await;
     assert_eq!(direct.list(ListQuery::all(), 1).await, Ok(Vec::new()));
-    // The answer to the commit is lost, so the error says that it may be complete.
-    proxy.on("COMMIT", Fault::CutAfter);
-    let outcome = store.restore(iterator(&records)).await;
-    let stored: u64 =
-        cluster.value("SELECT count(*) FROM waywiser_recording").await.parse().unwrap();
-    assert!([0, 301].contains(&stored), "{stored}");
-    if outcome.is_ok() {
-        assert_eq!(stored, 301);
-    }
+}
+
+/// The last message of a restore, which has the commit.
+const END: &str = "setval('waywiser_epoch'";
+
+/// Returns the number of recordings in the table.
+async fn stored(cluster: &Cluster) -> String {
+    cluster.value("SELECT count(*) FROM waywiser_recording").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_whose_last_answer_is_lost_finds_out_its_result() {
+    let Some((cluster, records)) = prepared(300).await else { return };
+    let proxy = Proxy::start(cluster.address).await;
+    let store = connected(&cluster.url_at(proxy.address)).await;
+    proxy.on(END, Fault::CutBefore);
+    let error = store.restore(iterator(&records)).await.unwrap_err();
+    assert!(matches!(&error, PostgresRestoreError::Database(_)), "{error:?}");
+    assert_eq!(stored(&cluster).await, "0");
+    proxy.on(END, Fault::CutAfter);
+    assert_eq!(store.restore(iterator(&records)).await.unwrap(), 301);
+    assert_eq!(stored(&cluster).await, "301");
+    assert_eq!(proxy.happened_so_far(), 2);
+    // No recordings are stored either way.
+    cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
+    proxy.on(END, Fault::CutBefore);
+    assert_eq!(store.restore(std::iter::empty()).await.unwrap(), 0);
+    assert_eq!(proxy.happened_so_far(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_whose_result_cannot_be_found_out_says_so() {
+    let Some((cluster, records)) = prepared(30).await else { return };
+    let proxy = Proxy::start(cluster.address).await;
+    let url = format!("{}?connect_timeout=1", cluster.url_at(proxy.address));
+    let store = connected(&url).await;
+    proxy.on(END, Fault::Silence);
+    let restored = tokio::spawn({
+        let (store, records) = (store.clone(), records.clone());
+        async move { store.restore(iterator(&records)).await }
+    });
+    proxy.happened(1).await;
+    proxy.cut(true);
+    let error = restored.await.unwrap().unwrap_err();
+    assert!(matches!(error, PostgresRestoreError::Unknown { count: 31, .. }), "{error:?}");
+    assert!(error.to_string().contains("waywiser store check"), "{error}");
+    // The advice shows the result.
+    assert_eq!(connected(&cluster.url()).await.check().await.unwrap().recordings, 31);
+    // Another server has stored recordings since, so that their absence proves nothing.
+    proxy.cut(false);
+    cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
+    let url = format!("{}?connect_timeout=60", cluster.url_at(proxy.address));
+    let store = connected(&url).await;
+    proxy.on(END, Fault::Hold);
+    let restored = tokio::spawn(async move { store.restore(iterator(&records)).await });
+    proxy.happened(2).await;
+    proxy.cut(true);
+    retried(async || connected(&cluster.url()).await.open(name(1), opening()).await).await;
+    proxy.cut(false);
+    let error = restored.await.unwrap().unwrap_err();
+    assert!(matches!(&error, PostgresRestoreError::Unknown { .. }), "{error:?}");
+    assert!(error.to_string().contains("other recordings"), "{error}");
 }

@@ -338,3 +338,33 @@ async fn a_promotion_that_lost_commits_never_leads_to_a_wrong_total() {
     assert_eq!(again.committed_points(), 35);
     assert_folded(1, &again);
 }
+
+/// The paused primary accepts connections and does not answer. The standby is asked while that attempt is still open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_primary_does_not_delay_the_use_of_the_promoted_standby() {
+    let Some(pair) = Pair::start().await else { return };
+    let store = migrated(&pair.primary.url()).await;
+    let held = recorded(&*store, 1, 10).await;
+    drop(store);
+    pair.primary.pause();
+    pair.isolate();
+    pair.standby.promote().await;
+    let (first, second) =
+        (Proxy::start(pair.primary.address).await, Proxy::start(pair.standby.address).await);
+    second.block(true);
+    let url = format!(
+        "postgres://{USER}:{PASSWORD}@{},{}/{DATABASE}?connect_timeout=60",
+        first.address, second.address
+    );
+    let connecting = tokio::spawn(async move { connected(&url).await });
+    second.accepted(1).await;
+    assert_eq!((first.accepted_so_far(), first.open_now()), (1, 1), "the first attempt is open");
+    second.block(false);
+    let store = connecting.await.unwrap();
+    assert_eq!(store.load(name(1)).await, Ok(Some(held)));
+    // The second connection starts with the host that answered. On a slow machine it asks the other one, too.
+    assert_eq!(second.accepted_so_far(), 2);
+    assert!(first.accepted_so_far() <= 2, "{}", first.accepted_so_far());
+    assert_eq!(store.stats().failures, 0);
+    pair.primary.resume();
+}

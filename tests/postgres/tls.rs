@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P384_SHA384,
+    PKCS_ED25519, date_time_ymd,
+};
 use waywiser::recording::CheckpointStore;
 use waywiser::store::PostgresStore;
 use waywiser::store::contract::check_store;
@@ -19,7 +22,10 @@ struct Ca {
 
 impl Ca {
     fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
+        Self::with_key(name, KeyPair::generate().unwrap())
+    }
+
+    fn with_key(name: &str, key: KeyPair) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -159,7 +165,8 @@ async fn an_expired_certificate_is_refused() {
             // The session was not terminated yet.
             Ok(_) => {}
             Err(error) => {
-                if unavailable::<()>(Err(error)).contains("expired") {
+                unavailable::<()>(Err(error));
+                if store.status().error.is_some_and(|text| text.contains("expired")) {
                     break;
                 }
             }
@@ -182,7 +189,39 @@ async fn a_server_without_tls_is_refused_when_tls_is_required() {
         let text = PostgresStore::connect(settings(&url)).await.map(drop).unwrap_err().to_string();
         assert!(text.contains("TLS"), "{mode}: {text}");
     }
+    // A password without TLS cannot be bound to it.
+    let url = format!("{}?channel_binding=require", cluster.url());
+    let text = PostgresStore::connect(settings(&url)).await.map(drop).unwrap_err().to_string();
+    assert!(text.contains("channel binding"), "{text}");
     drop(migrated(&format!("{}?sslmode=prefer", cluster.url())).await);
+}
+
+/// The hash of the certificate depends on the algorithm of its signature.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_bound_to_the_tls_connection() {
+    let Some(tls) = Tls::start().await else { return };
+    let bound = |roots: &Path| {
+        format!("{}&channel_binding=require", tls.url("localhost", "verify-full", Some(roots)))
+    };
+    drop(migrated(&bound(&tls.roots)).await);
+    for algorithm in [&PKCS_ECDSA_P384_SHA384, &PKCS_ED25519] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let ca = Ca::with_key("another CA", key);
+        let roots = tls.cluster.folder().join("signed.pem");
+        std::fs::write(&roots, &ca.pem).unwrap();
+        tls.use_certificate(ca.issue("localhost", |_| {})).await;
+        let connected = PostgresStore::connect(settings(&bound(&roots))).await;
+        // An Ed25519 signature has no hash, so RFC 5929 defines no binding.
+        match algorithm == &PKCS_ED25519 {
+            true => assert!(connected.is_err()),
+            false => assert_eq!(connected.unwrap().load(name(1)).await, Ok(None)),
+        }
+    }
+    // A server that does not ask for the password cannot prove that it knows it.
+    tls.use_certificate(tls.ca.issue("localhost", |_| {})).await;
+    tls.cluster.authenticate("hostssl all all 127.0.0.1/32 trust").await;
+    let text = tls.refused(&bound(&tls.roots)).await;
+    assert!(text.contains("channel binding"), "{text}");
 }
 
 /// The server authenticates the store by a certificate instead of a password.

@@ -178,6 +178,27 @@ async fn a_damaged_recording_hides_no_changes_of_others() {
     }
 }
 
+/// A failover to an asynchronous standby loses the last commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_commit_is_reported_and_then_what_is_stored() {
+    let Some((cluster, writer)) = cluster_and_store().await else { return };
+    let first = recorded(&*writer, 1, 10).await;
+    cluster.sql(DATABASE, "CREATE TABLE kept AS SELECT * FROM waywiser_recording").await;
+    let lost = commit(&*writer, 1, &first, 5).await.unwrap();
+    let watcher = connected(&cluster.url()).await;
+    let watched = Watched::default();
+    watched.add(1, Some(&lost));
+    let mut events = watcher.changes(watched.handle());
+    let back = "UPDATE waywiser_recording r SET points = k.points, state = k.state, update_ms = k.update_ms
+                FROM kept k WHERE r.id = k.id";
+    cluster.sql(DATABASE, back).await;
+    let expected = StoreEvent::Reverted(name(1));
+    while events.next().await.unwrap() != expected {}
+    // A server forgets what it knew.
+    watched.0.lock().unwrap().insert(name(1), None);
+    assert_eq!(watched.next(&mut events).await, stored(1, &first));
+}
+
 /// A commit whose answer is lost is reported once it is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_without_an_answer_is_reported() {

@@ -31,6 +31,9 @@ const QUEUE: usize = 256;
 ///
 /// The copy is complete, or nothing is copied. Epochs and times stay, so that writers resume at the new store. At the
 /// end, the target is read again and compared with the source: the number of recordings, and a SHA-256 of all records.
+///
+/// A password file, and PGPASSWORD, apply to both databases. If their passwords differ, use ~/.pgpass, or write them
+/// into the URLs.
 #[derive(Debug, Args)]
 pub(super) struct CopyArgs {
     /// Source: postgres://USER@HOST/DATABASE, or redb:DIRECTORY
@@ -71,7 +74,6 @@ pub(super) fn run(args: &CopyArgs) -> Result<(), Failure> {
 
 fn copy(runtime: &Runtime, args: &CopyArgs) -> Result<u64, String> {
     let source = runtime.block_on(open(&args.from, &args.password))?;
-    let failed = |error: String| format!("nothing was copied: {error}");
     let progress = Arc::new(Progress::new(0, None));
     let (sender, records) = sync_channel(QUEUE);
     let reader = {
@@ -91,7 +93,7 @@ fn copy(runtime: &Runtime, args: &CopyArgs) -> Result<u64, String> {
     progress.finish();
     // Ends as soon as there is no receiver.
     let read = runtime.block_on(reader).map_err(|error| error.to_string());
-    let count = stored.map_err(failed)?;
+    let count = stored?;
     let expected = read.and_then(|read| read);
     let compared = runtime.block_on(async {
         let target = open(&args.to, &args.password).await?;
@@ -151,27 +153,33 @@ async fn send_all(
 }
 
 /// Stores the records in the target in one transaction. Returns their number.
+///
+/// # Errors
+/// Nothing was copied, except if the message says that this is unknown.
 fn store(runtime: &Runtime, args: &CopyArgs, records: Receiver<Record>) -> Result<u64, String> {
+    let failed = |error: String| format!("nothing was copied: {error}");
     match &args.to {
         StoreUrl::Directory(directory) => {
             let stored = RedbStore::restore(directory, records.into_iter());
             stored.map_err(|error| match error {
                 // The error of the source.
-                RestoreError::Backup(error) => error.to_string(),
-                error => error.to_string(),
+                RestoreError::Backup(error) => failed(error.to_string()),
+                error => failed(error.to_string()),
             })
         }
         StoreUrl::Database(settings) => {
             let settings = args.password.apply(settings, warn);
             runtime.block_on(async {
                 let store = PostgresStore::connect(settings.clone()).await;
-                let store = store.map_err(|error| store_database::refusal(&settings, &error))?;
+                let store =
+                    store.map_err(|error| failed(store_database::refusal(&settings, &error)))?;
                 store.restore(records.into_iter()).await.map_err(|error| match error {
-                    PostgresRestoreError::Backup(error) => error.to_string(),
-                    error => error.to_string(),
+                    PostgresRestoreError::Backup(error) => failed(error.to_string()),
+                    error @ PostgresRestoreError::Unknown { .. } => error.to_string(),
+                    error => failed(error.to_string()),
                 })
             })
         }
-        StoreUrl::Memory => Err("memory: cannot be the target".to_owned()),
+        StoreUrl::Memory => Err(failed("memory: cannot be the target".to_owned())),
     }
 }

@@ -1,5 +1,6 @@
 //! `waywiser store restore`: fills a data directory or a database with the recordings of a backup.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use crate::cli::stderr;
 use crate::cli::store_database::{self, PasswordArgs};
 use crate::cli::store_url::StoreUrl;
 use crate::cli::units::Time;
-use crate::store::{PostgresSettings, PostgresStore, RedbStore, Renewal, RestoredExpiry};
+use crate::store::{
+    PostgresRestoreError, PostgresSettings, PostgresStore, RedbStore, Renewal, RestoredExpiry,
+};
 
 /// Fill a data directory or a database with the recordings of a backup
 ///
@@ -79,13 +82,12 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let mut backup = Renewal::new(backup, created_unix_ms, now_unix_ms(), expiry);
     let restored = match &target {
         StoreUrl::Database(settings) => {
-            to_database(&args.password.apply(settings, warn), &mut backup)
+            to_database(file, &args.password.apply(settings, warn), &mut backup)
         }
-        StoreUrl::Directory(directory) => to_directory(directory, &mut backup),
+        StoreUrl::Directory(directory) => to_directory(file, directory, &mut backup),
         StoreUrl::Memory => Ok(0),
     };
-    let count =
-        restored.map_err(|error| format!("{} was not restored: {error}", check::shown(file)))?;
+    let count = restored?;
     let place = match &target {
         StoreUrl::Directory(directory) => directory.display().to_string(),
         other => other.to_string(),
@@ -110,14 +112,25 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn to_directory(directory: &Path, backup: &mut Backup) -> Result<u64, String> {
-    RedbStore::restore(directory, backup).map_err(|error| error.to_string())
+fn failed(file: &Path, error: impl Display) -> String {
+    format!("{} was not restored: {error}", check::shown(file))
 }
 
-fn to_database(settings: &PostgresSettings, backup: &mut Backup) -> Result<u64, String> {
+fn to_directory(file: &Path, directory: &Path, backup: &mut Backup) -> Result<u64, String> {
+    RedbStore::restore(directory, backup).map_err(|error| failed(file, error))
+}
+
+fn to_database(
+    file: &Path,
+    settings: &PostgresSettings,
+    backup: &mut Backup,
+) -> Result<u64, String> {
     runtime()?.block_on(async {
         let store = PostgresStore::connect(settings.clone()).await;
-        let store = store.map_err(|error| store_database::refusal(settings, &error))?;
-        store.restore(backup).await.map_err(|error| error.to_string())
+        let refused = |error| failed(file, store_database::refusal(settings, &error));
+        store.map_err(refused)?.restore(backup).await.map_err(|error| match error {
+            PostgresRestoreError::Unknown { .. } => format!("{}: {error}", check::shown(file)),
+            error => failed(file, error),
+        })
     })
 }

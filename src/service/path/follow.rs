@@ -34,6 +34,10 @@ async fn report(shared: &Shared, event: StoreEvent) {
                 shared.recheck(&name).await;
             }
         }
+        StoreEvent::Reverted(name) => {
+            shared.watchers.report_reverted(&name);
+            shared.recheck(&name).await;
+        }
         StoreEvent::Missed => {
             let names = stream::iter(shared.watchers.names());
             let recheck = |name| async move { shared.recheck(&name).await };

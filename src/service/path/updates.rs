@@ -19,6 +19,8 @@ pub(super) struct WatchState {
     removed_epoch: u64,
     /// The newest checkpoint whose epoch is later than `removed_epoch`.
     stored: Option<Arc<Checkpoint>>,
+    /// Number of times that the store lost the newest checkpoints.
+    reversions: u64,
 }
 
 /// Orders the checkpoints of a recording: the epoch, whether it is finished, the number of points.
@@ -32,6 +34,11 @@ impl WatchState {
     /// Returns whether the recording that was open with `epoch` was removed.
     pub(super) fn is_removed(&self, epoch: u64) -> bool {
         epoch <= self.removed_epoch
+    }
+
+    /// Returns how many times the store lost the newest checkpoints.
+    pub(super) fn reversions(&self) -> u64 {
+        self.reversions
     }
 
     /// Returns the newest checkpoint, if there is a recording.
@@ -82,6 +89,14 @@ impl Watchers {
     /// Reports that every checkpoint of `epoch` or an older one was removed.
     pub(super) fn report_removed(&self, name: &RecordingName, epoch: u64) {
         self.update(name, |latest| latest.remove(epoch));
+    }
+
+    /// Reports that the store has an older state than the known one.
+    pub(super) fn report_reverted(&self, name: &RecordingName) {
+        self.update(name, |latest| {
+            *latest = WatchState { reversions: latest.reversions + 1, ..WatchState::default() };
+            true
+        });
     }
 
     /// Returns the epoch of the newest known checkpoint, or 0 if no checkpoint is known. Returns `None` if the recording

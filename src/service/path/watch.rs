@@ -43,6 +43,8 @@ struct Watch {
     subscription: Subscription,
     /// The epoch of the newest checkpoint that this watcher knows to be of the watched recording.
     seen_epoch: Option<u64>,
+    /// The number of reversions of the recording when this watcher started.
+    reversions: u64,
     /// The last checkpoint that was sent.
     sent: Option<Arc<Checkpoint>>,
     is_over: bool,
@@ -65,7 +67,8 @@ pub(super) async fn watch_path(
         return Err(not_found(&name));
     }
     let seen_epoch = stored.map(|stored| stored.epoch);
-    let watch = Watch { subscription, seen_epoch, sent: None, is_over: false };
+    let reversions = subscription.updates.borrow().reversions();
+    let watch = Watch { subscription, seen_epoch, reversions, sent: None, is_over: false };
     Ok(stream::unfold(watch, |mut watch| async {
         let item = watch.next().await?;
         Some((item, watch))
@@ -77,6 +80,9 @@ impl Watch {
         while !self.is_over {
             // Reads the current state before it waits: a subscription starts with the current state marked as seen.
             let mut latest = self.subscription.updates.borrow_and_update().clone();
+            if latest.reversions() > self.reversions {
+                return Some(self.revert());
+            }
             if self.seen_epoch.is_none() && latest.stored().is_some() {
                 if let Err(error) = self.verify().await {
                     self.is_over = true;
@@ -119,9 +125,11 @@ impl Watch {
         let points = checkpoint.committed_points();
         if let Some(sent) = &self.sent {
             // A new recording took the place of an expired one.
-            let is_other = checkpoint.create_unix_ms != sent.create_unix_ms;
-            if is_other || points < sent.committed_points() {
+            if checkpoint.create_unix_ms != sent.create_unix_ms {
                 return Some(self.end());
+            }
+            if points < sent.committed_points() {
+                return Some(self.revert());
             }
         }
         let is_first = self.sent.is_none();
@@ -138,6 +146,15 @@ impl Watch {
     fn end(&mut self) -> Result<pb::WatchPathResponse, RpcError> {
         self.is_over = true;
         Err(not_found(&self.subscription.name))
+    }
+
+    /// Ends the stream because the last response has points that the store has lost. The client watches again.
+    fn revert(&mut self) -> Result<pb::WatchPathResponse, RpcError> {
+        self.is_over = true;
+        let lost = "the database has lost the last commits of this recording in a failover; watch it again";
+        let name = self.subscription.name.to_string();
+        let error = StoreError::Unavailable(lost.into());
+        Err(RpcError::Store { name, error, committed_points: None })
     }
 
     /// Returns the time until the recording has expired, plus some milliseconds.

@@ -1,8 +1,8 @@
 //! The changes of watched recordings, by asking the database four times a second while there are any.
 //!
 //! Each query sends the known versions and gets the rows that differ. A version is reported once. The subscriber does
-//! not take it over if the recording is damaged, or if its epoch went back. The version is then reported again after a
-//! pause.
+//! not take it over if the recording is damaged. The version is then reported again after a pause. An older version than
+//! the known one means that a failover lost commits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use tokio_postgres::Row;
 
 use super::reader::{Parameter, Read};
 use super::row::{self, Key};
-use super::scan::ask;
+use super::scan::{QueryError, ask};
 use super::ticket::Queue;
 use crate::recording::{
-    RecordingName, RecordingVersion, Removed, StoreError, StoreEvent, StoreEvents,
-    WatchedRecording, WatchedRecordings,
+    RecordingName, RecordingVersion, Removed, StoreEvent, StoreEvents, WatchedRecording,
+    WatchedRecordings,
 };
 
 /// The time between two queries.
@@ -97,12 +97,12 @@ impl Subscription {
             while let Some(part) = parts.pop() {
                 match self.changed(part).await {
                     Ok(rows) => self.report(part, &rows, &mut reported),
-                    // A damaged page hides the changes of the recordings on it only.
-                    Err(StoreError::Damaged(_)) if part.len() > 1 => {
+                    // A page that cannot be read hides the changes of the recordings on it only.
+                    Err(QueryError { is_of_rows: true, .. }) if part.len() > 1 => {
                         let (first, second) = part.split_at(part.len() / 2);
                         parts.extend([second, first]);
                     }
-                    Err(error) => {
+                    Err(QueryError { error, .. }) => {
                         tracing::debug!(%error, "the changes of watched recordings could not be read");
                         self.keep(part, &mut reported);
                     }
@@ -113,7 +113,7 @@ impl Subscription {
     }
 
     /// Returns the rows that differ from what is known or was reported.
-    async fn changed(&self, watched: &[WatchedRecording]) -> Result<Vec<Row>, StoreError> {
+    async fn changed(&self, watched: &[WatchedRecording]) -> Result<Vec<Row>, QueryError> {
         let now = Instant::now();
         let (mut namespaces, mut ids) = (Vec::new(), Vec::new());
         let (mut epochs, mut points, mut complete) = (Vec::new(), Vec::new(), Vec::new());
@@ -164,6 +164,9 @@ impl Subscription {
             let found = found(row);
             let name = recording.name.clone();
             match (found, expected) {
+                (Some(found), _) if recording.known.is_some_and(|known| is_older(found, known)) => {
+                    self.events.push_back(StoreEvent::Reverted(name.clone()));
+                }
                 (Some(version), _) => self.events.push_back(StoreEvent::Stored {
                     name: name.clone(),
                     epoch: version.epoch,
@@ -192,6 +195,13 @@ impl Subscription {
             }
         }
     }
+}
+
+/// Returns whether a stored version precedes one that was durable before.
+fn is_older(found: RecordingVersion, known: RecordingVersion) -> bool {
+    let order =
+        |version: RecordingVersion| (version.epoch, version.complete, version.committed_points);
+    order(found) < order(known)
 }
 
 /// Reads the version of a row, which is missing if there is no such recording.

@@ -2,14 +2,17 @@
 //! the schema of this program. Its synchronous standbys must answer.
 
 use std::error::Error as _;
-use std::time::{Duration, SystemTime};
+use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
 
+use super::conditions::{self, Conditions, unix_ms};
 use super::error::PostgresOpenError;
 use super::failure::{self, Failure};
+use super::hosts;
 use super::link::{BARRIER, Link, Statement};
 use super::schema;
 use super::settings::{PostgresSettings, TlsMode, TlsSettings};
@@ -19,10 +22,6 @@ use super::tls::Tls;
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
 /// The time without data after which TCP checks the connection.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// A difference of the clocks from which the log has a warning.
-const SKEW_WARNED_MS: i64 = 10_000;
-/// A difference of the clocks from which the database is not used.
-const SKEW_REFUSED_MS: i64 = 3_600_000;
 /// The oldest version of PostgreSQL that can be used, as `server_version_num`.
 const SERVER_VERSION_MIN: i32 = 140_000;
 
@@ -31,8 +30,46 @@ pub(super) struct Opened {
     pub(super) link: Link,
     /// The index of the host.
     pub(super) host: usize,
-    /// The time of the database minus that of this machine.
-    pub(super) skew_ms: i64,
+    /// The settings and the clock of the database.
+    pub(super) conditions: Conditions,
+}
+
+/// The reason why no host can be used.
+#[derive(Debug)]
+pub(super) struct OpenFailure {
+    error: PostgresOpenError,
+    /// The host, if there are several.
+    host: Option<String>,
+}
+
+impl OpenFailure {
+    /// Returns the reason for clients, without names of hosts and users, and without paths.
+    pub(super) fn for_clients(&self) -> String {
+        match self.error {
+            PostgresOpenError::Refused(_) => {
+                "the database refuses the connection; the log of the server has the reason"
+                    .to_owned()
+            }
+            _ => self.error.to_string(),
+        }
+    }
+}
+
+impl From<PostgresOpenError> for OpenFailure {
+    fn from(error: PostgresOpenError) -> Self {
+        Self { error, host: None }
+    }
+}
+
+impl From<OpenFailure> for PostgresOpenError {
+    /// Returns the reason for the operator, with the name of the host.
+    fn from(OpenFailure { error, host }: OpenFailure) -> Self {
+        match (error, host) {
+            (Self::Unavailable(text), Some(host)) => Self::Unavailable(format!("{host}: {text}")),
+            (Self::Refused(text), Some(host)) => Self::Refused(format!("{host}: {text}")),
+            (error, _) => error,
+        }
+    }
 }
 
 /// What a connection is for.
@@ -44,7 +81,7 @@ pub(super) enum Purpose {
     Migration,
 }
 
-/// Tries the hosts in turn, starting with the index `first`, and returns a connection to the first one that can be used.
+/// Tries the hosts, starting with the index `first`, and returns a connection to the first one that can be used.
 ///
 /// # Errors
 /// If there is none. An error that does not end by itself is preferred to others.
@@ -52,7 +89,7 @@ pub(super) async fn open(
     settings: &PostgresSettings,
     first: usize,
     purpose: Purpose,
-) -> Result<Opened, PostgresOpenError> {
+) -> Result<Opened, OpenFailure> {
     let reader = settings.clone();
     let read = tokio::task::spawn_blocking(move || {
         let password = reader.current_password()?;
@@ -65,35 +102,26 @@ pub(super) async fn open(
     let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
     let (password, tls) = read.map_err(PostgresOpenError::Refused)?;
     let count = settings.hosts().len();
-    let mut error = None::<PostgresOpenError>;
-    for index in (0..count).map(|offset| (first + offset) % count) {
-        let deadline = Instant::now() + settings.connect_timeout;
-        let opened =
-            open_host(settings, index, password.as_deref(), tls.as_ref(), purpose, deadline);
-        match opened.await {
-            Ok(opened) => return Ok(opened),
-            Err(next) => {
-                let next = match count {
-                    1 => next,
-                    _ => with_host(next, &settings.hosts()[index].0),
-                };
-                if error.as_ref().is_none_or(PostgresOpenError::is_retriable) {
-                    error = Some(next);
-                }
-            }
+    let attempt = |index: usize| {
+        let (password, tls) = (password.as_deref(), tls.as_ref());
+        async move {
+            // The time starts when the attempt does.
+            let deadline = Instant::now() + settings.connect_timeout;
+            let opened = open_host(settings, index, password, tls, purpose, deadline).await;
+            let host = || (count > 1).then(|| settings.hosts()[index].0.clone());
+            opened.map_err(|error| OpenFailure { error, host: host() })
         }
-    }
-    Err(error.unwrap_or_else(|| PostgresOpenError::Unavailable("the URL has no host".to_owned())))
-}
-
-fn with_host(error: PostgresOpenError, host: &str) -> PostgresOpenError {
-    match error {
-        PostgresOpenError::Unavailable(text) => {
-            PostgresOpenError::Unavailable(format!("{host}: {text}"))
-        }
-        PostgresOpenError::Refused(text) => PostgresOpenError::Refused(format!("{host}: {text}")),
-        error => error,
-    }
+    };
+    let attempts = (0..count).map(|offset| attempt((first + offset) % count));
+    hosts::first_success(attempts).await.map_err(|failures| {
+        let failure = failures.into_iter().reduce(|kept, next| match kept.error.is_retriable() {
+            true if !next.error.is_retriable() => next,
+            _ => kept,
+        });
+        failure.unwrap_or_else(|| {
+            PostgresOpenError::Unavailable("the URL has no host".to_owned()).into()
+        })
+    })
 }
 
 async fn open_host(
@@ -114,6 +142,7 @@ async fn open_host(
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     // A name can have several addresses, and this limit is that of each of them.
     config.connect_timeout(settings.connect_timeout / 3);
+    config.channel_binding(settings.channel_binding);
     if let Some(password) = password {
         config.password(password);
     }
@@ -128,8 +157,9 @@ async fn open_host(
         let s = settings.connect_timeout.as_secs();
         PostgresOpenError::Unavailable(format!("{what} within {s} s"))
     };
+    let tls = tls.map(Tls::for_attempt);
     let connecting = async {
-        Ok::<_, tokio_postgres::Error>(match tls {
+        Ok::<_, tokio_postgres::Error>(match &tls {
             Some(tls) if !is_socket => {
                 let (client, connection) = config.connect(tls.clone()).await?;
                 Link::new(client, connection)
@@ -142,8 +172,9 @@ async fn open_host(
     };
     let link = timeout_at(deadline, connecting).await;
     let link = link.map_err(|_| late("the database does not accept the connection"))?;
-    let mut link = link.map_err(|error| of_connecting(&error, &settings.tls))?;
-    let skew_ms = check_server(&mut link, deadline).await?;
+    let link = link.map_err(|error| of_connecting(&error, &settings.tls))?;
+    let mut conditions = check_server(&link, deadline).await?;
+    conditions.is_exposed = !is_local(host) && !tls.is_some_and(|tls| tls.is_used());
     // An isolated old primary still accepts connections, but its standbys do not answer.
     let barrier = link.transaction(&[Statement::new(BARRIER, Vec::new())], deadline).await;
     match barrier {
@@ -159,20 +190,27 @@ async fn open_host(
     if purpose == Purpose::Store {
         schema::check(&link, deadline).await?;
     }
-    Ok(Opened { link, host: index, skew_ms })
+    Ok(Opened { link, host: index, conditions })
 }
 
-/// Checks the version, the settings and the clock of the server. Returns the time of the server minus that of this
-/// machine in milliseconds.
-async fn check_server(link: &mut Link, deadline: Instant) -> Result<i64, PostgresOpenError> {
-    let statement = Statement::new(
-        "SELECT current_setting('server_version_num')::integer, pg_is_in_recovery(), \
-         current_setting('synchronous_commit'), current_setting('fsync'), \
-         (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-        Vec::new(),
-    );
+/// Returns whether connections to a host stay on this machine.
+fn is_local(host: &str) -> bool {
+    host.starts_with('/')
+        || host == "localhost"
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Checks the version and the clock of the server. Returns its settings and its clock.
+async fn check_server(link: &Link, deadline: Instant) -> Result<Conditions, PostgresOpenError> {
+    let statements = [
+        Statement::new(
+            "SELECT current_setting('server_version_num')::integer, pg_is_in_recovery()",
+            Vec::new(),
+        ),
+        Statement::new(conditions::READ, Vec::new()),
+    ];
     let before = unix_ms();
-    let rows = link.transaction(&[statement], deadline).await;
+    let rows = link.transaction(&statements, deadline).await;
     let after = unix_ms();
     let rows = rows.map_err(|failure| match &failure {
         Failure::Refused(refusal) if refusal.code == "25006" => read_only(),
@@ -180,15 +218,10 @@ async fn check_server(link: &mut Link, deadline: Instant) -> Result<i64, Postgre
     })?;
     let columns = || {
         let row = rows.first()?.first()?;
-        Some((
-            row.try_get::<_, i32>(0).ok()?,
-            row.try_get::<_, bool>(1).ok()?,
-            row.try_get::<_, String>(2).ok()?,
-            row.try_get::<_, String>(3).ok()?,
-            row.try_get::<_, i64>(4).ok()?,
-        ))
+        let conditions = Conditions::of(rows.get(1)?.first()?, before, after)?;
+        Some((row.try_get::<_, i32>(0).ok()?, row.try_get::<_, bool>(1).ok()?, conditions))
     };
-    let (version, is_standby, synchronous_commit, fsync, now) = columns().ok_or_else(|| {
+    let (version, is_standby, conditions) = columns().ok_or_else(|| {
         PostgresOpenError::Refused("the server is not a PostgreSQL server".to_owned())
     })?;
     if version < SERVER_VERSION_MIN {
@@ -200,38 +233,9 @@ async fn check_server(link: &mut Link, deadline: Instant) -> Result<i64, Postgre
     if is_standby {
         return Err(read_only());
     }
-    if synchronous_commit == "off" {
-        tracing::warn!(
-            "the database has synchronous_commit = off; the commits of waywiser wait for the disk anyway"
-        );
-        link.set_synchronous();
-    }
-    if fsync == "off" {
-        tracing::warn!(
-            "the database has fsync = off: a crash of its machine can lose or damage recordings"
-        );
-    }
-    let skew_ms = skew(now, before, after);
-    if skew_ms.saturating_abs() >= SKEW_REFUSED_MS {
-        return Err(PostgresOpenError::ClockSkew { skew_ms });
-    }
-    if skew_ms.saturating_abs() >= SKEW_WARNED_MS {
-        tracing::warn!(
-            skew_ms,
-            "the clock of the database differs from that of this machine: synchronise both with NTP"
-        );
-    }
-    Ok(skew_ms)
-}
-
-/// Returns the smallest difference of the clocks that explains the time `now` of an answer between `before` and `after`.
-fn skew(now: i64, before: i64, after: i64) -> i64 {
-    if now < before {
-        now.saturating_sub(before)
-    } else if now > after {
-        now.saturating_sub(after)
-    } else {
-        0
+    match conditions.is_refused() {
+        true => Err(PostgresOpenError::ClockSkew { skew_ms: conditions.skew_ms }),
+        false => Ok(conditions),
     }
 }
 
@@ -240,14 +244,6 @@ fn read_only() -> PostgresOpenError {
         "the database does not accept writes: it is a standby, or read-only by a setting"
             .to_owned(),
     )
-}
-
-/// Returns the time in milliseconds since 1970-01-01T00:00:00Z.
-pub(super) fn unix_ms() -> i64 {
-    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
-    }
 }
 
 /// Converts the error of an attempt to connect.
@@ -286,7 +282,9 @@ fn of_connecting(error: &tokio_postgres::Error, tls: &TlsSettings) -> PostgresOp
     }
     if text.contains("password missing") {
         return PostgresOpenError::Refused(
-            "the server requires a password, and there is none".to_owned(),
+            "the server requires a password, and there is none: write it into the file of --store-password-file or \
+             into ~/.pgpass, or set PGPASSWORD"
+                .to_owned(),
         );
     }
     if text.starts_with("authentication error") || text.starts_with("invalid configuration") {
@@ -300,10 +298,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_an_answer_is_not_a_difference_of_the_clocks() {
-        assert_eq!(skew(150, 100, 200), 0);
-        assert_eq!(skew(90, 100, 200), -10);
-        assert_eq!(skew(250, 100, 200), 50);
-        assert_eq!(skew(i64::MIN, i64::MAX, i64::MAX), i64::MIN);
+    fn only_sockets_and_loopback_addresses_are_local() {
+        for host in ["/run/postgresql", "localhost", "127.0.0.1", "127.9.0.1", "::1"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["db", "localhost.example.org", "10.0.0.1", "0.0.0.0", "::2", "run/x"] {
+            assert!(!is_local(host), "{host}");
+        }
     }
 }

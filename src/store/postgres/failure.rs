@@ -47,11 +47,17 @@ impl Refusal {
         matches!(self.code.as_str(), "XX001" | "XX002")
     }
 
+    /// Returns whether a row, or a page of the table or of an index, can be the reason, so that requests about other rows
+    /// succeed: damage, an error of the disk, a missing file, or an internal error, which damage can cause, too.
+    pub(super) fn is_of_rows(&self) -> bool {
+        self.is_damage() || matches!(self.code.as_str(), "XX000" | "58030" | "58P01")
+    }
+
     /// Returns whether the content of one request can be the reason, so that the others succeed without it.
     pub(super) fn is_of_one_request(&self) -> bool {
         let class = self.code.get(..2).unwrap_or_default();
-        // Cardinality, data, integrity, program limits, internal errors, and the protocol.
-        matches!(class, "21" | "22" | "23" | "54" | "XX") || self.code == "08P01"
+        // Cardinality, data, integrity, program limits, and the protocol.
+        matches!(class, "21" | "22" | "23" | "54") || self.code == "08P01" || self.is_of_rows()
     }
 
     /// Returns whether the same transaction can succeed at once: it waited for a lock, or was the victim of a deadlock.
@@ -74,6 +80,7 @@ impl Refusal {
             "42P01" | "42703" | "42883" => "; run `waywiser store migrate`",
             "42501" => "; grant the privileges to the user of the database",
             "53100" => "; free space on the disk of the database",
+            "58030" | "58P01" => "; check the disk of the database",
             _ => "",
         };
         let cause = StoreErrorCause::from(format!("{self}{advice}"));
@@ -154,7 +161,9 @@ mod tests {
 
     #[test]
     fn an_error_of_the_server_changes_nothing() {
-        for code in ["57014", "55P03", "40P01", "25006", "53100", "42P01", "42501"] {
+        for code in
+            ["57014", "55P03", "40P01", "25006", "53100", "42P01", "42501", "58030", "XX000"]
+        {
             assert!(matches!(refused(code).of_write(), StoreError::Unavailable(_)), "{code}");
             assert!(matches!(refused(code).of_read(), StoreError::Unavailable(_)), "{code}");
         }
@@ -176,8 +185,14 @@ mod tests {
     #[test]
     fn codes_have_the_class_of_their_cause() {
         let is = |code: &str, of: fn(&Refusal) -> bool| of(refused(code).refusal().unwrap());
-        for code in ["21000", "22P02", "22021", "23505", "54000", "XX000", "XX001", "08P01"] {
-            assert!(is(code, Refusal::is_of_one_request), "{code}");
+        for code in ["21000", "22P02", "22021", "23505", "54000", "08P01"] {
+            assert!(is(code, Refusal::is_of_one_request) && !is(code, Refusal::is_of_rows));
+        }
+        for code in ["XX000", "XX001", "XX002", "58030", "58P01"] {
+            assert!(is(code, Refusal::is_of_one_request) && is(code, Refusal::is_of_rows));
+        }
+        for code in ["58000", "53100", "57014"] {
+            assert!(!is(code, Refusal::is_of_one_request) && !is(code, Refusal::is_of_rows));
         }
         for code in ["55P03", "40P01", "40001"] {
             assert!(is(code, Refusal::is_conflict) && !is(code, Refusal::is_of_one_request));

@@ -10,6 +10,7 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::future::{join_all, join3};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -39,6 +40,19 @@ impl<'a> Statement<'a> {
 /// this statement has read is durable.
 pub(super) const BARRIER: &str = "SELECT pg_logical_emit_message(true, 'waywiser', '')";
 
+/// The statements before a transaction. The time limits end a transaction whose caller has stopped waiting, or whose
+/// server has disappeared. Its locks would delay the other servers until TCP detects that. Whether
+/// it may write depends on the settings of the database, with which operators and managed services stop writers.
+/// Without scans of the whole table, a damaged page affects only the recordings on it, and a plan does not depend on
+/// statistics. A commit waits for the disk although the settings of the database may have changed a moment ago.
+const BEGIN: &str = "\
+BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '9s'; \
+SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL enable_seqscan = off; \
+SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// The time limit of a transaction of the queues.
+pub(super) const TRANSACTION: Duration = Duration::from_secs(5);
+
 /// The reason if there is no answer before the deadline.
 const LATE: &str = "the database did not answer in time";
 
@@ -47,8 +61,6 @@ pub(super) struct Link {
     client: Client,
     driver: JoinHandle<()>,
     state: Arc<State>,
-    /// The statements before a transaction.
-    begin: String,
 }
 
 #[derive(Default)]
@@ -117,12 +129,7 @@ impl Link {
             drop(connection);
             driven.ended.notify_one();
         });
-        Self { client, driver, state, begin: begin(false) }
-    }
-
-    /// Makes the commits of this connection wait for the disk although the settings of the database do not.
-    pub(super) fn set_synchronous(&mut self) {
-        self.begin = begin(true);
+        Self { client, driver, state }
     }
 
     /// Returns whether the connection can be used.
@@ -171,7 +178,7 @@ impl Link {
         statements: &[Statement<'_>],
         deadline: Instant,
     ) -> Result<Vec<Vec<Row>>, Failure> {
-        self.part(&self.begin, statements, "COMMIT", deadline).await
+        self.part(BEGIN, statements, "COMMIT", deadline).await
     }
 
     /// Begins a transaction with statements whose rows decide about the next ones. Continue it with [`Link::finish`],
@@ -184,7 +191,7 @@ impl Link {
         statements: &[Statement<'_>],
         deadline: Instant,
     ) -> Result<Vec<Vec<Row>>, Failure> {
-        let result = self.part(&self.begin, statements, "", deadline).await;
+        let result = self.part(BEGIN, statements, "", deadline).await;
         match result {
             Ok(rows) => Ok(rows),
             Err(failure) => {
@@ -293,20 +300,4 @@ impl Drop for Link {
             self.driver.abort();
         }
     }
-}
-
-/// Returns the statements before a transaction. The time limits end a transaction whose caller has stopped waiting, or whose
-/// server has disappeared. Its locks would delay the other servers until TCP detects that. Whether
-/// it may write depends on the settings of the database, with which operators and managed services stop writers.
-/// Without scans of the whole table, a damaged page affects only the recordings on it, and a plan does not depend on
-/// statistics.
-fn begin(is_made_synchronous: bool) -> String {
-    let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; \
-                    SET LOCAL statement_timeout = '9s'; \
-                    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL enable_seqscan = off"
-        .to_owned();
-    if is_made_synchronous {
-        text.push_str("; SET LOCAL synchronous_commit = on");
-    }
-    text
 }

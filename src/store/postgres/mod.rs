@@ -17,7 +17,8 @@
 //! | file | content |
 //! |---|---|
 //! | `settings` | the URL of the database |
-//! | `connect.rs`, `tls.rs` | open a connection and check the server |
+//! | `connect.rs`, `hosts.rs`, `tls.rs`, `channel_binding.rs` | open a connection and check the server |
+//! | `conditions.rs`, `condition_checks.rs` | the settings and the clock of the database |
 //! | `schema.rs` | the tables, and their upgrade |
 //! | `link.rs` | one connection, and its transactions |
 //! | `session.rs` | a connection that is opened again |
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::connect::{Opened, Purpose};
+use self::failure::Refusal;
 use self::reader::{Read, Reader, Stored};
 use self::request::{Commit, Deletion, Expiry, Opening, Removal, Write};
 use self::row::Shown;
@@ -57,10 +59,14 @@ use crate::recording::{
 };
 
 mod changes;
+mod channel_binding;
 mod commits;
+mod condition_checks;
+mod conditions;
 mod connect;
 mod error;
 mod failure;
+mod hosts;
 mod link;
 mod openings;
 mod pages;
@@ -155,6 +161,11 @@ impl PostgresStore {
         let work = Reader { counters: Arc::clone(&counters), unproven: Arc::clone(&unproven) };
         tokio::spawn(worker::work(work, session(Role::Reader, reader), requests));
         let reader = Arc::new(reads);
+        tokio::spawn(condition_checks::run(
+            Arc::downgrade(&reader),
+            Arc::downgrade(&health),
+            route,
+        ));
         Self { settings, writer: writes, reader, counters, health, unproven }
     }
 
@@ -193,7 +204,7 @@ impl PostgresStore {
 
     /// Stores the recordings of a backup, or those that another store exports, in an empty database. Returns their
     /// number. Either all of them are stored or none. Other servers of this database wait meanwhile. The iterator may
-    /// block.
+    /// block. If the answer to the commit is lost, the store finds out whether it was carried out.
     ///
     /// # Errors
     /// If a recording is an error, if the database has recordings, or if it fails.
@@ -201,12 +212,7 @@ impl PostgresStore {
         &self,
         recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
     ) -> Result<u64, PostgresRestoreError> {
-        let opened = connect::open(&self.settings, 0, Purpose::Store).await?;
-        let restored = restore::restore(&opened.link, recordings).await;
-        if restored.is_err() {
-            opened.link.give_up("the restore has failed");
-        }
-        restored
+        restore::restore(&self.settings, recordings).await
     }
 
     /// Remembers that the result of a request is unknown, also if the store has not noticed it.
@@ -307,11 +313,11 @@ impl CheckpointStore for PostgresStore {
             if sweep.abandoned.is_none() {
                 // The index finds the expired recordings, so the step does not check others.
                 let expiry = |ticket| Write::Expire(Expiry { now_unix_ms, ticket });
-                match self.writer.ask(1, expiry).await {
+                match self.writer.ask(1, expiry).await? {
                     // An expired recording cannot be read. The others are removed in the order of their names.
-                    Err(StoreError::Damaged(_)) => {}
+                    Err(failure) if failure.refusal().is_some_and(Refusal::is_of_rows) => {}
                     result => {
-                        let removed = result?;
+                        let removed = result.map_err(|failure| failure.of_write())?;
                         let last = removed.last().filter(|_| removed.len() >= SWEEP_STEP);
                         return Ok(Swept { next: last.map(|last| last.name.clone()), removed });
                     }

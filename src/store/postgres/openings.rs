@@ -2,7 +2,8 @@
 //! Another statement creates the recordings that do not exist.
 //!
 //! The decision is taken under the lock. Rows that another transaction holds are skipped and tried again; see
-//! `commits.rs`.
+//! `commits.rs`. If another transaction is creating one of the recordings, the statement would have to wait for its end.
+//! It waits for a moment only. The batch is then split, so that this transaction delays no other recording.
 
 use std::collections::HashMap;
 
@@ -11,11 +12,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::commits::Outcome;
-use super::failure::Failure;
-use super::link::{Link, Statement};
+use super::failure::{Failure, Refusal};
+use super::link::{Link, Statement, TRANSACTION};
 use super::request::Opening;
 use super::row::{self, Key};
-use super::space::Space;
+use super::space::{Created, Space};
 use crate::measure::PathAccumulator;
 use crate::recording::{Checkpoint, StoreError};
 use crate::store::codec::columns;
@@ -58,6 +59,10 @@ SELECT h.namespace, h.id, d.epoch IS NOT NULL AS is_opened,
   coalesce(d.state, h.state), h.options
 FROM held h LEFT JOIN done d ON d.namespace = h.namespace AND d.id = h.id";
 
+/// Maximum number of times that a batch waits for transactions that create the same recordings. It is enough to find three
+/// recordings in a full batch. The recordings that are left are tried again.
+const CONFLICTS_MAX: usize = 32;
+
 /// The result of opening one recording.
 enum Opened {
     /// This checkpoint, or an error.
@@ -75,9 +80,8 @@ pub(super) async fn run(
     link: &Link,
     openings: &mut [Opening],
     space: &mut Space,
-    deadline: Instant,
 ) -> Result<Vec<Outcome<Checkpoint>>, Failure> {
-    let rows = open(link, openings, deadline).await?;
+    let rows = open(link, openings, Instant::now() + TRANSACTION).await?;
     let mut held: HashMap<Key, Opened> = HashMap::new();
     let by_key: HashMap<Key, &Opening> =
         openings.iter().map(|opening| (row::key(&opening.name), opening)).collect();
@@ -94,7 +98,7 @@ pub(super) async fn run(
         .filter(|&index| !held.contains_key(&row::key(&openings[index].name)))
         .collect();
     // A failure from here on does not change what was opened.
-    let created = space.create(link, openings, &missing, deadline).await;
+    let mut created = create(link, openings, missing, space).await;
     let mut outcomes = Vec::with_capacity(openings.len());
     for (index, opening) in openings.iter_mut().enumerate() {
         outcomes.push(match held.remove(&row::key(&opening.name)) {
@@ -103,21 +107,52 @@ pub(super) async fn run(
                 opening.wanted = Some(bytes);
                 None
             }
-            None => match &created {
-                Err(failure) if failure.refusal().is_some_and(|refusal| refusal.is_conflict()) => {
-                    None
-                }
-                Err(failure) => Some(Err(failure.of_write())),
-                Ok(created) => match created.get(&index) {
-                    Some(Ok(epoch)) => Some(Ok(new(opening, *epoch))),
-                    Some(Err(error)) => Some(Err(error.clone())),
-                    // It exists now, or did before and was locked.
-                    None => None,
-                },
-            },
+            // It is missing if it exists now, or did before and was locked.
+            None => created.remove(&index).map(|result| result.map(|epoch| new(opening, epoch))),
         });
     }
     Ok(outcomes)
+}
+
+/// Creates the recordings of the openings with these indices. Splits the batch if one recording makes the database refuse
+/// it.
+async fn create(
+    link: &Link,
+    openings: &[Opening],
+    mut missing: Vec<usize>,
+    space: &mut Space,
+) -> Created {
+    // If many recordings are left over each time, others are the first ones next time.
+    let first = space.conflicts.checked_rem(missing.len()).unwrap_or(0);
+    missing.rotate_left(first);
+    let (mut created, mut parts, mut conflicts) = (Created::new(), vec![missing], 0);
+    while let Some(mut part) = parts.pop() {
+        let result = space.create(link, openings, &part, Instant::now() + TRANSACTION).await;
+        let failure = match result {
+            Ok(results) => {
+                created.extend(results);
+                continue;
+            }
+            Err(failure) => failure,
+        };
+        let is_conflict = failure.refusal().is_some_and(Refusal::is_conflict);
+        if is_conflict {
+            conflicts += 1;
+            if conflicts == CONFLICTS_MAX {
+                break;
+            }
+        }
+        if part.len() > 1
+            && (is_conflict || failure.refusal().is_some_and(Refusal::is_of_one_request))
+        {
+            let second = part.split_off(part.len() / 2);
+            parts.extend([second, part]);
+        } else if !is_conflict {
+            created.extend(part.into_iter().map(|index| (index, Err(failure.of_write()))));
+        }
+    }
+    space.conflicts = space.conflicts.wrapping_add(conflicts);
+    created
 }
 
 async fn open(

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use super::reader::{Read, stored};
 use super::row;
-use super::scan::{Entry, Range, scan};
+use super::scan::{Entry, Names, Range, scan};
 use super::ticket::Queue;
 use crate::recording::{
     ExportQuery, Exported, ListQuery, Page, RecordingName, SWEEP_STEP, StoreError, Sweep,
@@ -50,8 +50,7 @@ pub(super) async fn list(
 ) -> Result<Page, StoreError> {
     let Some(range) = Range::selected(query) else { return Ok(Page::new()) };
     let mut page = Page::new();
-    for entry in scan(reader, ROWS_OF_RANGE, &range, count, true).await? {
-        // Only valid names are stored. A check reports others.
+    for entry in scan(reader, ROWS_OF_RANGE, &range, count, Names::Valid, true).await? {
         match entry {
             Entry::Row(row) => {
                 let (name, header, state) = columns_of(&row)?;
@@ -89,7 +88,7 @@ pub(super) async fn export(
         return Ok(step.last());
     };
     let count = ROWS.min(SWEEP_STEP);
-    let entries = scan(reader, ROWS_OF_RANGE, &range, count, false).await?;
+    let entries = scan(reader, ROWS_OF_RANGE, &range, count, Names::Valid, false).await?;
     let is_last = entries.len() < count;
     for entry in entries {
         if step.is_full() {
@@ -121,7 +120,7 @@ pub(super) async fn export(
 pub(super) async fn check(reader: &Queue<Read>) -> Result<StoreCheck, StoreError> {
     let (mut check, mut range) = (StoreCheck::default(), Range::all());
     loop {
-        let entries = scan(reader, CHECKED, &range, ROWS, false).await?;
+        let entries = scan(reader, CHECKED, &range, ROWS, Names::All, false).await?;
         let is_last = entries.len() < ROWS;
         for entry in entries {
             check.recordings += 1;
@@ -176,7 +175,7 @@ pub(super) async fn select(
     };
     let (mut selected, mut next) = (Vec::new(), None);
     let Some(range) = Range::selected(&query.after(after)) else { return Ok((selected, next)) };
-    let entries = scan(reader, HEADERS, &range, SWEEP_STEP, true).await?;
+    let entries = scan(reader, HEADERS, &range, SWEEP_STEP, Names::Valid, true).await?;
     let is_last = entries.len() < SWEEP_STEP;
     for entry in entries {
         if selected.len() >= sweep.removals_max() {

@@ -14,13 +14,12 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::commits::EXIST;
 use super::failure::Failure;
-use super::link::{BARRIER, Link, Statement};
+use super::link::{BARRIER, Link, Statement, TRANSACTION};
 use super::row::{self, Key};
 use super::stats::Counters;
 use super::ticket::Ticket;
 use super::unproven::Unproven;
 use super::worker::{Request, Work};
-use super::writer::TRANSACTION;
 use crate::recording::{RecordingName, StoreError};
 use crate::store::rules::Header;
 

@@ -9,9 +9,10 @@ use tokio_postgres::types::{ToSql, Type};
 use super::commits::{Outcome, existing};
 use super::failure::Failure;
 use super::link::{Link, Statement};
-use super::request::{Deletion, Removal};
+use super::request::Deletion;
 use super::row::{self, Key};
-use crate::recording::{Removed, SWEEP_STEP};
+use crate::recording::{RecordingName, Removed, SWEEP_STEP};
+use crate::store::rules::Header;
 
 const DELETE: &str = "\
 WITH held AS MATERIALIZED (
@@ -83,10 +84,9 @@ pub(super) async fn delete(
 /// If the transaction fails.
 pub(super) async fn remove(
     link: &Link,
-    removal: &Removal,
+    selected: &[(RecordingName, Header)],
     deadline: Instant,
 ) -> Result<Vec<Removed>, Failure> {
-    let selected = &removal.selected;
     let namespaces: Vec<_> = selected.iter().map(|(name, _)| row::namespace(name)).collect();
     let ids: Vec<_> = selected.iter().map(|(name, _)| name.id()).collect();
     let epochs: Vec<_> = selected.iter().map(|(_, header)| header.epoch.cast_signed()).collect();

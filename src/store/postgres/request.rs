@@ -1,5 +1,6 @@
 //! The requests of the writing connection.
 
+use super::failure::Failure;
 use super::row::Shown;
 use super::ticket::Ticket;
 use super::worker::Request;
@@ -71,11 +72,11 @@ pub(super) struct Removal {
     pub(super) ticket: Ticket<Vec<Removed>>,
 }
 
-/// Deletes expired recordings.
+/// Deletes expired recordings. The failure of the transaction is a part of the answer.
 #[derive(Debug)]
 pub(super) struct Expiry {
     pub(super) now_unix_ms: i64,
-    pub(super) ticket: Ticket<Vec<Removed>>,
+    pub(super) ticket: Ticket<Result<Vec<Removed>, Failure>>,
 }
 
 impl Write {
@@ -97,6 +98,12 @@ impl Write {
             Self::Delete(deletion) => Some(&deletion.name),
             Self::Remove(_) | Self::Expire(_) => None,
         }
+    }
+
+    /// Returns whether it is an opening that was put back. Another transaction may be creating its recording, so it can
+    /// delay the others of its batch.
+    pub(super) fn is_repeated_opening(&self) -> bool {
+        matches!(self, Self::Open(opening) if opening.ticket.was_put_back())
     }
 
     /// Returns the size of its content.

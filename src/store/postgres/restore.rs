@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 
+use super::connect::{self, Purpose};
 use super::error::PostgresOpenError;
 use super::failure::Failure;
 use super::link::{BARRIER, Link, Statement};
 use super::row::{self, Shown};
 use super::schema;
+use super::settings::PostgresSettings;
 use crate::recording::{RecordingName, StoreError};
 use crate::store::backup::BackupError;
 use crate::store::codec::columns::{self, Columns};
+use crate::store::rules::Header;
 
 /// Maximum number of recordings in one statement.
 const BATCH_MAX: usize = 1_000;
@@ -35,12 +38,31 @@ INSERT INTO waywiser_recording (namespace, id, epoch, points, complete, create_m
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[],
   $8::bigint[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::bytea[], $14::bytea[])";
 
-/// New epochs are larger than those of all recordings. The sequence may be ahead already.
-const RAISE_EPOCH: &str = "\
-SELECT setval('waywiser_epoch', greatest(last_value, ($1::bigint >> 20) + 1)) FROM waywiser_epoch";
+/// Returns the last statements. New epochs are larger than those of all recordings. The sequence may be ahead already.
+fn end(epoch: i64) -> String {
+    format!(
+        "SELECT setval('waywiser_epoch', greatest(last_value, ({epoch}::bigint >> 20) + 1)) FROM waywiser_epoch; COMMIT"
+    )
+}
 
-/// The reason why recordings were not restored. Nothing is stored then, unless the database did not report the result
-/// of the last step.
+/// Waits until the transaction of a lost connection has ended.
+const LOCK: &str = "LOCK TABLE waywiser_recording IN EXCLUSIVE MODE";
+
+/// Returns whether one of the recordings is stored as it was restored, and whether there are any.
+const FOUND: &str = "\
+SELECT EXISTS (
+  SELECT FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS c(namespace, id, epoch, create_ms)
+  JOIN waywiser_recording r ON r.namespace = c.namespace AND r.id = c.id
+  WHERE r.epoch = c.epoch AND r.create_ms = c.create_ms),
+  EXISTS (SELECT FROM waywiser_recording)";
+
+/// The time limit to find out whether a commit was carried out, as a multiple of the time limit to connect to one host.
+const LOOKUP_CONNECTS: u32 = 4;
+/// The pause between two attempts to find out.
+const LOOKUP_PAUSE: Duration = Duration::from_millis(200);
+
+/// The reason why recordings were not restored. Nothing is stored then, except after
+/// [`Unknown`](PostgresRestoreError::Unknown).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresRestoreError {
@@ -56,16 +78,133 @@ pub enum PostgresRestoreError {
     /// The database cannot be written.
     #[error("the database cannot be written: {0}")]
     Database(#[from] StoreError),
+    /// The answer to the commit was lost, and the database could not be asked afterwards whether it was carried out.
+    #[error(
+        "the database may have all {count} recordings, or none: the answer to the commit was lost ({reason}); when the \
+         database can be reached, count its recordings with `waywiser store check --store URL`"
+    )]
+    Unknown {
+        /// The number of recordings.
+        count: u64,
+        /// The reason why it is unknown.
+        reason: String,
+    },
 }
 
-/// Stores recordings, and returns their number.
+/// Stores recordings, and returns their number. If the answer to the commit is lost, finds out whether it was carried
+/// out.
 ///
 /// # Errors
 /// If a recording is an error, if the table is not empty, or if the database fails.
 pub(super) async fn restore(
-    link: &Link,
+    settings: &PostgresSettings,
     recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
 ) -> Result<u64, PostgresRestoreError> {
+    let opened = connect::open(settings, 0, Purpose::Store).await;
+    let opened = opened.map_err(PostgresOpenError::from)?;
+    let stored = store(&opened.link, recordings).await;
+    if !matches!(stored, Ok(Stored { is_certain: Ok(()), .. })) {
+        opened.link.give_up("the restore has failed");
+    }
+    drop(opened);
+    let Stored { count, sample, is_certain } = stored?;
+    match is_certain {
+        Ok(()) => Ok(count),
+        Err(_) if count == 0 => Ok(0),
+        Err(reason) => {
+            tracing::warn!(
+                "the answer to the commit was lost ({reason}), so the database is asked for its result"
+            );
+            match find_result(settings, &sample).await {
+                Ok(true) => Ok(count),
+                Ok(false) => Err(StoreError::Unavailable(reason.into()).into()),
+                Err(reason) => Err(PostgresRestoreError::Unknown { count, reason }),
+            }
+        }
+    }
+}
+
+/// Returns whether the recordings were stored.
+///
+/// # Errors
+/// The reason why this is unknown.
+async fn find_result(settings: &PostgresSettings, sample: &Sample) -> Result<bool, String> {
+    let deadline = Instant::now() + LOOKUP_CONNECTS * settings.connect_timeout;
+    loop {
+        let reason = match look_up(settings, sample).await {
+            Ok((true, _)) => return Ok(true),
+            // The table was empty, and nothing else was stored since.
+            Ok((false, false)) => return Ok(false),
+            Ok((false, true)) => {
+                return Err("the database has other recordings now".to_owned());
+            }
+            Err(reason) => reason,
+        };
+        if Instant::now() >= deadline {
+            return Err(reason);
+        }
+        sleep(LOOKUP_PAUSE).await;
+    }
+}
+
+/// Asks the database once: whether it has recordings of the sample, and whether it has any.
+async fn look_up(settings: &PostgresSettings, sample: &Sample) -> Result<(bool, bool), String> {
+    let opened = connect::open(settings, 0, Purpose::Store).await;
+    let link = opened.map_err(|failure| PostgresOpenError::from(failure).to_string())?.link;
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = vec![
+        (&sample.namespaces, Type::TEXT_ARRAY),
+        (&sample.ids, Type::TEXT_ARRAY),
+        (&sample.epochs, Type::INT8_ARRAY),
+        (&sample.creations, Type::INT8_ARRAY),
+    ];
+    let statements = [
+        Statement::new(LOCK, Vec::new()),
+        Statement::new(FOUND, parameters),
+        Statement::new(BARRIER, Vec::new()),
+    ];
+    let rows = link.transaction(&statements, Instant::now() + STATEMENT).await;
+    let rows = rows.map_err(|failure| failure.of_read().to_string())?;
+    let row = rows.get(1).and_then(|rows| rows.first());
+    let row = row.ok_or("the answer of the database is not complete")?;
+    let column = |index| row::get(row, index).map_err(|failure| failure.of_read().to_string());
+    Ok((column(0)?, column(1)?))
+}
+
+/// Some of the recordings, by which the database shows that it has stored them.
+#[derive(Debug, Default)]
+struct Sample {
+    namespaces: Vec<String>,
+    ids: Vec<String>,
+    epochs: Vec<i64>,
+    creations: Vec<i64>,
+}
+
+impl Sample {
+    fn add(&mut self, name: &RecordingName, header: &Header) {
+        if self.ids.len() < BATCH_MAX {
+            let (namespace, id) = row::key(name);
+            self.namespaces.push(namespace);
+            self.ids.push(id);
+            self.epochs.push(header.epoch.cast_signed());
+            self.creations.push(header.create_unix_ms);
+        }
+    }
+}
+
+/// The recordings of a transaction whose commit was sent.
+#[derive(Debug)]
+struct Stored {
+    count: u64,
+    sample: Sample,
+    /// Whether the commit was carried out, or the reason why this is unknown.
+    is_certain: Result<(), String>,
+}
+
+/// Stores recordings on a connection. An error means that nothing was stored.
+async fn store(
+    link: &Link,
+    recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
+) -> Result<Stored, PostgresRestoreError> {
     // An error drops the connection, which rolls the transaction back.
     run(link.client().batch_execute(BEGIN))
         .await
@@ -76,13 +215,14 @@ pub(super) async fn restore(
         return Err(PostgresRestoreError::NotEmpty);
     }
     let (mut count, mut epoch, mut bytes) = (0, 0, 0);
-    let mut batch = Vec::new();
+    let (mut batch, mut sample) = (Vec::new(), Sample::default());
     for recording in recordings {
         let (name, record) = recording?;
         let columns = columns::from_record(&name, &record);
         let columns =
             columns.map_err(|source| BackupError::Record { name: name.clone(), source })?;
         epoch = epoch.max(columns.header.epoch);
+        sample.add(&name, &columns.header);
         bytes += columns.state.len();
         batch.push((name, columns));
         count += 1;
@@ -93,16 +233,18 @@ pub(super) async fn restore(
         }
     }
     insert(link, &batch).await?;
-    let epoch = number(epoch)?;
-    let raised = query(link, RAISE_EPOCH, &[(&epoch, Type::INT8)]).await;
-    raised.map_err(|failure| failure.of_write())?;
-    let committed = run(link.client().batch_execute("COMMIT")).await;
-    committed.map_err(|failure| failure.of_write())?;
-    // Waits for the disk and the synchronous standbys, whatever the settings of the database are.
-    let barrier = [Statement::new(BARRIER, Vec::new())];
-    let durable = link.transaction(&barrier, Instant::now() + STATEMENT).await;
-    durable.map_err(|failure| StoreError::Unknown(format!("{failure:?}").into()))?;
-    Ok(count)
+    let end = end(number(epoch)?);
+    let is_certain = match run(link.client().batch_execute(&end)).await {
+        Err(failure @ Failure::Refused(_)) => return Err(failure.of_write().into()),
+        Err(Failure::Unknown(reason) | Failure::NotSent(reason)) => Err(reason),
+        Ok(()) => {
+            // Waits for the disk and the synchronous standbys, whatever the settings of the database are.
+            let barrier = [Statement::new(BARRIER, Vec::new())];
+            let durable = link.transaction(&barrier, Instant::now() + STATEMENT).await;
+            durable.map(drop).map_err(|failure| failure.of_read().to_string())
+        }
+    };
+    Ok(Stored { count, sample, is_certain })
 }
 
 /// Returns a number as it is stored.

@@ -1,13 +1,14 @@
 //! Reads rows in the order of their names, past rows that cannot be read.
 //!
-//! If a page of the table is damaged, each query that reads one of its rows fails, and the error does not name the row.
+//! If a page of the table is damaged or on a bad part of the disk, each query that reads one of its rows fails, and the
+//! error does not name the row.
 //! The scan then asks for fewer rows, down to one. If that one cannot be read, it searches the name. A query for the
 //! names before `b` reads the damaged row only if its name is before `b`, and fails only then. This takes about seven
 //! queries for each character of the name.
 
 use tokio_postgres::Row;
 
-use super::failure::Failure;
+use super::failure::{Failure, Refusal};
 use super::reader::{Parameter, Query, Read};
 use super::row::{self, Key};
 use super::ticket::Queue;
@@ -82,6 +83,25 @@ pub(super) enum Entry {
     Unreadable(Key, StoreError),
 }
 
+/// The failure of a query.
+pub(super) struct QueryError {
+    pub(super) error: StoreError,
+    /// Whether queries of other rows can succeed.
+    pub(super) is_of_rows: bool,
+}
+
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> Self {
+        Self { error, is_of_rows: false }
+    }
+}
+
+impl From<QueryError> for StoreError {
+    fn from(error: QueryError) -> Self {
+        error.error
+    }
+}
+
 /// Runs a query on the reading connection.
 ///
 /// # Errors
@@ -91,25 +111,39 @@ pub(super) async fn ask(
     sql: &'static str,
     parameters: Vec<Parameter>,
     is_durable: bool,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<Row>, QueryError> {
     let query = |ticket| Read::Query(Box::new(Query { sql, parameters, is_durable, ticket }));
     let rows: Result<Vec<Row>, Failure> = reader.ask(1, query).await?;
-    rows.map_err(|failure| failure.of_read())
+    rows.map_err(|failure| QueryError {
+        is_of_rows: failure.refusal().is_some_and(Refusal::is_of_rows),
+        error: failure.of_read(),
+    })
+}
+
+/// The rows of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// The rows whose names are valid. Others were not stored by this program, and do not count.
+    Valid,
+    /// All rows.
+    All,
 }
 
 /// Returns the first `limit` rows of a range. `sql` has five parameters: the two keys of the range, and the limit. Its
 /// first two columns are the name.
 ///
 /// # Errors
-/// If the database fails, except for damaged rows.
+/// If the database fails, except for rows that cannot be read.
 pub(super) async fn scan(
     reader: &Queue<Read>,
     sql: &'static str,
     range: &Range,
     limit: usize,
+    names: Names,
     is_durable: bool,
 ) -> Result<Vec<Entry>, StoreError> {
     let (mut entries, mut range) = (Vec::new(), range.clone());
+    let is_counted = |key: &Key| names == Names::All || row::name(key).is_some();
     let (mut step, mut unreadable) = (limit, 0);
     while entries.len() < limit {
         let count = step.min(limit - entries.len());
@@ -118,30 +152,36 @@ pub(super) async fn scan(
         match ask(reader, sql, parameters, is_durable).await {
             Ok(rows) => {
                 let is_end = rows.len() < count;
-                if let Some(last) = rows.last() {
-                    range.continue_after(&row::get_key(last).map_err(|failure| failure.of_read())?);
+                for row in rows {
+                    let key = row::get_key(&row).map_err(|failure| failure.of_read())?;
+                    range.continue_after(&key);
+                    if is_counted(&key) {
+                        entries.push(Entry::Row(row));
+                    }
                 }
-                entries.extend(rows.into_iter().map(Entry::Row));
                 if is_end {
                     break;
                 }
                 step = step.saturating_mul(2);
             }
-            Err(StoreError::Damaged(_)) if count > 1 => step = count / 2,
-            Err(error @ StoreError::Damaged(_)) if unreadable < UNREADABLE_MAX => {
+            Err(QueryError { is_of_rows: true, .. }) if count > 1 => step = count / 2,
+            Err(QueryError { is_of_rows: true, error }) if unreadable < UNREADABLE_MAX => {
                 let Some(key) = unreadable_key(reader, &range).await? else { return Err(error) };
                 tracing::error!(?key, %error, "a recording cannot be read");
                 range.continue_after(&key);
-                entries.push(Entry::Unreadable(key, error));
+                if is_counted(&key) {
+                    entries.push(Entry::Unreadable(key, error));
+                }
                 unreadable += 1;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(entries)
 }
 
-/// Searches the name of the first row of a range, which cannot be read. Returns `None` if it can be read now.
+/// Searches the name of the first row of a range, which cannot be read. Returns `None` if it can be read now, or if the
+/// reason is not a row.
 async fn unreadable_key(reader: &Queue<Read>, range: &Range) -> Result<Option<Key>, StoreError> {
     let mut namespace = Search::default();
     while let Some(text) = namespace.next() {
@@ -152,6 +192,9 @@ async fn unreadable_key(reader: &Queue<Read>, range: &Range) -> Result<Option<Ke
     while let Some(text) = id.next() {
         let to = (namespace.text.clone(), text);
         id.answer(is_readable(reader, range, to).await?);
+    }
+    if id.text.is_empty() {
+        return Ok(None);
     }
     let key = (namespace.text, id.text);
     let mut after = range.clone();
@@ -208,8 +251,8 @@ async fn is_readable(reader: &Queue<Read>, range: &Range, to: Key) -> Result<boo
     let part = Range { from: range.from.clone(), to };
     match ask(reader, PROBE, part.parameters(), false).await {
         Ok(_) => Ok(true),
-        Err(StoreError::Damaged(_)) => Ok(false),
-        Err(error) => Err(error),
+        Err(QueryError { is_of_rows: true, .. }) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::connect::{self, Opened, Purpose};
+use super::connect::{self, OpenFailure, Opened, Purpose};
 use super::error::PostgresOpenError;
 use super::link::Link;
 use super::settings::PostgresSettings;
@@ -35,7 +35,12 @@ pub(super) struct Route {
     host: usize,
 }
 
-type Attempt = Pin<Box<dyn Future<Output = Result<Opened, PostgresOpenError>> + Send>>;
+/// Makes the connections of a store be opened again.
+pub(super) fn replace_connections(route: &watch::Sender<Route>) {
+    route.send_modify(|route| route.number += 1);
+}
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Opened, OpenFailure>> + Send>>;
 
 /// A connection, or the attempts to open it.
 pub(super) struct Session {
@@ -52,8 +57,10 @@ pub(super) struct Session {
     next_attempt: Instant,
     /// Number of attempts that failed since the last connection.
     failures: u32,
-    /// The error of the last attempt.
+    /// The error of the last attempt, or why the connection was lost, for clients.
     reason: String,
+    /// The last error that was logged.
+    logged: String,
 }
 
 /// What a request finds.
@@ -90,6 +97,7 @@ impl Session {
             next_attempt: now,
             failures: 0,
             reason: String::new(),
+            logged: String::new(),
         };
         if let Some(opened) = opened {
             session.apply(Ok(opened));
@@ -120,11 +128,12 @@ impl Session {
         self.apply(result);
     }
 
-    fn apply(&mut self, result: Result<Opened, PostgresOpenError>) {
+    fn apply(&mut self, result: Result<Opened, OpenFailure>) {
         match result {
             Ok(opened) => {
                 self.counters.connections.fetch_add(1, Relaxed);
-                self.health.connected(self.role, opened.skew_ms);
+                self.health.connected(self.role, opened.conditions);
+                self.logged.clear();
                 self.route.send_if_modified(|route| {
                     let is_other = route.host != opened.host;
                     route.number += u64::from(is_other);
@@ -136,13 +145,15 @@ impl Session {
                 (self.failures, self.opened_at) = (0, Instant::now());
                 tracing::debug!(role = ?self.role, "connected to the database");
             }
-            Err(error) => {
+            Err(failure) => {
                 self.counters.failures.fetch_add(1, Relaxed);
+                self.reason = failure.for_clients();
+                let error = PostgresOpenError::from(failure);
                 let text = error.to_string();
-                if text != self.reason {
+                if text != self.logged {
                     tracing::warn!(role = ?self.role, "the store is not available: {text}");
                 }
-                self.reason = text;
+                self.logged = text;
                 self.health.failed(self.role, error);
                 self.pause();
             }
@@ -159,7 +170,7 @@ impl Session {
         let is_replaced = self.route.borrow().number > self.opened_route.number;
         let Some(link) = self.link.take_if(|link| is_replaced || !link.is_open()) else { return };
         if link.is_late() {
-            self.route.send_modify(|route| route.number += 1);
+            replace_connections(&self.route);
         }
         self.reason = match link.is_open() {
             true => "the other connection to the database was lost".to_owned(),

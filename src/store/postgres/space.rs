@@ -52,6 +52,10 @@ SELECT n.namespace, (
 FROM (
   SELECT namespace, max(max) AS max FROM unnest($1::text[], $2::bigint[]) AS u(namespace, max) GROUP BY namespace) AS n";
 
+/// The time for which a creation waits for another transaction that creates the same recording, or has just created it.
+const LIMIT_WAIT: &str = "SELECT set_config('lock_timeout', '5ms', true)";
+
+/// Rows that exist are excluded, because the statement would wait for a transaction that changes one of them.
 const CREATE: &str = "\
 INSERT INTO waywiser_recording
   (namespace, id, epoch, points, complete, create_ms, update_ms, expire_ms, model, length_m, options, state)
@@ -59,13 +63,14 @@ SELECT o.namespace, o.id, waywiser_next_epoch(), 0, false, o.now_ms, o.now_ms, o
   o.options, o.state
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::bytea[], $8::bytea[])
   AS o(namespace, id, now_ms, expire_ms, model, length_m, options, state)
+WHERE NOT EXISTS (SELECT FROM waywiser_recording r WHERE r.namespace = o.namespace AND r.id = o.id)
 ORDER BY o.namespace COLLATE \"C\", o.id COLLATE \"C\"
 ON CONFLICT (namespace, id) DO NOTHING
 RETURNING namespace, id, epoch";
 
 /// The epochs of created recordings and the errors of refused ones, by the index of the opening. A recording that is
 /// missing exists.
-type Created = HashMap<usize, Result<u64, StoreError>>;
+pub(super) type Created = HashMap<usize, Result<u64, StoreError>>;
 
 /// The space for new recordings.
 #[derive(Debug)]
@@ -75,11 +80,13 @@ pub(super) struct Space {
     uncounted: u64,
     /// The store was full at its last count, and is not counted again before this time.
     full_until: Option<Instant>,
+    /// Number of times that a creation waited for another transaction in vain.
+    pub(super) conflicts: usize,
 }
 
 impl Space {
     pub(super) fn new(max_recordings: u64) -> Self {
-        Self { max_recordings, uncounted: 0, full_until: None }
+        Self { max_recordings, uncounted: 0, full_until: None, conflicts: 0 }
     }
 
     /// Reports that recordings were deleted.
@@ -105,8 +112,11 @@ impl Space {
         let is_limited = |&index: &usize| openings[index].request.max_in_namespace.is_some();
         let limited: Vec<_> = indices.iter().copied().filter(is_limited).collect();
         if limited.is_empty() && needed <= self.uncounted {
-            self.uncounted -= needed;
-            let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
+            let rows = insert(link, openings, indices, Part::Whole, deadline).await;
+            if !matches!(rows, Err(Failure::Refused(_))) {
+                self.uncounted -= needed;
+            }
+            let rows = rows?;
             return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
         }
         if self.full_until.is_some_and(|until| Instant::now() < until) {
@@ -114,7 +124,9 @@ impl Space {
         }
         let start = Instant::now();
         let counts = match self.count(link, openings, indices, &limited, deadline).await {
-            Err(Failure::Refused(refusal)) if refusal.is_damage() => {
+            // Other counts take long. All openings wait for them.
+            Err(Failure::Refused(refusal)) if refusal.is_conflict() => return Ok(Created::new()),
+            Err(Failure::Refused(refusal)) if refusal.is_of_rows() => {
                 // A damaged recording must not prevent new ones.
                 tracing::error!(%refusal, "the recordings cannot be counted, so their number is not limited now");
                 let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
@@ -302,14 +314,18 @@ async fn insert(
     ];
     // If all recordings exist, nothing is inserted. The transaction still has to wait for the standbys, so that an
     // isolated old primary is detected.
-    let statements = [Statement::new(CREATE, parameters), Statement::new(BARRIER, Vec::new())];
+    let statements = [
+        Statement::new(LIMIT_WAIT, Vec::new()),
+        Statement::new(CREATE, parameters),
+        Statement::new(BARRIER, Vec::new()),
+    ];
     let rows = match part {
         Part::Whole => link.transaction(&statements, deadline).await?,
         Part::Last => link.finish(&statements, deadline).await?,
     };
     let by_key: HashMap<Key, usize> =
         indices.iter().map(|&index| (row::key(&openings[index].name), index)).collect();
-    let created = rows.first().into_iter().flatten().map(|row| {
+    let created = rows.get(1).into_iter().flatten().map(|row| {
         let (key, epoch) = (row::get_key(row)?, row::get::<i64>(row, 2)?.cast_unsigned());
         Ok(by_key.get(&key).map(|&index| (index, epoch)))
     });

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::conditions::{self, Conditions};
 use super::error::PostgresOpenError;
 
 /// Counters of a store since it was started.
@@ -33,8 +34,10 @@ pub struct PostgresStatus {
     pub error: Option<String>,
     /// Whether the connection can be opened again without a change by the operator. True while connected.
     pub is_retriable: bool,
-    /// The time of the database minus that of this machine when the store last connected, in milliseconds.
+    /// The time of the database minus that of this machine at the last check, in milliseconds.
     pub clock_skew_ms: i64,
+    /// Warnings about the settings and the clock of the database, as of the last check.
+    pub warnings: Vec<&'static str>,
 }
 
 /// The counters of a store.
@@ -81,7 +84,7 @@ pub(super) struct Health(Mutex<Connections>);
 struct Connections {
     writer: Connected,
     reader: Connected,
-    clock_skew_ms: i64,
+    conditions: Conditions,
 }
 
 /// The state of one connection.
@@ -109,9 +112,20 @@ impl Health {
         }
     }
 
-    pub(super) fn connected(&self, role: Role, clock_skew_ms: i64) {
+    pub(super) fn connected(&self, role: Role, conditions: Conditions) {
         self.set(role, Connected::Yes);
-        self.state().clock_skew_ms = clock_skew_ms;
+        self.observe(conditions);
+    }
+
+    /// Returns whether the last connection leaves this machine without encryption.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.state().conditions.is_exposed
+    }
+
+    /// Notes the settings and the clock of the database, and logs what has changed.
+    pub(super) fn observe(&self, conditions: Conditions) {
+        let before = std::mem::replace(&mut self.state().conditions, conditions);
+        conditions::log_changes(&before, &conditions);
     }
 
     pub(super) fn failed(&self, role: Role, error: PostgresOpenError) {
@@ -137,7 +151,8 @@ impl Health {
             connected: error.is_none(),
             error,
             is_retriable: !both.iter().any(is_final),
-            clock_skew_ms: state.clock_skew_ms,
+            clock_skew_ms: state.conditions.skew_ms,
+            warnings: state.conditions.warnings(),
         }
     }
 }
@@ -151,9 +166,10 @@ mod tests {
         let health = Health::default();
         let error = |health: &Health| health.status().error;
         assert_eq!(error(&health).as_deref(), Some("the database has not answered yet"));
-        health.connected(Role::Writer, 7);
+        let skewed = Conditions::skewed;
+        health.connected(Role::Writer, skewed(7));
         assert!(!health.status().connected);
-        health.connected(Role::Reader, 9);
+        health.connected(Role::Reader, skewed(9));
         let status = health.status();
         assert!(status.connected && status.is_retriable && status.clock_skew_ms == 9);
         health.lost(Role::Writer, "closed".into());

@@ -54,11 +54,16 @@ impl<T> Ticket<T> {
         self.was_put_back.store(true, SeqCst);
     }
 
+    /// Returns whether the request was put back before.
+    pub(super) fn was_put_back(&self) -> bool {
+        self.was_put_back.load(SeqCst)
+    }
+
     /// Returns whether the caller does not wait any more: its time is over, or it has dropped its future. An opening that
     /// is carried out later would fence a writer that has opened the recording in the meantime.
     pub(super) fn is_abandoned(&self) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let needed = if self.was_put_back.load(SeqCst) { LAST_PART } else { Duration::ZERO };
+        let needed = if self.was_put_back() { LAST_PART } else { Duration::ZERO };
         self.reply.is_closed() || left <= needed || self.phase.load(SeqCst) == ABANDONED
     }
 

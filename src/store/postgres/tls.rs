@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
@@ -19,11 +20,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 
+use super::channel_binding;
 use super::settings::{TlsMode, TlsSettings};
 
 /// Makes TLS connections with fixed settings.
 #[derive(Clone)]
-pub(super) struct Tls(TlsConnector);
+pub(super) struct Tls {
+    connector: TlsConnector,
+    /// Is set when a connection is encrypted.
+    is_used: Arc<AtomicBool>,
+}
 
 impl Tls {
     /// Reads the files of the settings. Blocks.
@@ -49,7 +55,17 @@ impl Tls {
                     .map_err(|error| format!("{read} cannot be used: {error}"))?
             }
         };
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), is_used: Arc::default() })
+    }
+
+    /// Returns a copy for another attempt to connect.
+    pub(super) fn for_attempt(&self) -> Self {
+        Self { connector: self.connector.clone(), is_used: Arc::default() }
+    }
+
+    /// Returns whether the connection of this attempt is encrypted.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(SeqCst)
     }
 }
 
@@ -166,13 +182,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("{host} is not a name of a host"))
         })?;
-        Ok(Handshake { connector: self.0.clone(), name })
+        Ok(Handshake { tls: self.clone(), name })
     }
 }
 
 /// A handshake with one host.
 pub(super) struct Handshake {
-    connector: TlsConnector,
+    tls: Tls,
     name: ServerName<'static>,
 }
 
@@ -182,7 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Hands
     type Future = BoxFuture<'static, io::Result<Stream<S>>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { self.connector.connect(self.name, stream).await.map(Stream) })
+        Box::pin(async move {
+            let stream = self.tls.connector.connect(self.name, stream).await?;
+            self.tls.is_used.store(true, SeqCst);
+            Ok(Stream(stream))
+        })
     }
 }
 
@@ -191,7 +211,10 @@ pub(super) struct Stream<S>(tokio_rustls::client::TlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        let certificates = self.0.get_ref().1.peer_certificates();
+        let hash = certificates
+            .and_then(|certificates| channel_binding::server_end_point(certificates.first()?));
+        hash.map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 

@@ -15,8 +15,11 @@ use crate::recording::StoreError;
 /// Maximum number of requests that the task holds, in addition to those in its queue.
 const HELD_MAX: usize = 4_096;
 
-/// The pause before a request whose row was locked is sent again.
+/// The shortest and the longest pause before a request whose row was locked is sent again.
 const LOCKED: Duration = Duration::from_millis(50);
+const LOCKED_MAX: Duration = Duration::from_millis(500);
+/// The pause is this many times as long as the batch took, so that most of the time is left for other requests.
+const LOCKED_PART: u32 = 2;
 
 /// A request in the queue of a connection.
 pub(super) trait Request: Send + 'static {
@@ -89,8 +92,10 @@ pub(super) async fn work<W: Work>(
             Access::Open(_) if waiting.is_empty() => {}
             Access::Open(link) => {
                 let batch = work.take_batch(&mut waiting);
-                let due = Instant::now() + LOCKED;
+                let start = Instant::now();
                 let again = work.run(link, batch).await;
+                let pause = (start.elapsed() * LOCKED_PART).clamp(LOCKED, LOCKED_MAX);
+                let due = Instant::now() + pause;
                 locked.extend(again.into_iter().map(|request| (due, request)));
             }
             Access::Connecting => {}

@@ -6,13 +6,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::commits::Outcome;
-use super::failure::Failure;
-use super::link::Link;
+use super::failure::{Failure, Refusal};
+use super::link::{Link, TRANSACTION};
 use super::request::{Commit, Deletion, Expiry, Kind, Opening, Removal, Write};
 use super::space::Space;
 use super::stats::Counters;
@@ -26,8 +25,6 @@ use crate::recording::StoreError;
 const BATCH_MAX: usize = 500;
 /// A batch ends when its content has this size.
 const BATCH_BYTES: usize = 4 << 20;
-/// The time limit of the transactions of a batch.
-pub(super) const TRANSACTION: Duration = Duration::from_secs(5);
 
 /// Carries out the requests that change something.
 pub(super) struct Writer {
@@ -126,10 +123,12 @@ impl Work for Writer {
     }
 }
 
-/// Takes the first request and others of the same kind. The requests about one recording keep their order.
+/// Takes the first request and others of the same kind. The requests about one recording keep their order. Repeated
+/// openings have batches of their own.
 fn take_batch(waiting: &mut VecDeque<Write>) -> Vec<Write> {
-    let Some(kind) = waiting.front().map(Write::kind) else { return Vec::new() };
-    if matches!(kind, Kind::Remove | Kind::Expire) {
+    let class = |write: &Write| (write.kind(), write.is_repeated_opening());
+    let Some(first) = waiting.front().map(class) else { return Vec::new() };
+    if matches!(first.0, Kind::Remove | Kind::Expire) {
         return waiting.pop_front().into_iter().collect();
     }
     let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -138,7 +137,7 @@ fn take_batch(waiting: &mut VecDeque<Write>) -> Vec<Write> {
     for write in waiting.drain(..) {
         let is_new = write.name().is_some_and(|name| names.insert(name.clone()));
         let has_space = batch.is_empty() || bytes + write.bytes() <= BATCH_BYTES;
-        if is_new && write.kind() == kind && has_space && batch.len() < BATCH_MAX {
+        if is_new && class(&write) == first && has_space && batch.len() < BATCH_MAX {
             bytes += write.bytes();
             batch.push(write);
         } else {
@@ -161,7 +160,7 @@ impl Writer {
     async fn open(&mut self, link: &Link, items: Vec<Opening>, again: &mut Vec<Write>) {
         let mut parts = vec![items];
         while let Some(mut part) = parts.pop() {
-            let result = openings::run(link, &mut part, &mut self.space, deadline()).await;
+            let result = openings::run(link, &mut part, &mut self.space).await;
             self.settle(result, part, Failure::of_write, &mut parts, again);
         }
     }
@@ -175,10 +174,28 @@ impl Writer {
         }
     }
 
+    /// Deletes selected recordings. One that cannot be deleted stays.
     async fn remove(&mut self, link: &Link, removal: Removal) {
         self.space.freed();
-        let result = removals::remove(link, &removal, deadline()).await;
-        removal.ticket.answer(result.map_err(|failure| failure.of_write()));
+        let (mut removed, mut parts) = (Vec::new(), vec![removal.selected]);
+        while let Some(mut part) = parts.pop() {
+            match removals::remove(link, &part, deadline()).await {
+                Ok(more) => removed.extend(more),
+                Err(failure) if !failure.refusal().is_some_and(Refusal::is_of_one_request) => {
+                    return removal.ticket.answer(Err(failure.of_write()));
+                }
+                Err(_) if part.len() > 1 => {
+                    let second = part.split_off(part.len() / 2);
+                    parts.extend([second, part]);
+                }
+                Err(failure) => {
+                    let name = part.first().map(|(name, _)| name.to_string());
+                    tracing::error!(name, error = %failure.of_write(), "a recording cannot be removed");
+                }
+            }
+        }
+        removed.sort();
+        removal.ticket.answer(Ok(removed));
     }
 
     async fn expire(&mut self, link: &Link, expiry: Expiry) {
@@ -186,7 +203,7 @@ impl Writer {
         if !matches!(&result, Ok(removed) if removed.is_empty()) {
             self.space.freed();
         }
-        expiry.ticket.answer(result.map_err(|failure| failure.of_write()));
+        expiry.ticket.answer(Ok(result));
     }
 
     /// Answers the requests of a batch, splits it, or leaves requests for later.

@@ -75,11 +75,16 @@ async fn up(
 ) -> bool {
     let mut client = BufReader::new(client);
     let mut statements = Statements::default();
+    let mut holds_commit = false;
     while let Some(message) = Message::read(&mut client).await {
         unblocked(state).await;
-        let fault = statements.executed(&message).and_then(|text| take(&text, state));
+        let fault = statements.executed(&message).and_then(|text| match text.as_str() {
+            "COMMIT" if holds_commit => Some(Fault::Hold),
+            text => take(text, state),
+        });
         match fault {
             None => {}
+            Some(Fault::HoldNext) => holds_commit = true,
             Some(Fault::CutBefore) => {
                 state.send_modify(|state| state.happened += 1);
                 return false;

@@ -102,6 +102,7 @@ impl Statements {
         match text.split(|c: char| !c.is_ascii_alphabetic()).next() {
             Some("BEGIN" | "START") => self.in_transaction = true,
             Some("COMMIT" | "ROLLBACK") => self.in_transaction = false,
+            _ if text.ends_with("COMMIT") => self.in_transaction = false,
             _ => {}
         }
         Some(text)

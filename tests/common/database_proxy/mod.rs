@@ -23,6 +23,8 @@ pub enum Fault {
     Silence,
     /// The server receives the rest of the transaction when the test calls [`Proxy::release`], even if the client has left by then.
     Hold,
+    /// Like [`Hold`](Self::Hold), for the COMMIT that follows the statement.
+    HoldNext,
 }
 
 /// What all connections of a proxy share.
@@ -42,6 +44,9 @@ struct State {
     refusing: bool,
     /// Connections with a smaller number are closed.
     first_open: u64,
+    /// The number of connections that were accepted, and of those that are open.
+    accepted: usize,
+    open: usize,
 }
 
 impl State {
@@ -55,6 +60,8 @@ impl State {
             corruption: None,
             refusing: false,
             first_open: 0,
+            accepted: 0,
+            open: 0,
         }
     }
 }
@@ -97,6 +104,22 @@ impl Proxy {
         state.wait_for(|state| state.happened >= count).await.unwrap();
     }
 
+    /// Waits until this many connections were accepted since the start.
+    pub async fn accepted(&self, count: usize) {
+        let mut state = self.state.subscribe();
+        state.wait_for(|state| state.accepted >= count).await.unwrap();
+    }
+
+    /// Returns the number of connections that were accepted.
+    pub fn accepted_so_far(&self) -> usize {
+        self.state.borrow().accepted
+    }
+
+    /// Returns the number of connections that are open.
+    pub fn open_now(&self) -> usize {
+        self.state.borrow().open
+    }
+
     /// Forwards the statements that are held now.
     pub fn release(&self) {
         self.state.send_modify(|state| state.released += 1);
@@ -127,6 +150,15 @@ impl Proxy {
     }
 }
 
+/// Counts an open connection until it is dropped.
+struct Open(Arc<watch::Sender<State>>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|state| state.open -= 1);
+    }
+}
+
 async fn serve(listener: TcpListener, state: watch::Sender<State>) {
     let mut open = JoinSet::new();
     let state = Arc::new(state);
@@ -145,7 +177,12 @@ async fn serve(listener: TcpListener, state: watch::Sender<State>) {
             continue;
         }
         let state = Arc::clone(&state);
+        state.send_modify(|state| {
+            state.accepted += 1;
+            state.open += 1;
+        });
         open.spawn(async move {
+            let _open = Open(Arc::clone(&state));
             let address = state.borrow().server;
             let Ok(server) = TcpStream::connect(address).await else {
                 let _ = client.set_zero_linger();

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::config::ChannelBinding;
+
 use self::url::Url;
 
 mod url;
@@ -46,6 +48,7 @@ pub struct PostgresSettings {
     pub(super) tls: TlsSettings,
     pub(super) application_name: String,
     pub(super) connect_timeout: Duration,
+    pub(super) channel_binding: ChannelBinding,
     pub(super) max_recordings: u64,
     /// The URL without the password.
     text: String,
@@ -122,6 +125,7 @@ impl PostgresSettings {
     /// | `sslcert`, `sslkey` | PEM files with the certificate of the client and its key |
     /// | `application_name` | the name of the client in the views of the database, by default `waywiser` |
     /// | `connect_timeout` | the time limit of one attempt to connect to one host, from 1 to 60 s, by default 5 |
+    /// | `channel_binding` | `disable`, `prefer` (the default) or `require`: binds the password to the TLS connection |
     /// | `target_session_attrs` | `read-write`, `primary` or `any`; the store always looks for a host that accepts writes |
     /// | `host`, `port`, `user`, `password`, `dbname` | the parts of the URL, if it does not have them |
     ///
@@ -145,6 +149,7 @@ impl PostgresSettings {
             tls: TlsSettings::default(),
             application_name: "waywiser".to_owned(),
             connect_timeout: CONNECT_TIMEOUT,
+            channel_binding: ChannelBinding::Prefer,
             max_recordings: Self::RECORDINGS_MAX,
         };
         let (mut certificate, mut key) = (None, None);
@@ -158,6 +163,7 @@ impl PostgresSettings {
                 "sslkey" => key = Some(PathBuf::from(value)),
                 "application_name" => settings.application_name = value,
                 "connect_timeout" => settings.connect_timeout = timeout(&value)?,
+                "channel_binding" => settings.channel_binding = channel_binding(&value)?,
                 "target_session_attrs" => session_attributes(&value)?,
                 option => return Err(unknown(option)),
             }
@@ -299,6 +305,15 @@ fn timeout(value: &str) -> Result<Duration, PostgresSettingsError> {
     })
 }
 
+fn channel_binding(value: &str) -> Result<ChannelBinding, PostgresSettingsError> {
+    match value {
+        "disable" => Ok(ChannelBinding::Disable),
+        "prefer" => Ok(ChannelBinding::Prefer),
+        "require" => Ok(ChannelBinding::Require),
+        _ => Err(invalid(format!("channel_binding is {value:?}: use disable, prefer or require"))),
+    }
+}
+
 fn session_attributes(value: &str) -> Result<(), PostgresSettingsError> {
     match value {
         "any" | "read-write" | "primary" => Ok(()),
@@ -313,12 +328,12 @@ fn unknown(option: &str) -> PostgresSettingsError {
         "options" => "set parameters of the session with ALTER ROLE ... SET in the database",
         "passfile" | "service" => "put the values into the URL or into the settings of the program",
         _ => {
-            "use sslmode, sslrootcert, sslcert, sslkey, application_name, connect_timeout or target_session_attrs"
+            "use sslmode, sslrootcert, sslcert, sslkey, channel_binding, application_name, connect_timeout or \
+             target_session_attrs"
         }
     };
     // Other text can be a part of a password that is not encoded.
-    const KNOWN: [&str; 12] = [
-        "channel_binding",
+    const KNOWN: [&str; 11] = [
         "client_encoding",
         "fallback_application_name",
         "gssencmode",

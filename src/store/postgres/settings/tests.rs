@@ -57,6 +57,7 @@ fn other_texts_are_refused_with_advice() {
         "postgres://u@h/d?options=-c%20x",
         "postgres://u@h/d?sslcert=a",
         "postgres://u@h/d?connect_timeout=0",
+        "postgres://u@h/d?channel_binding=on",
         "postgres://u@h/d?target_session_attrs=standby",
         "postgres://u@h/d%00",
         "postgres://u@h/d%f",
@@ -72,10 +73,11 @@ fn other_texts_are_refused_with_advice() {
     an IPv6 address in the URL is written as [ADDRESS]:PORT
     sslmode is "on": use disable, prefer, require, verify-ca or verify-full
     an option of the URL has no value: write OPTION=VALUE
-    the URL has an unknown option: use sslmode, sslrootcert, sslcert, sslkey, application_name, connect_timeout or target_session_attrs
+    the URL has an unknown option: use sslmode, sslrootcert, sslcert, sslkey, channel_binding, application_name, connect_timeout or target_session_attrs
     the option "options" of the URL is not supported: set parameters of the session with ALTER ROLE ... SET in the database
     sslcert and sslkey belong together: set both or neither
     connect_timeout is "0": use a number of seconds from 1 to 60
+    channel_binding is "on": use disable, prefer or require
     target_session_attrs is "standby", but the store writes: use read-write, or leave it out
     the database of the URL is not text in UTF-8 without NUL
     the database of the URL has a % without two hexadecimal digits: write %25
