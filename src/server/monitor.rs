@@ -51,13 +51,22 @@ pub(super) struct Monitored {
     phase: AtomicU8,
     pub(super) counters: Arc<Counters>,
     pub(super) calls: Arc<OpenCalls>,
+    #[cfg(feature = "http")]
+    pub(super) web: Arc<super::web::WebCounters>,
     running: OnceLock<Running>,
 }
 
 impl Default for Monitored {
     fn default() -> Self {
         let (phase, counters) = (AtomicU8::new(0), Arc::default());
-        Self { phase, counters, calls: OpenCalls::new(), running: OnceLock::new() }
+        Self {
+            phase,
+            counters,
+            calls: OpenCalls::new(),
+            #[cfg(feature = "http")]
+            web: Arc::default(),
+            running: OnceLock::new(),
+        }
     }
 }
 
@@ -188,6 +197,12 @@ impl Monitor {
             recordings_uncommitted: paths.unfinished_commits,
             watchers: paths.watchers,
         }
+    }
+
+    /// Returns the statistics of the HTTP listener.
+    #[cfg(feature = "http")]
+    pub fn web_stats(&self) -> super::web::WebStats {
+        self.0.web.stats()
     }
 }
 

@@ -31,6 +31,8 @@ pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
 pub(crate) use method::refuse_non_grpc;
+#[cfg(feature = "http")]
+pub(crate) use pace::Pace;
 pub(crate) use pace::{Account, Rate, Rates};
 pub(crate) use path::PathActivity;
 pub use path::PathService;

@@ -23,7 +23,7 @@ pub(super) struct AdminArgs {
 }
 
 /// Parses a port of loopback, or a host and a port.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse::<u16>() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
@@ -61,7 +61,7 @@ impl AdminArgs {
             return Ok(Admin { metrics, readiness, listener: None });
         };
         metrics.add(metrics::process());
-        let listener = runtime.block_on(super::bind(address, "--admin-listen"))?;
+        let listener = runtime.block_on(super::listeners::bind(address, "--admin-listen"))?;
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "listening for operators: /metrics, /healthz, /readyz");
         if !is_loopback(address.ip()) {
