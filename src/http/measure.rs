@@ -13,10 +13,10 @@ use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
 use super::Shared;
+use super::answer;
 use super::error::ApiError;
 use super::paths::gate;
 use super::query::Query;
-use super::router;
 use crate::server::{BodyError, HeldBytes, OpenRequest};
 
 const ROUTE: &str = "POST /api/measure";
@@ -143,7 +143,7 @@ async fn measure_upload(
     let measured =
         measured.map_err(|_| ApiError::internal("the measurement stopped unexpectedly"))??;
     open.measured(measured.points).await?;
-    Ok(router::json(measured.json))
+    Ok(answer::json(measured.json))
 }
 
 /// Stops a measurement whose request has ended.

@@ -7,10 +7,10 @@ use axum::response::Response;
 use http::{Extensions, HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::answer;
 use super::call::Method;
 use super::error::ApiError;
 use super::query::Query;
-use super::router;
 use crate::contract::method::v1;
 use crate::proto::waywiser_v1 as pb;
 use crate::server::Gate;
@@ -75,7 +75,7 @@ pub(super) async fn list(
     };
     query.finish()?;
     let page = LIST.reply(&gate(&extensions)?, &headers, &request).await?;
-    Ok(router::json(format!("{page}\n")))
+    Ok(answer::json(format!("{page}\n")))
 }
 
 pub(super) async fn get(
@@ -87,7 +87,7 @@ pub(super) async fn get(
     Query::parse(uri.query())?.finish()?;
     let request = pb::GetPathRequest { name: name(segment)? };
     let mut reply = GET.reply(&gate(&extensions)?, &headers, &request).await?;
-    Ok(router::json(format!("{}\n", take_path(&mut reply))))
+    Ok(answer::json(format!("{}\n", take_path(&mut reply))))
 }
 
 /// Removes the recording from the message around it.

@@ -6,12 +6,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use tonic::Code;
 
 use super::error::ApiError;
 use super::query::Query;
-use super::{Shared, events, measure, paths};
+use super::{Shared, answer, events, measure, paths};
 
 const PATHS: &str = "/api/paths";
 const PATH: &str = "/api/paths/{name}";
@@ -53,7 +53,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 async fn openapi(uri: Uri) -> Result<Response, ApiError> {
     Query::parse(uri.query())?.finish()?;
-    Ok(json(OPENAPI_DOCUMENT.to_owned()))
+    Ok(answer::json(OPENAPI_DOCUMENT.to_owned()))
 }
 
 async fn not_found() -> ApiError {
@@ -75,14 +75,6 @@ async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented);
     ApiError::new(status, code, "METHOD_UNKNOWN", message)
         .with_allow(Some(HeaderValue::from_static(allow)))
-}
-
-/// Returns an answer in JSON.
-pub(super) fn json(text: String) -> Response {
-    let mut response = Response::new(Body::from(text));
-    let content_type = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
 }
 
 #[cfg(test)]

@@ -392,3 +392,6 @@ impl<S: FileSink> FileSink for Tee<'_, S> {
         self.files.end_file(end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,7 @@ impl Admin {
         self.readiness.set_server(server.monitor());
         self.metrics.add_shared(Arc::clone(store) as _);
         self.metrics.add(metrics::server(server.monitor()));
+        self.metrics.add(metrics::http(server.monitor()));
         let calls = Arc::new(CallMetrics::default());
         self.metrics.add_shared(Arc::clone(&calls) as _);
         server.with_observer(calls)

@@ -33,7 +33,7 @@ use crate::server::client_certificate::ClientCertificate;
 use crate::server::config::Config;
 use crate::server::connection::{CLOSE_TIME, SEND_BUFFER_BYTES, report};
 use crate::server::counters::Ended;
-use crate::server::handle::{Activity, Handle};
+use crate::server::handle::Handle;
 use crate::server::handshake::{Established, Http, establish_as};
 use crate::server::memory::{OpenConnection, Usage};
 use crate::server::shared::Shared;
@@ -85,7 +85,9 @@ pub(in crate::server) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     let closing = shared.stages.closing.child_token();
     let calls =
         CallService::new(Arc::clone(&shared), routes, info, Arc::clone(&usage), closing.clone());
-    let gate = Gate::new(calls, site.address.ip().to_canonical().is_loopback());
+    let is_loopback = site.address.ip().to_canonical().is_loopback();
+    let gate = Gate::new(calls, is_loopback, Arc::clone(&handle));
+    gate.update_activity();
     let service = {
         let (gate, shared, service) = (gate.clone(), Arc::clone(&shared), site.service);
         service_fn(move |request| {
@@ -293,7 +295,8 @@ impl End<'_> {
                 }
                 () = &mut certificate_ended, if !is_leaving => Some(Ended::Certificate),
                 _ = ticks.tick() => {
-                    let is_idle = self.update_activity();
+                    // A request becomes a watch after its start.
+                    let is_idle = self.gate.update_activity();
                     if !is_idle {
                         idle_since = Instant::now();
                     }
@@ -306,17 +309,5 @@ impl End<'_> {
                 connection.as_mut().finish();
             }
         }
-    }
-
-    /// Reports the activity of the connection. Returns whether it has no open request.
-    fn update_activity(&self) -> bool {
-        let (open, watching) = self.gate.open_counts();
-        let activity = match open {
-            0 => Activity::Idle,
-            _ if open == watching => Activity::Watching,
-            _ => Activity::Busy,
-        };
-        self.handle.set_activity_if_changed(activity);
-        open == 0
     }
 }

@@ -20,6 +20,7 @@ use super::basic;
 use crate::server::call::CallService;
 use crate::server::call_record::{CallRecord, Held};
 use crate::server::cutoff::Cutoff;
+use crate::server::handle::{Activity, Handle};
 use crate::server::memory::{Charge, STREAM_BYTES};
 use crate::server::observer::CallKind;
 use crate::service::{Pace, RpcError, WATCH_PATH};
@@ -34,24 +35,35 @@ struct Connection {
     is_loopback: bool,
     /// The requests whose answers are not complete.
     open: AtomicUsize,
+    handle: Arc<Handle>,
 }
 
 impl Gate {
-    pub(super) fn new(calls: CallService, is_loopback: bool) -> Self {
-        Self(Arc::new(Connection { calls, is_loopback, open: AtomicUsize::new(0) }))
+    pub(super) fn new(calls: CallService, is_loopback: bool, handle: Arc<Handle>) -> Self {
+        Self(Arc::new(Connection { calls, is_loopback, open: AtomicUsize::new(0), handle }))
     }
 
-    /// Returns the number of requests that are open, and of those that only wait for updates.
-    pub(super) fn open_counts(&self) -> (usize, usize) {
-        (self.0.open.load(Relaxed), self.0.calls.watch_count())
+    /// Reports the activity of the connection to the accept loop. Returns whether it has no open request.
+    pub(super) fn update_activity(&self) -> bool {
+        let (open, watching) = (self.0.open.load(Relaxed), self.0.calls.watch_count());
+        self.0.handle.set_activity_if_changed(match open {
+            0 => Activity::Idle,
+            _ if open == watching => Activity::Watching,
+            _ => Activity::Busy,
+        });
+        open == 0
     }
 
+    /// Counts a request until [`Gate::ended`].
     pub(super) fn opened(&self) {
         self.0.open.fetch_add(1, Relaxed);
+        self.update_activity();
     }
 
+    /// Counts the end of a request.
     pub(super) fn ended(&self) {
         self.0.open.fetch_sub(1, Relaxed);
+        self.update_activity();
     }
 
     /// Returns whether only this machine can reach the listener, so that the name of the host must be that of this
