@@ -25,7 +25,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
             Code::FailedPrecondition,
             "HOST_FORBIDDEN",
             "this listener is for this machine only, and the host of the request is another one: use localhost or \
-             127.0.0.1; behind a proxy, name it in --trusted-proxies",
+             127.0.0.1; behind a proxy, name it in --trust-forwarded-for",
         ));
     }
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());

@@ -40,7 +40,7 @@ async fn event(client: &mut Client) -> (String, Value, usize) {
     }
 }
 
-/// Starts to record on another server, and returns the sender of its points.
+/// Starts to record over gRPC, and returns the sender of the points.
 async fn recorder(web: &Web) -> mpsc::Sender<pb::RecordPathRequest> {
     let (pieces, received) = mpsc::channel(1);
     let mut client = web.server.paths().await;
@@ -49,7 +49,7 @@ async fn recorder(web: &Web) -> mpsc::Sender<pb::RecordPathRequest> {
 }
 
 #[tokio::test]
-async fn a_watcher_sees_a_recording_that_another_server_writes_until_its_end() {
+async fn a_watcher_sees_a_recording_grow_until_its_end() {
     let store = Arc::new(MemoryStore::default());
     let quick = |config: &mut waywiser::Config| {
         config.checkpoint_interval = std::time::Duration::from_millis(1);
