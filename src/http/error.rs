@@ -15,7 +15,10 @@ use crate::contract::reason;
 
 /// An error of a request.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub(super) struct ApiError(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     status: StatusCode,
     code: Code,
     reason: Cow<'static, str>,
@@ -34,7 +37,7 @@ impl ApiError {
     ) -> Self {
         let (metadata, retry_after, allow) = Default::default();
         let (reason, message) = (reason.into(), message.into());
-        Self { status, code, reason, message, metadata, retry_after, allow }
+        Self(Box::new(Parts { status, code, reason, message, metadata, retry_after, allow }))
     }
 
     /// Returns the error of a value that is not valid.
@@ -42,7 +45,7 @@ impl ApiError {
         let text = format!("{field}: {message}");
         let mut error =
             Self::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, "FIELD_INVALID", text);
-        error.metadata.insert("field".to_owned(), field.to_owned());
+        error.0.metadata.insert("field".to_owned(), field.to_owned());
         error
     }
 
@@ -53,42 +56,42 @@ impl ApiError {
 
     /// Sets the header `allow`.
     pub(super) fn with_allow(mut self, allow: Option<HeaderValue>) -> Self {
-        self.allow = allow;
+        self.0.allow = allow;
         self
     }
 
     /// Returns the error as a status of gRPC, for the log and the metrics of calls.
     pub(super) fn to_status(&self) -> Status {
-        let info = ErrorDetails::with_error_info(&*self.reason, reason::DOMAIN, []);
-        Status::with_error_details(self.code, self.message.clone(), info)
+        let info = ErrorDetails::with_error_info(&*self.0.reason, reason::DOMAIN, []);
+        Status::with_error_details(self.0.code, self.0.message.clone(), info)
     }
 
     /// Returns the error as a JSON object.
     pub(super) fn json(&self) -> serde_json::Value {
         json!({ "error": {
-            "status": self.status.as_u16(),
-            "code": code_name(self.code),
-            "reason": self.reason,
-            "message": self.message,
-            "metadata": self.metadata,
+            "status": self.0.status.as_u16(),
+            "code": code_name(self.0.code),
+            "reason": self.0.reason,
+            "message": self.0.message,
+            "metadata": self.0.metadata,
         }})
     }
 
     pub(super) fn response(self) -> Response {
         let mut response = Response::new(Body::from(format!("{}\n", self.json())));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(time) = self.retry_after {
+        if let Some(time) = self.0.retry_after {
             let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             for challenge in ["Bearer realm=\"waywiser\"", "Basic realm=\"waywiser\""] {
                 headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
         }
-        if let Some(allow) = self.allow {
+        if let Some(allow) = self.0.allow {
             headers.insert(header::ALLOW, allow);
         }
         response
@@ -107,7 +110,7 @@ impl From<Status> for ApiError {
         let info = details.error_info();
         let reason = info.map_or_else(|| "UNKNOWN".to_owned(), |info| info.reason.clone());
         let metadata = info.map(|info| info.metadata.clone()).unwrap_or_default();
-        Self {
+        Self(Box::new(Parts {
             status: http_status(status.code(), &reason),
             code: status.code(),
             reason: reason.into(),
@@ -115,7 +118,7 @@ impl From<Status> for ApiError {
             metadata: metadata.into_iter().collect(),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             allow: None,
-        }
+        }))
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn route(path: &str) -> Option<usize> {
                 part => part == *segment,
             })
     };
-    ROUTES.iter().position(|route| matches(&route))
+    ROUTES.iter().position(matches)
 }
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {

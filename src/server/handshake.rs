@@ -22,6 +22,7 @@ pub(super) struct Established<S> {
     /// The preface and the first frame header, which were read from the stream.
     pub(super) prefix: Bytes,
     /// Whether the client speaks HTTP/2.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) is_http2: bool,
     /// The memory that the stream holds.
     pub(super) buffer: Option<Arc<TransportBuffer>>,
