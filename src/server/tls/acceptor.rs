@@ -55,9 +55,9 @@ enum Protocols {
 impl Protocols {
     /// Returns the answer to a client without TLS.
     fn answer(self, protocol: &str, answer: &'static [u8]) -> &'static [u8] {
-        match self {
+        match (self, protocol) {
             #[cfg(feature = "http")]
-            Self::Any if protocol == plaintext::HTTP1 => plaintext::ANY_HTTP_ANSWER,
+            (Self::Any, plaintext::HTTP1) => plaintext::ANY_HTTP_ANSWER,
             _ => answer,
         }
     }
