@@ -37,6 +37,8 @@ const POINTS_MAX: u64 = 20_000_000;
 const LINE_POINTS_MAX: usize = 256 * 1024;
 /// Maximum number of lines.
 const LINES_MAX: usize = 256;
+/// Maximum number of characters of the name of a file, which is in each row.
+const FILE_NAME_MAX: usize = 255;
 /// The name of a file without one.
 const NAME: &str = "upload";
 
@@ -61,7 +63,7 @@ struct PostedArgs {
 #[derive(Debug, Args)]
 struct PostedOutput {
     /// The name of the file in the answer
-    #[arg(long, default_value = NAME)]
+    #[arg(long, default_value = NAME, value_parser = file_name)]
     file: String,
 
     #[arg(long)]
@@ -72,6 +74,13 @@ struct PostedOutput {
 
     #[arg(long, value_enum, default_value_t = Units::M)]
     units: Units,
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=FILE_NAME_MAX => Ok(text.to_owned()),
+        _ => Err(format!("must have 1 to {FILE_NAME_MAX} characters")),
+    }
 }
 
 /// Measures files as `waywiser measure --json` does.

@@ -74,6 +74,11 @@ fn a_wrong_option_is_reported_in_the_words_of_a_parameter() {
     ] {
         assert!(option_message(name, value).ends_with(": there is no such option"), "{name}");
     }
+    for name in [String::new(), "x".repeat(256)] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(option_message("file", &name), @"file: must have 1 to 255 characters");
+        }
+    }
     // A value is never read as another argument.
     insta::assert_snapshot!(option_message("max-gap", "--estimate"), @"max-gap: must be a number without a unit");
     let planar = [("model", "planar"), ("preset", "walk")];
