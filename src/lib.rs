@@ -13,6 +13,7 @@
 //! | `service` | the gRPC services, as `tower` services (feature `server`) |
 //! | `server` | listener, limits, health, reflection and shutdown (feature `server`) |
 //! | `metrics` | metrics for Prometheus, and health checks over HTTP (feature `metrics`) |
+//! | `http` | the JSON API of the HTTP listener (feature `http`) |
 //! | `client` | the client of the services (feature `client`) |
 //! | `proto` | the generated messages of the contracts (features `client` and `server`) |
 //! | `cli` | the `waywiser` program (feature `cli`) |
@@ -44,6 +45,8 @@ mod contract;
 #[cfg(feature = "formats")]
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod formats;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "cli")]
 mod load;
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]

@@ -40,8 +40,7 @@ fn calls(stats: &ServerStats, samples: &mut Samples<'_>) {
     };
     let help = "Calls that are open";
     samples.gauge("waywiser_calls_open", help, by_method(|method| method.open));
-    let help =
-        "Calls that compete for the processor: they have done much work and still have input";
+    let help = "Calls with work left that wait for a thread of the server";
     samples.gauge("waywiser_calls_competing", help, |family| {
         family.add(&[], stats.calls_competing);
     });

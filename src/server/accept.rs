@@ -18,6 +18,8 @@ use super::listener::{AcceptError, Listener, classify};
 use super::log_limit::LineKind;
 use super::peer::peer_key;
 use super::shared::Shared;
+#[cfg(feature = "http")]
+use super::web::{Site, connection as web};
 
 /// The pause after a failure of the system, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,6 +32,9 @@ pub(super) struct Connections<A> {
     shared: Arc<Shared>,
     routes: Routes,
     acceptor: Arc<A>,
+    /// The connections of the HTTP listener count against the same limits.
+    #[cfg(feature = "http")]
+    web: Option<(Arc<A>, Site)>,
     tasks: JoinSet<()>,
     handles: HashMap<Id, Arc<Handle>>,
     of_peer: HashMap<IpAddr, usize>,
@@ -38,7 +43,22 @@ pub(super) struct Connections<A> {
 impl<A> Connections<A> {
     pub(super) fn new(shared: Arc<Shared>, routes: Routes, acceptor: A) -> Self {
         let (tasks, handles, of_peer) = Default::default();
-        Self { shared, routes, acceptor: Arc::new(acceptor), tasks, handles, of_peer }
+        Self {
+            shared,
+            routes,
+            acceptor: Arc::new(acceptor),
+            #[cfg(feature = "http")]
+            web: None,
+            tasks,
+            handles,
+            of_peer,
+        }
+    }
+
+    /// Sets what the connections of the HTTP listener need.
+    #[cfg(feature = "http")]
+    pub(super) fn set_web(&mut self, acceptor: A, site: Site) {
+        self.web = Some((Arc::new(acceptor), site));
     }
 
     /// Returns the number of open connections.
@@ -46,43 +66,50 @@ impl<A> Connections<A> {
         self.tasks.len()
     }
 
-    /// Accepts connections. Does not complete while the listener works.
+    /// Accepts connections, and those of the HTTP listener `web`. Does not complete while the listeners work.
     ///
     /// # Errors
-    /// If the listener is unusable.
-    pub(super) async fn accept<L: Listener>(&mut self, listener: &L) -> io::Result<()>
+    /// If a listener is unusable.
+    pub(super) async fn accept<L: Listener>(
+        &mut self,
+        listener: &L,
+        web: Option<&L>,
+    ) -> io::Result<()>
     where
         A: Acceptor<L::Stream>,
     {
         loop {
-            tokio::select! {
+            let (accepted, port) = tokio::select! {
                 // Removes ended connections first, so that they do not count against the limit.
                 biased;
                 Some(ended) = self.tasks.join_next_with_id() => {
                     self.remove(ended.map_or_else(|error| error.id(), |(id, ())| id));
+                    continue;
                 }
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.add(stream, peer),
-                    Err(error) => match classify(&error) {
-                        AcceptError::Connection => {
-                            tracing::debug!(%error, "a connection failed before it was accepted");
+                accepted = listener.accept() => (accepted, Port::Grpc),
+                accepted = accept_from(web) => (accepted, Port::Web),
+            };
+            match accepted {
+                Ok((stream, peer)) => self.add(stream, peer, port),
+                Err(error) => match classify(&error) {
+                    AcceptError::Connection => {
+                        tracing::debug!(%error, "a connection failed before it was accepted");
+                    }
+                    AcceptError::Transient => {
+                        self.shared.monitored.counters.accept_failed();
+                        if let Some(suppressed) = self.shared.log.admit(LineKind::Capacity) {
+                            let suppressed = (suppressed > 0).then_some(suppressed);
+                            tracing::warn!(%error, suppressed, "no connection can be accepted now");
                         }
-                        AcceptError::Transient => {
-                            self.shared.monitored.counters.accept_failed();
-                            if let Some(suppressed) = self.shared.log.admit(LineKind::Capacity) {
-                                let suppressed = (suppressed > 0).then_some(suppressed);
-                                tracing::warn!(%error, suppressed, "no connection can be accepted now");
-                            }
-                            sleep(ACCEPT_PAUSE).await;
-                        }
-                        AcceptError::Listener => return Err(error),
-                    },
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                    AcceptError::Listener => return Err(error),
                 },
             }
         }
     }
 
-    fn add<IO: ByteStream>(&mut self, stream: IO, peer: SocketAddr)
+    fn add<IO: ByteStream>(&mut self, stream: IO, peer: SocketAddr, port: Port)
     where
         A: Acceptor<IO>,
     {
@@ -94,14 +121,24 @@ impl<A> Connections<A> {
             return;
         }
         let handle = Handle::new(peer);
-        let connection = connection::serve(
-            stream,
-            Arc::clone(&self.acceptor),
-            Arc::clone(&self.shared),
-            self.routes.clone(),
-            Arc::clone(&handle),
-        );
-        let task = self.tasks.spawn(connection);
+        let (shared, routes) = (Arc::clone(&self.shared), self.routes.clone());
+        let of_task = Arc::clone(&handle);
+        #[cfg(feature = "http")]
+        let task = match self.web.as_ref().filter(|_| port == Port::Web) {
+            Some((acceptor, site)) => {
+                let (acceptor, site) = (Arc::clone(acceptor), site.clone());
+                self.tasks.spawn(web::serve(stream, acceptor, shared, routes, site, of_task))
+            }
+            None => {
+                let acceptor = Arc::clone(&self.acceptor);
+                self.tasks.spawn(connection::serve(stream, acceptor, shared, routes, of_task))
+            }
+        };
+        #[cfg(not(feature = "http"))]
+        let task = {
+            let (acceptor, Port::Grpc | Port::Web) = (Arc::clone(&self.acceptor), port);
+            self.tasks.spawn(connection::serve(stream, acceptor, shared, routes, of_task))
+        };
         self.handles.insert(task.id(), handle);
         *self.of_peer.entry(peer_key(peer.ip())).or_default() += 1;
     }
@@ -169,6 +206,21 @@ impl<A> Connections<A> {
     }
 }
 
+/// The listener of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Port {
+    Grpc,
+    Web,
+}
+
+/// Accepts a connection. Never completes without a listener.
+async fn accept_from<L: Listener>(listener: Option<&L>) -> io::Result<(L::Stream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -213,7 +265,7 @@ mod tests {
         let (_client, accepted) = tokio::io::duplex(64);
         let listener = Failing { errors, accepted: Mutex::new(Some(accepted)) };
         let mut connections = connections(Config::default());
-        let error = connections.accept(&listener).await.unwrap_err();
+        let error = connections.accept(&listener, None).await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(9));
         assert_eq!(connections.len(), 1);
     }
@@ -228,7 +280,7 @@ mod tests {
         let mut add = |connections: &mut Connections<PlainAcceptor>, peer| {
             let (client, server) = tokio::io::duplex(64);
             clients.push(client);
-            connections.add(server, peer);
+            connections.add(server, peer, Port::Grpc);
             connections.len()
         };
         for port in 1..=3 {

@@ -23,37 +23,37 @@ use super::call_record::{CallRecord, Held};
 use super::client_certificate::ClientCertificate;
 use super::cutoff::{Cutoff, Grounds};
 use super::memory::{STREAM_BYTES, Usage};
-use super::message_limit::LimitedBody;
+use super::message_limit::{LimitedBody, Refusal};
 use super::observer::CallKind;
 use super::peer::peer_key;
 use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::auth::{AuthError, Credentials, Principal, Session};
 use crate::service::{
-    ClientAddress, Owner, Participant, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
+    CallLoad, ClientAddress, Owner, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
 };
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
 pub(super) struct CallService {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     routes: Routes,
-    peer: PeerInfo,
-    usage: Arc<Usage>,
+    pub(super) peer: PeerInfo,
+    pub(super) usage: Arc<Usage>,
     /// Ends the calls of this connection with UNAVAILABLE.
     closing: CancellationToken,
     /// Cloned by each call that only waits for updates.
-    watches: Arc<()>,
+    pub(super) watches: Arc<()>,
     /// Whether an expensive check of credentials has failed on this connection.
     has_failed_check: AtomicBool,
 }
 
 /// A call that may start.
-struct Admitted {
-    cutoff: Cutoff,
+pub(super) struct Admitted {
+    pub(super) cutoff: Cutoff,
     /// The caller. `None` if the server has no authentication, or the method needs none.
     principal: Option<Arc<Principal>>,
     /// The rate limits of the caller.
-    rates: Option<Rates>,
+    pub(super) rates: Option<Rates>,
 }
 
 /// A call whose answer has not started.
@@ -77,7 +77,7 @@ impl CallService {
     }
 
     /// Begins a call.
-    pub(super) fn call(&mut self, request: Request<RecvStream>) -> CallFuture {
+    pub(super) fn call(&self, request: Request<RecvStream>) -> CallFuture {
         let address = self.shared.proxies.client(self.peer.address, request.headers());
         if let Some(response) = refuse_non_grpc(&request) {
             tracing::debug!(peer = %address, method = %request.method(), "not a gRPC call");
@@ -103,16 +103,21 @@ impl CallService {
         };
         let mut record = CallRecord::start(&self.shared, excerpt(path), kind, address, held);
         record.set_trace(request.headers());
-        let admitted = self.admit(&request, kind, address.ip()).and_then(|admitted| {
-            if let Some(principal) = &admitted.principal {
-                record.set_principal(Arc::clone(principal));
+        match self.admit(&request, &mut record) {
+            Ok(admitted) => {
+                let (parts, stream) = request.into_parts();
+                let progress = Arc::clone(record.progress());
+                let body = IncomingBody::new(Input::new(stream, &self.usage, progress));
+                let (body, refusal) = match is_measuring {
+                    true => (Body::new(body), None),
+                    false => {
+                        let max_bytes = self.shared.config.max_message_bytes;
+                        let (body, refusal) = LimitedBody::new(body, max_bytes);
+                        (Body::new(body), Some(refusal))
+                    }
+                };
+                self.start(Request::from_parts(parts, body), refusal, record, admitted)
             }
-            // Health checks count against no quota: their answers are needed most when quotas are used up.
-            let rates = if is_measuring { self.count(&mut record)? } else { None };
-            Ok(Admitted { rates, ..admitted })
-        });
-        match admitted {
-            Ok(admitted) => self.start(request, record, admitted, is_measuring),
             Err(error) => {
                 let response = record.end_with_error(error);
                 Box::pin(async { response.map(CallBody::finished) })
@@ -120,13 +125,32 @@ impl CallService {
         }
     }
 
+    /// Decides whether a call may start, and counts it against the quotas of its caller.
+    ///
+    /// # Errors
+    /// The reason for the refusal.
+    pub(super) fn admit<B>(
+        &self,
+        request: &Request<B>,
+        record: &mut CallRecord,
+    ) -> Result<Admitted, RpcError> {
+        let admitted = self.check(request, record.kind(), record.peer().ip())?;
+        if let Some(principal) = &admitted.principal {
+            record.set_principal(Arc::clone(principal));
+        }
+        // Health checks count against no quota: their answers are needed most when quotas are used up.
+        let is_measuring = record.kind() == CallKind::Measuring;
+        let rates = if is_measuring { self.count(record)? } else { None };
+        Ok(Admitted { rates, ..admitted })
+    }
+
     /// Decides whether a call may start.
     ///
     /// # Errors
     /// The reason for the refusal.
-    fn admit(
+    fn check<B>(
         &self,
-        request: &Request<RecvStream>,
+        request: &Request<B>,
         kind: CallKind,
         client: IpAddr,
     ) -> Result<Admitted, RpcError> {
@@ -187,9 +211,9 @@ impl CallService {
     ///
     /// # Errors
     /// The caller is not known, or has sent too many credentials that are not valid.
-    fn authenticate(
+    fn authenticate<B>(
         &self,
-        request: &Request<RecvStream>,
+        request: &Request<B>,
         client: IpAddr,
     ) -> Result<Option<Session>, RpcError> {
         let Some(authenticator) = &self.shared.authenticator else { return Ok(None) };
@@ -221,15 +245,16 @@ impl CallService {
         })
     }
 
-    fn start(
-        &mut self,
-        request: Request<RecvStream>,
+    /// Passes an admitted call to its service.
+    pub(super) fn start(
+        &self,
+        request: Request<Body>,
+        refusal: Option<Refusal>,
         record: CallRecord,
         admitted: Admitted,
-        is_measuring: bool,
     ) -> CallFuture {
         let Admitted { mut cutoff, principal, rates } = admitted;
-        let (mut parts, stream) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if let Some(principal) = principal {
             // The services need the principal, and not its secret.
             parts.headers.remove(AUTHORIZATION);
@@ -238,30 +263,21 @@ impl CallService {
         if let Some(rates) = rates {
             parts.extensions.insert(rates);
         }
-        let progress = Arc::clone(record.progress());
-        parts.extensions.insert(Arc::clone(&progress));
-        parts.extensions.insert(Participant {
-            load: Arc::clone(&self.shared.load),
-            owner: Owner::of(record.principal(), peer_key(record.peer().ip())),
-            deadline: cutoff.deadline(),
-            progress: Arc::clone(&progress),
-        });
+        parts.extensions.insert(Arc::clone(record.progress()));
         let peer = peer_key(record.peer().ip());
         parts.extensions.insert(self.shared.creations.of_peer(peer));
         parts.extensions.insert(ClientAddress(record.peer().ip()));
-        let body = IncomingBody::new(Input::new(stream, &self.usage, progress));
-        let (body, refusal) = match is_measuring {
-            true => (Body::new(body), None),
-            false => {
-                let (body, refusal) = LimitedBody::new(body, self.shared.config.max_message_bytes);
-                (Body::new(body), Some(refusal))
-            }
-        };
-        let mut call = Box::pin(self.routes.call(Request::from_parts(parts, body)));
+        let mut load = CallLoad::new(
+            Arc::clone(&self.shared.load),
+            Owner::of(record.principal(), peer),
+            cutoff.deadline(),
+            Arc::clone(record.progress()),
+        );
+        let mut call = Box::pin(self.routes.clone().call(Request::from_parts(parts, body)));
         let span = record.span().clone();
         let call = async move {
             let answer = poll_fn(|cx| {
-                let answer = call.as_mut().poll(cx);
+                let answer = load.poll(|| call.as_mut().poll(cx));
                 if let Some(error) = refusal.as_ref().and_then(|refusal| refusal.get()) {
                     return Poll::Ready(Err(error.clone()));
                 }
@@ -269,11 +285,14 @@ impl CallService {
                 if let Poll::Ready(Ok(response)) = answer {
                     return Poll::Ready(Ok(response));
                 }
-                cutoff.poll(cx, record.progress()).map(Err)
+                if load.is_refused() {
+                    return Poll::Ready(Err(RpcError::Busy));
+                }
+                cutoff.poll(cx, record.progress().point_count()).map(Err)
             })
             .await;
             match answer {
-                Ok(response) => CallBody::answer(record, response, cutoff, refusal),
+                Ok(response) => CallBody::answer(record, response, cutoff, load, refusal),
                 Err(error) => {
                     // The call is charged for what it has read before its client receives the status.
                     drop(call);

@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use super::call_record::CallRecord;
 use super::cutoff::Cutoff;
 use super::message_limit::Refusal;
-use crate::service::RpcError;
+use crate::service::{CallLoad, RpcError};
 
 /// The body of an answer.
 pub(super) struct CallBody {
@@ -26,6 +26,7 @@ pub(super) struct CallBody {
 struct OpenCall {
     record: CallRecord,
     cutoff: Cutoff,
+    load: CallLoad,
     refusal: Option<Refusal>,
 }
 
@@ -40,17 +41,18 @@ impl CallBody {
         mut record: CallRecord,
         response: Response<Body>,
         mut cutoff: Cutoff,
+        load: CallLoad,
         refusal: Option<Refusal>,
     ) -> Response<Self> {
         record.set_answer(&response);
         cutoff.answered();
-        response.map(|body| Self { body, call: Some(OpenCall { record, cutoff, refusal }) })
+        response.map(|body| Self { body, call: Some(OpenCall { record, cutoff, load, refusal }) })
     }
 
     /// Completes when the call must end although its client reads nothing. No status reaches the client then.
     pub(super) fn poll_cutoff(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(call) = &mut self.call else { return Poll::Pending };
-        let error = ready!(call.cutoff.poll(cx, call.record.progress()));
+        let error = ready!(call.cutoff.poll(cx, call.record.progress().point_count()));
         call.record.set_status(error.into());
         Poll::Ready(())
     }
@@ -85,23 +87,31 @@ impl http_body::Body for CallBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        let frame = Pin::new(&mut this.body).poll_frame(cx);
-        let Some(call) = &mut this.call else { return frame };
+        let body = Pin::new(&mut this.body);
+        let Some(call) = &mut this.call else { return body.poll_frame(cx) };
+        let frame = call.load.poll(|| body.poll_frame(cx));
         if let Some(error) = call.refusal.as_ref().and_then(|refusal| refusal.get()).cloned() {
             return Poll::Ready(Some(Ok(this.end_with(error))));
         }
         match frame {
             Poll::Ready(frame) => {
+                call.record.progress().keep();
                 if let Some(Ok(frame)) = &frame
                     && let Some(status) = frame.trailers_ref().and_then(Status::from_header_map)
                 {
+                    if status.code() == Code::Ok {
+                        call.load.complete();
+                    }
                     call.record.set_status(status);
                     this.call = None;
                 }
                 Poll::Ready(frame)
             }
+            Poll::Pending if call.load.is_refused() => {
+                Poll::Ready(Some(Ok(this.end_with(RpcError::Busy))))
+            }
             Poll::Pending => {
-                let error = ready!(call.cutoff.poll(cx, call.record.progress()));
+                let error = ready!(call.cutoff.poll(cx, call.record.progress().point_count()));
                 let error = call.record.shared().end_error(error);
                 Poll::Ready(Some(Ok(this.end_with(error))))
             }

@@ -110,6 +110,11 @@ impl CallRecord {
         self.peer
     }
 
+    /// Returns the kind of the call.
+    pub(super) fn kind(&self) -> CallKind {
+        self.kind
+    }
+
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }

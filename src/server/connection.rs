@@ -37,7 +37,7 @@ use super::stream::{self, ChargedBytes, StreamEnd};
 use super::write_stall::WriteStall;
 
 /// Maximum number of bytes that h2 buffers of the answer of a stream, within the window of the client.
-const SEND_BUFFER_BYTES: usize = 64 * 1024;
+pub(super) const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Maximum number of streams that are accepted per poll.
 const ACCEPTS_PER_POLL: usize = 32;
@@ -46,7 +46,7 @@ const ACCEPTS_PER_POLL: usize = 32;
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time for a closing connection to write its last frames, and for its streams to end.
-const CLOSE_TIME: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// A connection that resets more than half of this many consecutive streams is closed.
 const RESET_SAMPLE_STREAMS: u32 = 1000;
@@ -82,7 +82,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
             return;
         }
     };
-    let Established { stream, peer: info, prefix, buffer, place: _place } = match established {
+    let Established { stream, peer: info, prefix, buffer, place: _place, .. } = match established {
         Ok(established) => established,
         Err(failure) => {
             counted.set_ended(report(&failure, &shared));
@@ -115,7 +115,7 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
 }
 
 /// Logs the failure of a connection before HTTP/2, and counts it as refused if a limit is its reason. Returns the reason.
-fn report(Failure { client: peer, error }: &Failure, shared: &Shared) -> Ended {
+pub(super) fn report(Failure { client: peer, error }: &Failure, shared: &Shared) -> Ended {
     if matches!(error, PrefaceError::ConnectionsPerPeer) {
         let refusal = Refusal::ConnectionsPerPeer;
         shared.monitored.counters.refused(refusal);

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::client_certificate::ClientCertificate;
 use crate::auth::{AuthError, Revocation, Session};
-use crate::service::{Progress, RpcError, excerpt};
+use crate::service::{RpcError, excerpt};
 
 /// The events that end a call before its answer is complete.
 pub(super) struct Cutoff {
@@ -128,12 +128,8 @@ impl Cutoff {
         self.deadline.as_ref().map(|(deadline, _)| *deadline)
     }
 
-    /// Completes with the error when the call must end.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, progress: &Progress) -> Poll<RpcError> {
-        if progress.is_refused() {
-            return Poll::Ready(RpcError::Busy);
-        }
-        let point_count = progress.point_count();
+    /// Completes with the error when the call must end. `point_count` is the number of its points so far.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, point_count: u64) -> Poll<RpcError> {
         let passed = self.deadline.as_mut().is_some_and(|(_, at)| Pin::new(at).poll(cx).is_ready());
         if passed {
             return Poll::Ready(RpcError::Deadline { point_count });
@@ -191,18 +187,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_call_ends_before_its_deadline() {
+    async fn the_deadline_is_that_of_the_caller() {
         let headers = HeaderMap::from_iter([(
             http::header::HeaderName::from_static("grpc-timeout"),
             "2S".parse().unwrap(),
         )]);
-        let closing = CancellationToken::new();
-        let mut cutoff = Cutoff::new(&headers, None, closing, Grounds::default()).unwrap();
-        assert_eq!(cutoff.deadline(), Some(Instant::now() + Duration::from_secs(2)));
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let progress = Progress::default();
-        assert!(cutoff.poll(&mut cx, &progress).is_pending());
-        progress.refuse();
-        assert!(matches!(cutoff.poll(&mut cx, &progress), Poll::Ready(RpcError::Busy)));
+        let cutoff = |headers| {
+            let closing = CancellationToken::new();
+            Cutoff::new(headers, None, closing, Grounds::default()).unwrap()
+        };
+        assert_eq!(cutoff(&headers).deadline(), Some(Instant::now() + Duration::from_secs(2)));
+        assert_eq!(cutoff(&HeaderMap::new()).deadline(), None);
     }
 }

@@ -52,6 +52,14 @@ impl Handle {
         self.state.store(since_ms << 2 | activity as u64, Relaxed);
     }
 
+    /// Sets the activity if it is another one. The time of the last change stays otherwise.
+    #[cfg(feature = "http")]
+    pub(super) fn set_activity_if_changed(&self, activity: Activity) {
+        if self.state.load(Relaxed) & 0b11 != activity as u64 {
+            self.set_activity(activity);
+        }
+    }
+
     /// Returns the key by which connections are compared when one must be closed; the smallest is closed first.
     /// Returns `None` if the connection is busy or is already being closed.
     pub(super) fn eviction_order(&self) -> Option<(Activity, Instant)> {

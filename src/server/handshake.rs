@@ -21,6 +21,9 @@ pub(super) struct Established<S> {
     pub(super) peer: PeerInfo,
     /// The preface and the first frame header, which were read from the stream.
     pub(super) prefix: Bytes,
+    /// Whether the client speaks HTTP/2.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
+    pub(super) is_http2: bool,
     /// The memory that the stream holds.
     pub(super) buffer: Option<Arc<TransportBuffer>>,
     /// Counts the connection of a client that a proxy named.
@@ -42,6 +45,30 @@ pub(super) struct Failure {
 /// If the client has too many connections, the handshake fails, the preface does not arrive in time, or the client speaks
 /// another protocol. An HTTP/1 request is answered first.
 pub(super) async fn establish<IO: ByteStream, A: Acceptor<IO>>(
+    io: IO,
+    peer: SocketAddr,
+    shared: &Shared,
+    acceptor: &A,
+) -> Result<Established<A::Stream>, Failure> {
+    establish_as(Http::Two, io, peer, shared, acceptor).await
+}
+
+/// The protocols that a client may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Http {
+    /// HTTP/2.
+    Two,
+    /// HTTP/1 or HTTP/2.
+    #[cfg(feature = "http")]
+    Any,
+}
+
+/// Does the same as [`establish`] for these protocols.
+///
+/// # Errors
+/// As [`establish`].
+pub(super) async fn establish_as<IO: ByteStream, A: Acceptor<IO>>(
+    http: Http,
     mut io: IO,
     peer: SocketAddr,
     shared: &Shared,
@@ -57,9 +84,13 @@ pub(super) async fn establish<IO: ByteStream, A: Acceptor<IO>>(
             place = admit(named, shared)?;
         }
         let (mut stream, peer) = acceptor.accept(io, client).await?;
-        let prefix = preface::read(&mut stream).await?;
+        let (prefix, is_http2) = match http {
+            Http::Two => (preface::read(&mut stream).await?, true),
+            #[cfg(feature = "http")]
+            Http::Any => preface::read_any(&mut stream).await?,
+        };
         let buffer = A::buffer(&stream);
-        Ok(Established { stream, peer, prefix, buffer, place })
+        Ok(Established { stream, peer, prefix, is_http2, buffer, place })
     };
     let established = timeout(limit, established).await.unwrap_or(Err(PrefaceError::Late(limit)));
     established.map_err(|error| Failure { client, error })

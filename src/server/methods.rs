@@ -16,6 +16,15 @@ pub(crate) type MethodId = usize;
 /// The entry of all paths that are not a method of this server.
 pub(super) const OTHER: MethodId = 0;
 
+/// The requests of the HTTP listener that are calls, and the methods that they stand for in the metrics of calls.
+pub(crate) const HTTP_ROUTES: [(&str, &str); 5] = [
+    ("GET /api/paths", "waywiser.v1.PathService/ListPaths"),
+    ("GET /api/paths/{name}", "waywiser.v1.PathService/GetPath"),
+    ("DELETE /api/paths/{name}", "waywiser.v1.PathService/DeletePath"),
+    ("GET /api/paths/{name}/events", "waywiser.v1.PathService/WatchPath"),
+    ("POST /api/measure", "waywiser.v1.PathService/MeasurePaths"),
+];
+
 /// The methods of all services.
 #[derive(Debug)]
 pub(crate) struct Methods {
@@ -62,9 +71,13 @@ impl Methods {
         &self.names
     }
 
-    /// Returns the method that a path of a request names.
+    /// Returns the method that a path of a request names, or the one that a route of the HTTP listener stands for.
     pub(crate) fn find(&self, path: &str) -> MethodId {
-        path.strip_prefix('/').and_then(|name| self.by_name.get(name)).copied().unwrap_or(OTHER)
+        let name = match path.strip_prefix('/') {
+            Some(name) => Some(name),
+            None => HTTP_ROUTES.iter().find(|(route, _)| *route == path).map(|(_, name)| *name),
+        };
+        name.and_then(|name| self.by_name.get(name)).copied().unwrap_or(OTHER)
     }
 }
 

@@ -54,6 +54,8 @@ mod tls;
 mod transport_buffer;
 mod trim;
 mod unread_frames;
+#[cfg(feature = "http")]
+pub(crate) mod web;
 mod write_stall;
 
 pub use config::{Config, ConfigError};
@@ -65,5 +67,10 @@ pub use quota::LowRate;
 pub use run::{Server, run};
 #[cfg(feature = "tls")]
 pub use tls::{Reloaded, TlsConfig, TlsError, TlsSettings};
+
+#[cfg(feature = "http")]
+pub use web::{Answer, BodyError, Gate, RequestCount, WebBody, WebService, WebStats};
+#[cfg(feature = "http")]
+pub(crate) use web::{HeldBytes, OpenRequest};
 
 pub use crate::service::{Feature, FeatureError, Features, RateUnit};

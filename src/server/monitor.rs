@@ -52,13 +52,22 @@ pub(super) struct Monitored {
     phase: AtomicU8,
     pub(super) counters: Arc<Counters>,
     pub(super) calls: Arc<OpenCalls>,
+    #[cfg(feature = "http")]
+    pub(super) web: Arc<super::web::WebCounters>,
     running: OnceLock<Running>,
 }
 
 impl Default for Monitored {
     fn default() -> Self {
         let (phase, counters) = (AtomicU8::new(0), Arc::default());
-        Self { phase, counters, calls: OpenCalls::new(), running: OnceLock::new() }
+        Self {
+            phase,
+            counters,
+            calls: OpenCalls::new(),
+            #[cfg(feature = "http")]
+            web: Arc::default(),
+            running: OnceLock::new(),
+        }
     }
 }
 
@@ -90,7 +99,7 @@ pub struct ServerStats {
     pub methods: Vec<MethodStats>,
     /// The calls that ended with an error: its code, the reason of its ErrorInfo, and the number.
     pub call_errors: Vec<(Code, String, u64)>,
-    /// Calls that compete for the processor (current).
+    /// Calls with work left that wait for a thread (current).
     pub calls_competing: u64,
     /// Connections that were accepted.
     pub connections_accepted: u64,
@@ -201,6 +210,12 @@ impl Monitor {
             recordings_uncommitted: paths.unfinished_commits,
             watchers: paths.watchers,
         }
+    }
+
+    /// Returns the statistics of the HTTP listener.
+    #[cfg(feature = "http")]
+    pub fn web_stats(&self) -> super::web::WebStats {
+        self.0.web.stats()
     }
 }
 

@@ -94,6 +94,30 @@ pub(super) async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     result
 }
 
+/// Reads the first bytes of a client of HTTP/1 or HTTP/2. Returns them, and whether they are the preface of HTTP/2. The
+/// caller limits the time.
+///
+/// # Errors
+/// If the stream ends, or begins with a TLS handshake, which is answered.
+#[cfg(feature = "http")]
+pub(super) async fn read_any<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+) -> Result<(Bytes, bool), PrefaceError> {
+    let mut bytes = BytesMut::with_capacity(PREFACE.len());
+    while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
+        let missing = PREFACE.len() - bytes.len();
+        if (&mut *stream).take(missing as u64).read_buf(&mut bytes).await? == 0 {
+            return Err(PrefaceError::Closed);
+        }
+    }
+    if let Some(PrefaceError::Tls) = classify(&bytes) {
+        let _ = answer(stream, TLS_ANSWER).await;
+        return Err(PrefaceError::Tls);
+    }
+    let is_http2 = bytes == PREFACE;
+    Ok((bytes.freeze(), is_http2))
+}
+
 /// Does the same as [`read`] without an answer.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::service::Routes;
@@ -18,7 +18,6 @@ use super::config::Config;
 use super::connection;
 use super::handle::Handle;
 use super::health::{Health, HealthReporter, StoreAvailability};
-use super::listener::Listener;
 use super::monitor::{Monitor, Phase, Running};
 use super::observer::CallObserver;
 use super::routes;
@@ -26,6 +25,8 @@ use super::shared::Shared;
 #[cfg(feature = "tls")]
 use super::tls::{TlsAcceptor, TlsSettings};
 use super::trim::{self, Trimmer};
+#[cfg(feature = "http")]
+use super::web::{Site, WebService};
 use crate::auth::Authenticator;
 use crate::recording::CheckpointStore;
 use crate::service::{AdminService, Features, PathService, RouteGuide};
@@ -74,6 +75,8 @@ pub struct Server {
     authenticator: Option<Arc<dyn Authenticator>>,
     #[cfg(feature = "tls")]
     tls: Option<TlsSettings>,
+    #[cfg(feature = "http")]
+    web: Option<(TcpListener, Arc<dyn WebService>)>,
     monitor: Monitor,
     store_availability: Option<StoreAvailability>,
 }
@@ -89,6 +92,8 @@ impl Server {
             authenticator: None,
             monitor: Monitor::default(),
             store_availability: None,
+            #[cfg(feature = "http")]
+            web: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -99,6 +104,15 @@ impl Server {
     #[must_use]
     pub fn with_tls(mut self, settings: TlsSettings) -> Self {
         self.tls = Some(settings);
+        self
+    }
+
+    /// Answers HTTP/1.1 and HTTP/2 on another listener, with the certificates, the authenticator, the limits and the drain
+    /// of this server.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn with_http(mut self, listener: TcpListener, service: Arc<dyn WebService>) -> Self {
+        self.web = Some((listener, service));
         self
     }
 
@@ -158,23 +172,32 @@ impl Server {
         if let Some(tls) = self.tls.clone() {
             let threads = tokio::runtime::Handle::current().metrics().num_workers();
             let acceptor = TlsAcceptor::new(tls.clone(), threads);
+            #[cfg(feature = "http")]
+            let for_web = Some(acceptor.for_any_http());
+            #[cfg(not(feature = "http"))]
+            let for_web = None;
             return tokio::select! {
-                result = self.run_with(listener, address, acceptor, shutdown) => result,
+                result = self.run_with(listener, address, (acceptor, for_web), shutdown) => result,
                 never = tls.follow_files() => match never {},
             };
         }
-        self.run_with(listener, address, PlainAcceptor, shutdown).await
+        let acceptors = (PlainAcceptor, Some(PlainAcceptor));
+        self.run_with(listener, address, acceptors, shutdown).await
     }
 
-    async fn run_with<L: Listener, A: Acceptor<L::Stream>>(
-        self,
-        listener: L,
+    /// Serves with an acceptor, and another one for the HTTP listener.
+    #[cfg_attr(not(feature = "http"), allow(unused_mut))]
+    async fn run_with<A: Acceptor<TcpStream>>(
+        mut self,
+        listener: TcpListener,
         address: SocketAddr,
-        acceptor: A,
+        (acceptor, for_web): (A, Option<A>),
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         self.config.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let store_availability = self.store_availability.clone();
+        #[cfg(feature = "http")]
+        let web = self.web.take();
         let Parts { shared, routes, paths, health } = self.into_parts();
         health.set(health_of(&shared));
         shared.monitored.set_phase(Phase::Serving);
@@ -185,8 +208,20 @@ impl Server {
             "memory limit for unread input and unsent replies (--max-memory)"
         );
         let mut connections = Connections::new(Arc::clone(&shared), routes, acceptor);
+        #[cfg(feature = "http")]
+        let web_listener = match (web, for_web) {
+            (Some((listener, service)), Some(acceptor)) => {
+                let address = listener.local_addr()?;
+                tracing::info!(%address, "listening for HTTP");
+                connections.set_web(acceptor, Site { service, address });
+                Some(listener)
+            }
+            _ => None,
+        };
+        #[cfg(not(feature = "http"))]
+        let web_listener: Option<TcpListener> = for_web.and(None);
         let result = tokio::select! {
-            result = connections.accept(&listener) => result,
+            result = connections.accept(&listener, web_listener.as_ref()) => result,
             () = shutdown => Ok(()),
             // These never complete.
             () = paths.expire(EXPIRY_INTERVAL) => Ok(()),
@@ -206,7 +241,7 @@ impl Server {
         );
         shared.monitored.set_phase(Phase::Draining);
         health.set(Health::NotServing("the server drains"));
-        drop(listener);
+        drop((listener, web_listener));
         stages.draining.cancel();
         stages.calls.close();
         // A timeout is not an error: the streams that are still open then end with a status.

@@ -63,7 +63,7 @@ impl RequestBody {
         let progress = parts.extensions.remove::<Arc<Progress>>().unwrap_or_default();
         let rates = parts.extensions.remove::<Rates>();
         let pace = rates.map(|rates| Box::new(Pace::new(rates)));
-        let work = Work::of_request(&mut parts.extensions);
+        let work = Work::of_request(&mut parts.extensions, Arc::clone(&progress));
         let timer = Box::pin(sleep(limits.idle_timeout));
         let idle = Idle { limit: limits.idle_timeout, timer, since: None };
         Ok((Self { body, progress, idle, pace, work, held_bytes: 0 }, encoding))
@@ -122,10 +122,7 @@ impl RequestBody {
                     self.work.add_frame(data.len());
                     return Poll::Ready(Ok(Some(data)));
                 }
-                None if self.body.is_end_stream() => {
-                    self.work.complete();
-                    return Poll::Ready(Ok(None));
-                }
+                None if self.body.is_end_stream() => return Poll::Ready(Ok(None)),
                 None => return Poll::Ready(Err(self.cut(StreamCut::Reset("NO_ERROR".into())))),
                 Some(Err(error)) => return Poll::Ready(Err(self.cut(cause(&error)))),
             }

@@ -2,17 +2,21 @@
 //!
 //! Calls share the threads of the server equally. Under more load than the server can carry, more and more calls share
 //! them, until all calls miss their deadlines and no work is useful. A call that has spent its first work budget is
-//! therefore refused if it would probably not end in time. It has cost about a quarter of a millisecond then. Calls that
-//! need less work, calls without a deadline, and calls of owners that have less than their share are never refused.
+//! therefore refused if it would probably not end in time. Calls that need less work, calls without a deadline, calls that
+//! have had an effect, and calls of owners that have less than their share are never refused.
 //!
 //! ```text
-//! expected time = typical processing time of a call * competing calls / threads
+//! expected time = typical processing time of a call with a deadline * competing calls / threads
 //! refused, if more than half of the time until the deadline
 //! ```
+//!
+//! A call competes while it waits for a thread after a yield. A call that waits for anything else does not compete, so that
+//! slow clients, quotas and the store cause no refusals.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,7 +25,9 @@ use super::progress::Progress;
 use crate::auth::{Principal, PrincipalSource};
 
 /// No call is refused while at most this many calls compete for each thread.
-const COMPETING_PER_THREAD: u32 = 8;
+const COMPETING_PER_THREAD: u32 = 2;
+/// A call that has done more work than this is not refused.
+const FIRST_WORK_MAX_NS: u64 = 2_000_000;
 /// The weight of a call in the typical processing time.
 const WEIGHT: f64 = 1.0 / 16.0;
 
@@ -114,7 +120,7 @@ impl Load {
         }
     }
 
-    /// Adds the processing time of a call to the typical one. A call that was cut would have taken longer.
+    /// Adds the processing time of a call to the typical one. A call that ended early would have taken longer.
     fn observe(&self, processing_ns: u64, is_complete: bool) {
         let logarithm = (processing_ns.max(1) as f64).log2();
         let mut state = self.state();
@@ -128,124 +134,122 @@ impl Load {
     }
 }
 
-/// What a call does.
+/// The stage of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It has not spent a work budget yet.
+    /// It has not yielded yet.
     Light,
-    /// It competes, and waits for a thread.
-    Yielding,
-    /// It competes, and has a thread since this time.
-    Running(Instant),
-    /// It does not compete: it waits for input, or processes input that came after a wait.
+    /// It has yielded with work left, and waits for a thread.
+    Competing,
+    /// It waits for something else, such as input, the store, or a client that reads its answers.
     Waiting,
     /// It is refused, and ends.
     Refused,
 }
 
-/// What the load of a server must know of a call. The server puts it into the extensions of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Participant {
-    pub(crate) load: Arc<Load>,
-    pub(crate) owner: Owner,
-    pub(crate) deadline: Option<Instant>,
-    /// Receives the refusal.
-    pub(crate) progress: Arc<Progress>,
-}
-
-/// One call in the load of its server.
+/// One call in the load of its server. All polls of the call pass through [`CallLoad::poll`].
 #[derive(Debug)]
-pub(super) struct CallLoad {
-    participant: Participant,
+pub(crate) struct CallLoad {
+    load: Arc<Load>,
+    owner: Owner,
+    started: Instant,
+    deadline: Option<Instant>,
+    progress: Arc<Progress>,
     stage: Stage,
-    /// The work of the call, as [`super::work`] estimates it.
-    work_ns: u64,
-    /// The part of this work whose time was measured, and its time.
+    /// The part of the work of the call whose time was measured, and this time.
     timed_work_ns: u64,
     timed: Duration,
-    /// Whether the whole request was received.
+    /// Whether the call has ended by itself.
     is_complete: bool,
 }
 
 impl CallLoad {
-    pub(super) fn new(participant: Participant) -> Self {
+    /// Returns a call that begins now.
+    pub(crate) fn new(
+        load: Arc<Load>,
+        owner: Owner,
+        deadline: Option<Instant>,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
-            participant,
+            load,
+            owner,
+            started: Instant::now(),
+            deadline,
+            progress,
             stage: Stage::Light,
-            work_ns: 0,
             timed_work_ns: 0,
             timed: Duration::ZERO,
             is_complete: false,
         }
     }
 
-    /// The call has done this work since it last yielded or waited, and yields now. Its first yield may refuse it.
-    pub(super) fn yields(&mut self, work_ns: u64) {
-        self.work_ns = self.work_ns.saturating_add(work_ns);
-        let Participant { load, owner, deadline, progress } = &self.participant;
-        match self.stage {
-            Stage::Light => {
-                let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-                if left.is_some_and(|left| load.is_too_high(owner, left)) {
-                    self.stage = Stage::Refused;
-                    progress.refuse();
-                    return;
-                }
-                load.enter(owner);
+    /// Polls the call. It competes afterwards if it has yielded, and only then. Its first yield may refuse it.
+    pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        let timing =
+            (self.stage == Stage::Competing).then(|| (Instant::now(), self.progress.work_ns()));
+        let result = poll();
+        let has_yielded = self.progress.take_yield() && result.is_pending();
+        if let Some((since, work_ns)) = timing {
+            self.timed += since.elapsed();
+            self.timed_work_ns += self.progress.work_ns().saturating_sub(work_ns);
+        }
+        match (self.stage, has_yielded) {
+            (Stage::Light, true) if self.is_refusable() => self.stage = Stage::Refused,
+            (Stage::Light | Stage::Waiting, true) => {
+                self.load.enter(&self.owner);
+                self.stage = Stage::Competing;
             }
-            Stage::Waiting => load.enter(owner),
-            Stage::Running(since) => {
-                self.timed += since.elapsed();
-                self.timed_work_ns = self.timed_work_ns.saturating_add(work_ns);
-            }
-            Stage::Yielding => {}
-            Stage::Refused => return,
+            (Stage::Competing, false) => self.leave(),
+            _ => {}
         }
-        self.stage = Stage::Yielding;
+        result
     }
 
-    /// The call continues after it has yielded.
-    pub(super) fn resumes(&mut self) {
-        if self.stage == Stage::Yielding {
-            self.stage = Stage::Running(Instant::now());
-        }
+    /// Returns whether load shedding may and should refuse the call.
+    fn is_refusable(&self) -> bool {
+        let Some(deadline) = self.deadline else { return false };
+        let left = deadline.saturating_duration_since(Instant::now());
+        !self.progress.is_kept()
+            && self.progress.work_ns() <= FIRST_WORK_MAX_NS
+            && self.started.elapsed() <= left / 2
+            && self.load.is_too_high(&self.owner, left)
     }
 
-    /// The call has done this work since it last yielded or waited, and waits for input now.
-    pub(super) fn waits(&mut self, work_ns: u64) {
-        self.work_ns = self.work_ns.saturating_add(work_ns);
-        if matches!(self.stage, Stage::Yielding | Stage::Running(_)) {
-            self.leave();
-            self.stage = Stage::Waiting;
-        }
+    /// Returns whether the call is refused.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.stage == Stage::Refused
     }
 
-    /// The call has received its whole request.
-    pub(super) fn completes(&mut self) {
+    /// The call has ended by itself.
+    pub(crate) fn complete(&mut self) {
         self.is_complete = true;
     }
 
-    fn leave(&self) {
-        self.participant.load.leave(&self.participant.owner);
+    fn leave(&mut self) {
+        self.load.leave(&self.owner);
+        self.stage = Stage::Waiting;
     }
 
     /// Returns the processing time: the work at the speed that was measured.
     fn processing_ns(&self) -> u64 {
+        let work_ns = self.progress.work_ns();
         if self.timed_work_ns == 0 {
-            return self.work_ns;
+            return work_ns;
         }
         let scale = self.timed.as_nanos() as f64 / self.timed_work_ns as f64;
-        (self.work_ns as f64 * scale) as u64
+        (work_ns as f64 * scale) as u64
     }
 }
 
 impl Drop for CallLoad {
     fn drop(&mut self) {
-        if matches!(self.stage, Stage::Yielding | Stage::Running(_)) {
+        if self.stage == Stage::Competing {
             self.leave();
         }
-        if !matches!(self.stage, Stage::Light | Stage::Refused) {
-            self.participant.load.observe(self.processing_ns(), self.is_complete);
+        // Only calls with deadlines are refused, so only they are compared.
+        if self.stage == Stage::Waiting && self.deadline.is_some() {
+            self.load.observe(self.processing_ns(), self.is_complete);
         }
     }
 }

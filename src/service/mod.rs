@@ -31,8 +31,10 @@ pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
-pub(crate) use load::{Load, Owner, Participant};
+pub(crate) use load::{CallLoad, Load, Owner};
 pub(crate) use method::refuse_non_grpc;
+#[cfg(feature = "http")]
+pub(crate) use pace::Pace;
 pub(crate) use pace::{Account, Rate, Rates, ends_stream};
 pub(crate) use path::PathActivity;
 pub use path::PathService;

@@ -131,7 +131,7 @@ pub struct Rates(pub(crate) Arc<[Rate]>);
 
 /// Slows a stream down to its rate limits.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     rates: Rates,
     /// Points and bytes that are charged.
     points: u64,
@@ -143,7 +143,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(rates: Rates) -> Self {
+    pub(crate) fn new(rates: Rates) -> Self {
         Self { rates, points: 0, bytes: 0, wait: None, throttled: Duration::ZERO }
     }
 
@@ -156,7 +156,7 @@ impl Pace {
     ///
     /// # Errors
     /// If the stream would have to wait too long.
-    pub(super) fn charge(&mut self, points: u64, bytes: u64) -> Result<(), QuotaError> {
+    pub(crate) fn charge(&mut self, points: u64, bytes: u64) -> Result<(), QuotaError> {
         let new_points = points.saturating_sub(self.points);
         let new_bytes = bytes.saturating_sub(self.bytes);
         if new_points == 0 && new_bytes == 0 {
@@ -195,7 +195,7 @@ impl Pace {
     }
 
     /// Completes when the stream may read on.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.wait {
             // A timer that has completed must not be polled again.
             Some(timer) if !timer.is_elapsed() => timer.as_mut().poll(cx),

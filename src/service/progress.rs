@@ -16,7 +16,9 @@ pub struct Progress {
     throttled_ns: AtomicU64,
     buffered_bytes: AtomicU64,
     path_bytes: AtomicU64,
-    is_refused: AtomicBool,
+    work_ns: AtomicU64,
+    has_yielded: AtomicBool,
+    is_kept: AtomicBool,
 }
 
 impl Progress {
@@ -61,13 +63,36 @@ impl Progress {
         Duration::from_nanos(self.throttled_ns.load(Relaxed))
     }
 
-    /// Refuses the call, because it would probably miss its deadline. The server ends it.
-    pub(crate) fn refuse(&self) {
-        self.is_refused.store(true, Relaxed);
+    /// Adds work that the call has done, by the estimate of `work`.
+    pub(crate) fn add_work(&self, work_ns: u64) {
+        self.work_ns.store(self.work_ns().saturating_add(work_ns), Relaxed);
     }
 
-    pub(crate) fn is_refused(&self) -> bool {
-        self.is_refused.load(Relaxed)
+    pub(crate) fn work_ns(&self) -> u64 {
+        self.work_ns.load(Relaxed)
+    }
+
+    /// Notes that the call yields with work left.
+    pub(crate) fn yields(&self) {
+        self.has_yielded.store(true, Relaxed);
+    }
+
+    /// Returns whether the call has yielded since the last call of this function.
+    pub(crate) fn take_yield(&self) -> bool {
+        let has_yielded = self.has_yielded.load(Relaxed);
+        if has_yielded {
+            self.has_yielded.store(false, Relaxed);
+        }
+        has_yielded
+    }
+
+    /// Notes that the call has had an effect, or has sent a part of its answer. Load shedding does not refuse it any more.
+    pub(crate) fn keep(&self) {
+        self.is_kept.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_kept.load(Relaxed)
     }
 
     pub(crate) fn set_throttled(&self, time: Duration) {

@@ -1,6 +1,6 @@
 //! Counts the work of a stream, so that it yields to other streams of the thread when its budget is spent.
 //!
-//! Work is counted in nanoseconds of a current server processor, estimated from the input alone. No clock is read, so a
+//! Work is counted in nanoseconds of a current server processor, estimated from the input alone. No clock is read for it, so a
 //! test counts the same on any machine. The constants were measured with a release build on an AMD EPYC of 2024, as the
 //! minimum of many runs. Each is that of the worst input of its kind, unless its comment differs. The cost of folding
 //! depends on the legs, see [`Cost`].
@@ -10,7 +10,9 @@
 //! that is decoded and encoded again (0.7 ms for 64 KiB). At each yield the future of the call returns `Poll::Pending`,
 //! so that the server handles resets, deadlines and its own shutdown.
 
-use super::load::{CallLoad, Participant};
+use std::sync::Arc;
+
+use super::progress::Progress;
 use crate::measure::Cost;
 use crate::wire::InflateStep;
 
@@ -68,10 +70,11 @@ pub(super) struct Work {
     /// Points of all messages that were decoded, also those that the path does not contain.
     point_count: u64,
     max_ns: u64,
-    /// The call in the load of its server.
-    load: Option<Box<CallLoad>>,
+    /// The part of `spent_ns` that `progress` contains.
+    reported_ns: u64,
+    progress: Arc<Progress>,
     #[cfg(test)]
-    most_ns: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    most_ns: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Default for Work {
@@ -81,15 +84,21 @@ impl Default for Work {
 }
 
 impl Work {
+    /// Returns the counter of a call, which reports its work to `progress`.
+    pub(super) fn of_call(progress: Arc<Progress>) -> Self {
+        Self { progress, ..Self::default() }
+    }
+
     /// Returns the counter of a request that begins.
-    pub(super) fn of_request(extensions: &mut http::Extensions) -> Self {
-        let load = extensions.remove::<Participant>().map(|call| Box::new(CallLoad::new(call)));
+    pub(super) fn of_request(extensions: &mut http::Extensions, progress: Arc<Progress>) -> Self {
         // A test sets its own maximum, and reads the counter.
         #[cfg(test)]
         if let Some(TestBudget { max_ns, most_ns }) = extensions.remove() {
-            return Self { load, most_ns, ..Self::with_max(max_ns) };
+            return Self { progress, most_ns, ..Self::with_max(max_ns) };
         }
-        Self { load, ..Self::default() }
+        #[cfg(not(test))]
+        let _ = extensions;
+        Self::of_call(progress)
     }
 
     /// Returns a counter with this budget.
@@ -98,9 +107,10 @@ impl Work {
             spent_ns: 0,
             point_count: 0,
             max_ns,
-            load: None,
+            reported_ns: 0,
+            progress: Arc::default(),
             #[cfg(test)]
-            most_ns: std::sync::Arc::default(),
+            most_ns: Arc::default(),
         }
     }
 
@@ -189,23 +199,20 @@ impl Work {
 
     /// Restarts the count, because the stream waits for input and other streams use the thread.
     pub(super) fn wait_for_input(&mut self) {
-        if let Some(load) = &mut self.load {
-            load.waits(self.spent_ns);
-        }
+        self.report();
         self.reset();
     }
 
-    /// Notes that the whole request was received.
-    pub(super) fn complete(&mut self) {
-        if let Some(load) = &mut self.load {
-            load.completes();
-        }
+    /// Adds the work since the last report to the progress of the call.
+    fn report(&mut self) {
+        self.progress.add_work(self.spent_ns - self.reported_ns);
+        self.reported_ns = self.spent_ns;
     }
 
     fn reset(&mut self) {
         #[cfg(test)]
         self.most_ns.fetch_max(self.spent_ns, std::sync::atomic::Ordering::Relaxed);
-        self.spent_ns = 0;
+        (self.spent_ns, self.reported_ns) = (0, 0);
     }
 
     /// Yields if the budget is spent.
@@ -218,14 +225,10 @@ impl Work {
     /// Yields to other tasks, sockets and timers, and restarts the count. If the caller drops this future, the budget
     /// stays spent, and the next call yields.
     pub(super) async fn pause(&mut self) {
-        if let Some(load) = &mut self.load {
-            load.yields(self.spent_ns);
-        }
+        self.report();
+        self.progress.yields();
         // The runtime polls this task again only after it has checked its sockets and timers.
         tokio::task::yield_now().await;
-        if let Some(load) = &mut self.load {
-            load.resumes();
-        }
         self.reset();
     }
 }
@@ -236,7 +239,7 @@ impl Work {
 pub(super) struct TestBudget {
     pub(super) max_ns: u64,
     /// Receives the largest amount of work without a yield.
-    pub(super) most_ns: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    pub(super) most_ns: Arc<std::sync::atomic::AtomicU64>,
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use super::markdown::Block;
 
 /// The address in the documents. Tests use a free port instead.
 const ADDRESS: &str = "127.0.0.1:50051";
+/// The address of HTTP in the documents.
+const HTTP_ADDRESS: &str = "127.0.0.1:8080";
 
 pub struct Example {
     command: String,
@@ -37,6 +39,8 @@ pub fn examples(block: &Block) -> Vec<Example> {
 pub struct Session {
     directory: tempfile::TempDir,
     server: Option<(Child, String)>,
+    /// The address of HTTP, which is free.
+    http_address: String,
 }
 
 impl Session {
@@ -45,7 +49,9 @@ impl Session {
         std::os::unix::fs::symlink(examples, directory.path().join("examples")).unwrap();
         std::fs::create_dir(directory.path().join("bin")).unwrap();
         std::os::unix::fs::symlink(binary, directory.path().join("bin/waywiser")).unwrap();
-        Self { directory, server: None }
+        let http = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let http_address = http.local_addr().unwrap().to_string();
+        Self { directory, server: None, http_address }
     }
 
     /// Runs an example.
@@ -54,6 +60,7 @@ impl Session {
     /// Returns an error if the output differs from that of the example.
     pub fn run(&mut self, example: &Example) -> Result<(), String> {
         let command = example.command.replace("cargo run --release -- ", "waywiser ");
+        let command = command.replace(HTTP_ADDRESS, &self.http_address);
         let is_server =
             example.output.first().is_some_and(|line| line.starts_with("listening on "));
         let printed = if is_server { self.serve(&command) } else { self.shell(&command) };

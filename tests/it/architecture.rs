@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The modules that each module of the crate may import. The order is from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("measure", &[]),
     ("proto", &[]),
     ("wire", &["measure"]),
@@ -21,6 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("service", &["auth", "contract", "recording", "proto", "wire", "measure"]),
     ("server", &["auth", "service", "contract", "recording", "proto", "wire"]),
     ("metrics", &["server", "recording"]),
+    ("http", &["server", "contract", "proto"]),
     ("client", &["contract", "recording", "proto", "wire", "measure"]),
     (
         "load",
@@ -44,6 +45,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "load",
             "telemetry",
             "metrics",
+            "http",
             "server",
             "client",
             "store",

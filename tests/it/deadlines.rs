@@ -8,6 +8,40 @@ use waywiser::proto::waywiser_v1;
 
 use crate::support::{DISPLACEMENT, PATH_LENGTH, Raw, Server, answer, frames, gzip_frame};
 
+const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+const GZIP: (&str, &str) = ("grpc-encoding", "gzip");
+
+#[tokio::test]
+async fn a_busy_server_refuses_a_call_that_would_miss_its_deadline() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
+    let start = std::time::Instant::now();
+    let mut call = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", "600S")]);
+    call.send(long_legs().repeat(4));
+    call.finish();
+    assert_eq!(call.answer().await.unwrap().code, Code::Ok);
+    // Time for several such calls, but not for one that shares a thread with forty others.
+    let timeout = format!("{}m", (8 * start.elapsed()).as_millis());
+    let others: Vec<_> = (0..40)
+        .map(|_| {
+            let mut other = raw.call_with(RECORD_PATH, &[GZIP]);
+            other.send(long_legs().repeat(40));
+            other
+        })
+        .collect();
+    let mut late = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", &timeout)]);
+    late.send(long_legs().repeat(4));
+    late.finish();
+    let answer = late.answer().await.unwrap();
+    assert_eq!((answer.code, answer.reason.as_deref()), (Code::Unavailable, Some("SERVER_BUSY")));
+    // A short call is answered.
+    let mut short = raw.call_with(PATH_LENGTH, &[("grpc-timeout", "600S")]);
+    short.send(frames(&[(0, 0)]));
+    short.finish();
+    assert_eq!(short.answer().await.unwrap().code, Code::Ok);
+    drop(others);
+}
+
 #[tokio::test]
 async fn a_deadline_ends_a_call_with_its_number_of_points() {
     let server = Server::start().await;
@@ -43,10 +77,8 @@ async fn a_deadline_ends_a_call_that_always_has_input() {
     assert_eq!(answer.reason.as_deref(), Some("DEADLINE_EXCEEDED"));
 }
 
-#[tokio::test]
-async fn a_deadline_ends_a_call_inside_a_message() {
-    let server = Server::start().await;
-    let mut raw = Raw::connect(server.address).await;
+/// Returns a message with 6 400 legs across the Earth, compressed to less than 400 bytes.
+fn long_legs() -> Vec<u8> {
     let columns = waywiser_v1::PointColumns {
         x: (0..6_400).map(|i| if i % 2 == 0 { 63 } else { -63 }).collect(),
         y: vec![0; 6_400],
@@ -58,13 +90,17 @@ async fn a_deadline_ends_a_call_inside_a_message() {
         columns: Some(columns),
         ..Default::default()
     };
+    gzip_frame(&message.encode_to_vec())
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_call_inside_a_message() {
+    let server = Server::start().await;
+    let mut raw = Raw::connect(server.address).await;
     // 256 000 legs across the Earth in one DATA frame, which take at least 0.2 s.
-    let messages = gzip_frame(&message.encode_to_vec()).repeat(40);
+    let messages = long_legs().repeat(40);
     assert!(messages.len() <= 16_384, "{} bytes", messages.len());
-    let mut call = raw.call_with(
-        "/waywiser.v1.PathService/RecordPath",
-        &[("grpc-encoding", "gzip"), ("grpc-timeout", "20m")],
-    );
+    let mut call = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", "20m")]);
     call.send(messages);
     let answer = call.answer().await.unwrap();
     assert_eq!(answer.reason.as_deref(), Some("DEADLINE_EXCEEDED"));

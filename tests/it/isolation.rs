@@ -28,7 +28,7 @@ mod caller_log;
 mod default_namespace;
 mod full_store;
 mod other_methods;
-mod transcript;
+pub mod transcript;
 
 /// The quota of the caller `a`.
 const QUOTA: u64 = 4;

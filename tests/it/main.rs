@@ -23,6 +23,8 @@ mod files;
 mod forwarded;
 mod health;
 mod hostile;
+#[cfg(unix)]
+mod http;
 mod invalid_points;
 mod isolation;
 mod killed;

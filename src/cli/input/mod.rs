@@ -50,6 +50,11 @@ impl Input {
         Self { size, is_in_folder: false, ..Self::in_folder(path, Content::File) }
     }
 
+    /// Creates the input for standard input with another name in reports.
+    pub(super) fn of_stdin(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::named(Path::new("-")) }
+    }
+
     fn in_folder(path: &Path, content: Content) -> Self {
         let name = display_name(path);
         Self { path: path.to_owned(), name, content, is_in_folder: true, size: None }

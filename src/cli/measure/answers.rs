@@ -9,7 +9,8 @@ use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tonic::Code;
 
-use super::measure_run::{MeasureRun, MeasuredTrack};
+use super::file_result::MeasuredTrack;
+use super::measure_run::MeasureRun;
 use super::upload::ExpectedAnswer;
 use crate::cli::Outcome;
 use crate::cli::connect::CredentialArgs;

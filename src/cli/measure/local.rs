@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::MeasureArgs;
+use super::file_result::FileResult;
 use super::measure_run::MeasureRun;
-use super::worker::{self, FileResult};
+use super::worker;
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input, Reading, Stdin};
 use crate::cli::policy::FilledOptions;
@@ -136,18 +137,12 @@ fn report<W: Write>(
 ) -> io::Result<()> {
     let mut is_open = true;
     for result in results {
-        match result {
-            FileResult::Start(name) => {
-                run.start_file(&name);
-                is_open = true;
-            }
-            FileResult::Track(track) => run.track(*track)?,
-            FileResult::Note(note) => run.file_note(*note),
-            FileResult::End(end) => {
-                run.end_file(end);
-                is_open = false;
-            }
+        match &result {
+            FileResult::Start(_) => is_open = true,
+            FileResult::End(_) => is_open = false,
+            FileResult::Track(_) | FileResult::Note(_) => {}
         }
+        run.add(result)?;
     }
     if is_open {
         let name = input.name();

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
+use super::file_result::{FileResult, MeasuredTrack};
 use super::{MeasureArgs, SortKey};
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input};
@@ -11,8 +12,8 @@ use crate::cli::notes::{self, NoteList, PresetCheck, track_label};
 use crate::cli::policy::FilledOptions;
 use crate::cli::progress::Progress;
 use crate::cli::report::{FileNote, Report, Total, Track, escape_control, pluralize};
-use crate::formats::{Note, NoteKind, TrackInfo};
-use crate::measure::{PathSummary, Totals};
+use crate::formats::{Note, NoteKind};
+use crate::measure::Totals;
 
 /// Maximum number of notes on files in the total.
 const FILE_NOTES_MAX: usize = 1000;
@@ -20,17 +21,6 @@ const FILE_NOTES_MAX: usize = 1000;
 const LISTED_MAX: usize = 10;
 /// Maximum number of tracks that can be sorted.
 const SORTED_MAX: usize = 1 << 17;
-
-/// A measured track of the current file.
-#[derive(Debug)]
-pub(super) struct MeasuredTrack {
-    /// The number of the track in its file, from 1.
-    pub number: u64,
-    pub info: Box<TrackInfo>,
-    pub summary: PathSummary,
-    /// The notes of the reader.
-    pub notes: Vec<Note>,
-}
 
 /// A row that waits to be sorted.
 struct SortedRow {
@@ -136,6 +126,20 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             skipped_file_count: 0,
             has_failed: false,
         }
+    }
+
+    /// Adds a part of the result of an input.
+    ///
+    /// # Errors
+    /// If the report cannot be written.
+    pub(super) fn add(&mut self, result: FileResult) -> io::Result<()> {
+        match result {
+            FileResult::Start(name) => self.start_file(&name),
+            FileResult::Track(track) => self.track(*track)?,
+            FileResult::Note(note) => self.file_note(*note),
+            FileResult::End(end) => self.end_file(end),
+        }
+        Ok(())
     }
 
     /// Starts a file. The tracks and notes up to its end belong to it.

@@ -1,10 +1,14 @@
 //! `waywiser measure`: the lengths of the tracks in files. This file defines the arguments. `local.rs` measures
 //! in this process, with a `worker.rs` on each thread, and `remote.rs` sends the tracks to a server. Both report
-//! through `measure_run.rs`.
+//! through `measure_run.rs`. `posted.rs` measures files for the HTTP listener of a server, and `profile.rs` makes the lines
+//! that it draws.
 
 mod answers;
+mod file_result;
 mod local;
 mod measure_run;
+mod posted;
+mod profile;
 mod remote;
 mod upload;
 mod worker;
@@ -15,6 +19,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+pub(super) use self::posted::PostedFiles;
 use super::connect::ConnectArgs;
 use super::input::{self, Stdin};
 use super::policy::{FilledOptions, Model, PolicyArgs, PolicyError};

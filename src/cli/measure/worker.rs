@@ -3,19 +3,10 @@
 
 use std::sync::mpsc::SyncSender;
 
-use super::measure_run::MeasuredTrack;
+use super::file_result::{FileResult, MeasuredTrack};
 use crate::cli::input::{self, FileEnd, FileSink, Input, Reading};
 use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
-
-/// A part of the result of an input. The parts of a file are between its start and its end.
-pub(super) enum FileResult {
-    Start(String),
-    Track(Box<MeasuredTrack>),
-    /// A note on the file.
-    Note(Box<Note>),
-    End(FileEnd),
-}
 
 /// Measures the files of an input, and sends the results until the receiver is dropped.
 pub(super) fn measure(
@@ -24,24 +15,15 @@ pub(super) fn measure(
     options: Options,
     results: SyncSender<FileResult>,
 ) {
-    let mut files = Files {
-        options,
-        results,
-        block: FixBlock::new(options.metric()),
-        paths: Vec::new(),
-        before: 0,
-        open_count: 0,
-        current: 0,
-        notes: Vec::new(),
-    };
+    let mut files = Files::new(options, |result| results.send(result).map_err(|_| SinkError::Stop));
     // It stops only if the receiver was dropped, which needs no report.
     let _ = input::read(input, reading, &mut files);
 }
 
-/// Measures the tracks of one file after another.
-struct Files {
+/// Measures the tracks of one file after another, and passes the results to a function.
+pub(super) struct Files<F> {
     options: Options,
-    results: SyncSender<FileResult>,
+    results: F,
     /// Fixes of the current track that are not folded into its path yet.
     block: FixBlock,
     /// The tracks since the last time that no track was open; `None` if ended.
@@ -54,9 +36,22 @@ struct Files {
     notes: Vec<Note>,
 }
 
-impl Files {
-    fn send(&self, result: FileResult) -> Result<(), SinkError> {
-        self.results.send(result).map_err(|_| SinkError::Stop)
+impl<F: FnMut(FileResult) -> Result<(), SinkError>> Files<F> {
+    pub(super) fn new(options: Options, results: F) -> Self {
+        Self {
+            options,
+            results,
+            block: FixBlock::new(options.metric()),
+            paths: Vec::new(),
+            before: 0,
+            open_count: 0,
+            current: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    fn send(&mut self, result: FileResult) -> Result<(), SinkError> {
+        (self.results)(result)
     }
 
     /// Folds the fixes of the block into the path of the current track.
@@ -68,7 +63,7 @@ impl Files {
     }
 }
 
-impl TrackSink for Files {
+impl<F: FnMut(FileResult) -> Result<(), SinkError>> TrackSink for Files<F> {
     fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
         self.fold()?;
         self.current = self.paths.len();
@@ -133,7 +128,7 @@ impl TrackSink for Files {
     }
 }
 
-impl FileSink for Files {
+impl<F: FnMut(FileResult) -> Result<(), SinkError>> FileSink for Files<F> {
     fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
         self.block.clear();
         self.paths.clear();

@@ -23,7 +23,7 @@ pub(super) struct AdminArgs {
 }
 
 /// Parses a port of loopback, or a host and a port.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse::<u16>() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
@@ -61,7 +61,7 @@ impl AdminArgs {
             return Ok(Admin { metrics, readiness, listener: None });
         };
         metrics.add(metrics::process());
-        let listener = runtime.block_on(super::bind(address, "--admin-listen"))?;
+        let listener = runtime.block_on(super::listeners::bind(address, "--admin-listen"))?;
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "listening for operators: /metrics, /healthz, /readyz");
         if !is_loopback(address.ip()) {
@@ -91,6 +91,7 @@ impl Admin {
         self.readiness.set_server(server.monitor());
         self.metrics.add_shared(Arc::clone(store) as _);
         self.metrics.add(metrics::server(server.monitor()));
+        self.metrics.add(metrics::http(server.monitor()));
         let calls = Arc::new(CallMetrics::default());
         self.metrics.add_shared(Arc::clone(&calls) as _);
         server.with_observer(calls)

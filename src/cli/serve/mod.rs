@@ -1,12 +1,14 @@
 //! `waywiser serve`: runs the server until a signal stops it. `limits.rs` has the options that bound it, `tls.rs` its
-//! certificates, `auth.rs` its callers, `quotas.rs` the limits per caller, `admin.rs` the listener for operators,
+//! certificates, `auth.rs` its callers, `quotas.rs` the limits per caller, `http.rs` the HTTP listener, `listeners.rs` how listeners are opened, `admin.rs` the listener for operators,
 //! `traces.rs` the traces of calls, `features.rs` the features of RouteGuide, `settings` the sources of all
 //! options, `signals.rs` and `reload.rs` what signals do, and `service_manager.rs` the protocols of systemd.
 
 mod admin;
 mod auth;
 mod features;
+mod http;
 mod limits;
+mod listeners;
 mod quotas;
 mod reload;
 mod service_manager;
@@ -16,7 +18,7 @@ mod tls;
 mod traces;
 
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -27,7 +29,9 @@ use tokio::net::TcpListener;
 use self::admin::AdminArgs;
 use self::auth::AuthArgs;
 use self::features::FeatureArgs;
+use self::http::HttpArgs;
 use self::limits::LimitArgs;
+use self::listeners::{address, main_listener};
 use self::quotas::QuotaArgs;
 use self::reload::{ReloadStatus, Reloads};
 pub(super) use self::settings::{Parsed, Rejection, Settings, parse, with_variables};
@@ -102,6 +106,9 @@ pub(super) struct ServeArgs {
     log_filter: String,
 
     #[command(flatten)]
+    http: HttpArgs,
+
+    #[command(flatten)]
     admin: AdminArgs,
 
     #[command(flatten)]
@@ -148,12 +155,6 @@ enum Format {
     Json,
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let advice = "use HOST:PORT, such as 127.0.0.1:50051, [::1]:50051 or localhost:50051";
-    let mut found = text.to_socket_addrs().map_err(|error| format!("{error}; {advice}"))?;
-    found.next().ok_or_else(|| format!("the host has no address; {advice}"))
-}
-
 fn threads(text: &str) -> Result<usize, String> {
     const THREADS_MAX: usize = 1024;
     match text.parse() {
@@ -167,6 +168,12 @@ fn threads(text: &str) -> Result<usize, String> {
 const EVENT_INTERVAL: u32 = 4;
 
 impl ServeArgs {
+    /// Returns the addresses that clients reach, and the settings that they come from.
+    fn addresses(&self) -> impl Iterator<Item = (SocketAddr, &'static str)> {
+        let http = self.http.address().map(|address| (address, "http"));
+        std::iter::once((self.listen, "listen")).chain(http)
+    }
+
     /// Returns the configuration of the server. It is not checked yet.
     fn config(&self) -> Config {
         let mut config = self.limits.config();
@@ -194,8 +201,10 @@ pub(super) fn check(args: &ServeArgs, settings: &Settings) -> io::Result<Outcome
     if let Err(error) = args.auth.check() {
         return usage_error(format_args!("{error}{}", settings.origin("certificate-names")));
     }
-    if let Err(error) = args.auth.check_exposure(args.listen, &args.tls) {
-        return usage_error(format_args!("{error}{}", settings.origin("listen")));
+    for (address, setting) in args.addresses() {
+        if let Err(error) = args.auth.check_exposure(address, &args.tls) {
+            return usage_error(format_args!("{error}{}", settings.origin(setting)));
+        }
     }
     Ok(Outcome::Done)
 }
@@ -214,7 +223,9 @@ pub(super) fn check_files(args: &ServeArgs) -> io::Result<Outcome> {
     match load_files(args) {
         Ok((tls, access, store)) => {
             // The settings are valid, so these return no error.
-            let exposure = args.auth.check_exposure(args.listen, &args.tls).unwrap_or_default();
+            let exposure = args.addresses().filter_map(|(address, _)| {
+                args.auth.check_exposure(address, &args.tls).unwrap_or_default()
+            });
             let traces = args.traces.check().unwrap_or_default();
             let warnings = tls.iter().flat_map(TlsSettings::warnings).chain(exposure);
             let warnings = warnings.chain(args.auth.warnings(&args.tls, access.as_ref()));
@@ -295,10 +306,16 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         Ok(listener) => listener,
         Err(error) => return fail(format_args!("{error}")),
     };
+    let http_listener = match runtime.block_on(args.http.bind()) {
+        Ok(listener) => listener,
+        Err(error) => return fail(format_args!("{error}")),
+    };
     // The service manager may have passed a listener with another address.
-    match args.auth.check_exposure(listener.local_addr()?, &args.tls) {
-        Ok(warning) => warning.into_iter().for_each(|warning| tracing::warn!("{warning}")),
-        Err(error) => return usage_error(format_args!("{error}")),
+    for address in std::iter::once(listener.local_addr()?).chain(args.http.address()) {
+        match args.auth.check_exposure(address, &args.tls) {
+            Ok(warning) => warning.into_iter().for_each(|warning| tracing::warn!("{warning}")),
+            Err(error) => return usage_error(format_args!("{error}")),
+        }
     }
     tracing::info!(credentials = args.auth.describe(&args.tls), "authentication");
     let warnings = args.auth.warnings(&args.tls, access.as_deref()).into_iter();
@@ -359,6 +376,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         server = server.with_authenticator(access);
     }
     admin.add(status);
+    server = args.http.serve(http_listener, server);
     let outcome = runtime.block_on(serve(listener, server, reloads, log.queue()));
     traces.stop();
     runtime.block_on(admin.stop());
@@ -389,32 +407,6 @@ fn reload_log_filter(settings: &Settings, filter: &LogFilter) -> Result<(), Stri
         );
     }
     Ok(())
-}
-
-/// Returns the listener of the service manager if there is one, and opens it otherwise.
-async fn main_listener(address: SocketAddr) -> Result<TcpListener, String> {
-    if let Some(listener) = service_manager::listener()? {
-        tracing::info!("using the listener of the service manager; --listen has no effect");
-        return Ok(listener);
-    }
-    bind(address, "--listen").await
-}
-
-/// Opens a listener. The error message says what to do.
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("; is another server running there? stop it, or choose a port with {flag}")
-            }
-            io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges".to_owned(),
-            io::ErrorKind::AddrNotAvailable => {
-                "; this machine does not have that address".to_owned()
-            }
-            _ => String::new(),
-        };
-        format!("cannot listen on {address}: {error}{advice}")
-    })
 }
 
 async fn serve(

@@ -38,13 +38,42 @@ const NO_APPLICATION_PROTOCOL: [u8; 7] = [21, 3, 3, 0, 2, 2, 120];
 /// Accepts connections with TLS.
 pub(in crate::server) struct TlsAcceptor {
     settings: TlsSettings,
-    gate: Gate,
+    gate: Arc<Gate>,
+    protocols: Protocols,
+}
+
+/// The protocols of the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocols {
+    /// HTTP/2 only. Clients must offer it.
+    Http2,
+    /// HTTP/1.1 and HTTP/2.
+    #[cfg(feature = "http")]
+    Any,
+}
+
+impl Protocols {
+    /// Returns the answer to a client without TLS.
+    fn answer(self, protocol: &str, answer: &'static [u8]) -> &'static [u8] {
+        match (self, protocol) {
+            #[cfg(feature = "http")]
+            (Self::Any, plaintext::HTTP1) => plaintext::ANY_HTTP_ANSWER,
+            _ => answer,
+        }
+    }
 }
 
 impl TlsAcceptor {
     /// Returns an acceptor for a runtime with this number of threads.
     pub(in crate::server) fn new(settings: TlsSettings, threads: usize) -> Self {
-        Self { settings, gate: Gate::new(threads) }
+        Self { settings, gate: Arc::new(Gate::new(threads)), protocols: Protocols::Http2 }
+    }
+
+    /// Returns an acceptor for HTTP/1.1 and HTTP/2 with the same certificates and the same share of the processor.
+    #[cfg(feature = "http")]
+    pub(in crate::server) fn for_any_http(&self) -> Self {
+        let (settings, gate) = (self.settings.clone(), Arc::clone(&self.gate));
+        Self { settings, gate, protocols: Protocols::Any }
     }
 
     async fn handshake<IO: ByteStream>(
@@ -56,7 +85,7 @@ impl TlsAcceptor {
         let mut io = ReadAhead::new(io, HANDSHAKE_BYTES_MAX);
         if let Some(Plaintext { protocol, answer }) = plaintext::recognize(&mut io).await? {
             drop(attempt);
-            close(io, answer).await;
+            close(io, self.protocols.answer(protocol, answer)).await;
             return Err(HandshakeError::Plaintext(protocol).into());
         }
         let mut hello = LazyConfigAcceptor::new(HelloReader::default(), io);
@@ -72,7 +101,7 @@ impl TlsAcceptor {
         };
         let offered = start.client_hello().alpn();
         let offers_http2 = offered.is_some_and(|mut all| all.any(|name| name == ALPN_HTTP2));
-        if !offers_http2 {
+        if !offers_http2 && self.protocols == Protocols::Http2 {
             drop(attempt);
             close(start.io, &NO_APPLICATION_PROTOCOL).await;
             return Err(HandshakeError::NoAlpn.into());
@@ -80,7 +109,12 @@ impl TlsAcceptor {
         let entered = self.gate.enter(address.ip());
         let permit = entered.permit().await;
         let active = self.settings.active();
-        let accept = start.into_stream_with(Arc::clone(active.server_config()), |connection| {
+        let config = match self.protocols {
+            Protocols::Http2 => active.server_config(),
+            #[cfg(feature = "http")]
+            Protocols::Any => active.web_config(),
+        };
+        let accept = start.into_stream_with(Arc::clone(config), |connection| {
             connection.set_buffer_limit(Some(WRITE_BYTES_MAX));
         });
         drop(permit);

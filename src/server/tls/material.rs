@@ -104,7 +104,18 @@ impl Material {
         } else {
             built.ticketer = tickets;
         }
-        Ok(Built { config: Arc::new(built), client_verifier, validity, is_ca })
+        Ok(Built {
+            #[cfg(feature = "http")]
+            web_config: {
+                let mut config = built.clone();
+                config.alpn_protocols.push(b"http/1.1".to_vec());
+                Arc::new(config)
+            },
+            config: Arc::new(built),
+            client_verifier,
+            validity,
+            is_ca,
+        })
     }
 
     fn certified_key(
@@ -139,6 +150,9 @@ impl Material {
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) config: Arc<ServerConfig>,
+    /// The same for a listener for HTTP/1.1 and HTTP/2.
+    #[cfg(feature = "http")]
+    pub(super) web_config: Arc<ServerConfig>,
     /// Verifies client certificates, if there are client CAs.
     pub(super) client_verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// The period of the first certificate.

@@ -16,6 +16,18 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     \r\n\
     This port speaks gRPC over HTTP/2 with TLS. Use an https:// address and HTTP/2.\n";
 
+/// The answer of a listener for HTTP/1.1 and HTTP/2.
+#[cfg(feature = "http")]
+pub(super) const ANY_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 49\r\n\
+    connection: close\r\n\
+    \r\n\
+    This port requires TLS. Use an https:// address.\n";
+
+/// The name of HTTP/1 in the log.
+pub(super) const HTTP1: &str = "HTTP/1";
+
 /// A GOAWAY frame with INADEQUATE_SECURITY (0xc) and a text: RFC 9113, section 6.8.
 ///
 /// SETTINGS must not precede it. Clients built on the C core of gRPC regard a connection as usable after SETTINGS: they
@@ -54,7 +66,7 @@ where
     }
     let (protocol, answer) = match preface::recognize(stream).await {
         Ok(_) => ("HTTP/2", HTTP2_ANSWER),
-        Err(PrefaceError::Http1) => ("HTTP/1", HTTP1_ANSWER),
+        Err(PrefaceError::Http1) => (HTTP1, HTTP1_ANSWER),
         Err(PrefaceError::NotHttp2) => ("an unknown protocol", UNEXPECTED_MESSAGE),
         Err(error) => return Err(error),
     };

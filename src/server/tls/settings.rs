@@ -60,6 +60,12 @@ impl Active {
         &self.built.config
     }
 
+    /// Returns the configuration of a listener for HTTP/1.1 and HTTP/2.
+    #[cfg(feature = "http")]
+    pub(super) fn web_config(&self) -> &Arc<ServerConfig> {
+        &self.built.web_config
+    }
+
     fn client_verifier(&self) -> Option<&dyn ClientCertVerifier> {
         self.built.client_verifier.as_deref()
     }

@@ -4,6 +4,7 @@ use std::future::{Future as _, poll_fn};
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::Request;
 use http_body_util::Full;
 use tonic::body::Body;
@@ -51,7 +52,7 @@ fn a_call_is_refused_if_it_would_need_more_than_half_of_its_time() {
 #[test]
 fn nothing_is_refused_while_few_calls_compete_or_nothing_is_known() {
     let known = load(&[1_000_000]);
-    enter(&known, &peer(1), 15);
+    enter(&known, &peer(1), 3);
     assert!(!is_refused(&known, &peer(1), 0));
     enter(&known, &peer(1), 1);
     assert!(is_refused(&known, &peer(1), 0));
@@ -74,7 +75,7 @@ fn an_owner_with_less_than_its_share_is_not_refused() {
     // An owner without competing calls has no share.
     (0..100).for_each(|_| load.leave(&peer(1)));
     assert_eq!((load.competing(), load.state().owners.len()), (99, 1));
-    (0..90).for_each(|_| load.leave(&peer(2)));
+    (0..96).for_each(|_| load.leave(&peer(2)));
     assert!(!is_refused(&load, &peer(2), 0));
 }
 
@@ -102,115 +103,159 @@ struct Call {
     progress: Arc<Progress>,
 }
 
-fn call(load: &Arc<Load>, deadline: Option<Duration>) -> Call {
+/// Returns a call that has this time until its deadline.
+fn call(load: &Arc<Load>, time: Option<Duration>) -> Call {
     let progress = Arc::<Progress>::default();
-    let participant = Participant {
-        load: Arc::clone(load),
-        owner: peer(1),
-        deadline: deadline.map(|time| Instant::now() + time),
-        progress: Arc::clone(&progress),
-    };
-    Call { load: CallLoad::new(participant), progress }
+    let deadline = time.map(|time| Instant::now() + time);
+    let load = CallLoad::new(Arc::clone(load), peer(1), deadline, Arc::clone(&progress));
+    Call { load, progress }
 }
 
-async fn pass(ms: u64) {
-    tokio::time::advance(Duration::from_millis(ms)).await;
+impl Call {
+    /// Polls the call once. It works for this time, and yields or waits for something else.
+    fn polls(&mut self, work_ns: u64, ms: u64, has_yielded: bool) {
+        let progress = Arc::clone(&self.progress);
+        let result = self.load.poll(|| {
+            progress.add_work(work_ns);
+            if has_yielded {
+                progress.yields();
+            }
+            pass(ms);
+            Poll::<()>::Pending
+        });
+        assert!(result.is_pending());
+    }
+
+    fn yields(&mut self) {
+        self.polls(100, 0, true);
+    }
+
+    fn waits(&mut self) {
+        self.polls(100, 0, false);
+    }
+}
+
+/// Advances the clock of the test.
+fn pass(ms: u64) {
+    let _ = tokio::time::advance(Duration::from_millis(ms)).now_or_never();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_competes_from_its_first_yield_until_it_waits_or_ends() {
+async fn a_call_competes_only_between_a_yield_and_the_next_poll() {
     let load = Arc::new(Load::new(2));
     let mut one = call(&load, None);
-    one.load.waits(100);
-    assert_eq!(load.competing(), 0, "it has not spent a budget");
+    one.waits();
+    assert_eq!(load.competing(), 0, "it has not yielded");
     for _ in 0..2 {
-        one.load.yields(100);
-        one.load.resumes();
-        one.load.yields(100);
+        one.yields();
+        one.yields();
         assert_eq!(load.competing(), 1);
-        one.load.waits(100);
-        one.load.waits(0);
+        // For input, a quota, or the store.
+        one.waits();
+        one.waits();
         assert_eq!(load.competing(), 0);
     }
-    one.load.yields(100);
+    // An answer that its client has to read before the call is polled again.
+    one.yields();
+    let progress = Arc::clone(&one.progress);
+    let answer = one.load.poll(|| {
+        progress.yields();
+        Poll::Ready(())
+    });
+    assert_eq!((answer, load.competing()), (Poll::Ready(()), 0));
+    one.yields();
     let mut other = call(&load, None);
-    other.load.yields(100);
+    other.yields();
     assert_eq!(load.competing(), 2);
     drop(one);
     drop(other);
     assert_eq!(load.competing(), 0);
     assert!(load.state().owners.is_empty());
-    let light = load.state().typical;
-    drop(call(&load, None));
-    assert_eq!(load.state().typical, light, "a light call is not typical");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_processing_time_is_the_work_at_the_speed_that_was_measured() {
     let load = Arc::new(Load::new(2));
-    let mut one = call(&load, None);
-    // The first part is not timed. The second takes 3 ms for an estimated 1 ms. A wait for a thread takes no work.
-    one.load.yields(MS);
-    pass(50).await;
-    one.load.resumes();
-    pass(3).await;
-    one.load.yields(MS);
-    one.load.resumes();
-    one.load.waits(2 * MS);
-    pass(1_000).await;
-    one.load.completes();
-    assert_eq!(one.load.processing_ns(), 12 * MS);
+    let mut one = call(&load, Some(Duration::from_secs(3600)));
+    // Polls after a yield are timed: here 3 ms for an estimated 1 ms of work. Waits take no time.
+    one.polls(MS, 0, true);
+    pass(50);
+    one.polls(MS, 3, true);
+    pass(50);
+    one.polls(2 * MS, 6, false);
+    pass(100_000);
+    one.polls(4 * MS, 0, false);
+    one.load.complete();
+    assert_eq!(one.load.processing_ns(), 24 * MS);
     drop(one);
-    assert!((load.state().typical.unwrap().exp2() / MS as f64 - 12.0).abs() < 1e-6);
+    assert!((load.state().typical.unwrap().exp2() / MS as f64 - 24.0).abs() < 1e-6);
+    // Light calls, and calls without a deadline, are not compared with those that can be refused.
+    let before = load.state().typical;
+    let mut light = call(&load, Some(Duration::from_secs(1)));
+    light.waits();
+    drop(light);
+    let mut endless = call(&load, None);
+    endless.polls(1_000 * MS, 0, true);
+    endless.waits();
+    drop(endless);
+    assert_eq!(load.state().typical, before);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_is_reported_once_and_does_not_compete() {
+async fn only_a_young_call_without_effects_that_has_a_deadline_is_refused() {
     let load = Arc::new(Load::new(1));
     load.observe(100 * MS, true);
     enter(&load, &peer(1), 20);
-    let deadline = Some(Duration::from_secs(1));
-    let mut refused = call(&load, deadline);
-    refused.load.yields(MS);
-    assert!(refused.progress.is_refused());
-    refused.load.resumes();
-    refused.load.yields(MS);
+    let second = Some(Duration::from_secs(1));
+    let mut refused = call(&load, second);
+    refused.yields();
+    assert!(refused.load.is_refused());
+    refused.yields();
     assert_eq!(load.competing(), 20);
     let before = load.state().typical;
     drop(refused);
     assert_eq!((load.competing(), load.state().typical), (20, before));
-    // Without a deadline a call is not refused, and neither is one that has begun to compete.
+
     let mut patient = call(&load, None);
-    patient.load.yields(MS);
-    assert!(!patient.progress.is_refused());
-    let early = Some(Duration::from_secs(5));
-    let mut early = call(&load, early);
-    early.load.yields(MS);
-    assert!(!early.progress.is_refused());
-    pass(4_990).await;
-    early.load.yields(MS);
-    assert!(!early.progress.is_refused());
+    let mut kept = call(&load, second);
+    kept.progress.keep();
+    let mut old = call(&load, Some(Duration::from_secs(4)));
+    pass(1_500);
+    let mut large = call(&load, second);
+    large.polls(2 * FIRST_WORK_MAX_NS, 0, false);
+    for (index, call) in [&mut patient, &mut kept, &mut old, &mut large].into_iter().enumerate() {
+        call.yields();
+        assert!(!call.load.is_refused(), "{index}");
+    }
+    // A call that competes is not refused later.
+    let mut early = call(&load, Some(Duration::from_secs(5)));
+    early.yields();
+    assert!(!early.load.is_refused());
+    pass(4_990);
+    early.yields();
+    assert!(!early.load.is_refused());
 }
 
 #[tokio::test]
-async fn the_body_of_a_request_reports_its_yields_and_its_end() {
+async fn a_call_reports_its_yields_and_its_work() {
     let load = Arc::new(Load::new(1));
     let points = [0, 0, 0, 0, 4, 0x08, 3, 0x10, 4].repeat(600);
-    let body = Body::new(Full::new(Bytes::from(points)));
-    let mut request = Request::new(body);
-    let progress = Arc::default();
-    let participant = Participant { load: load.clone(), owner: peer(1), deadline: None, progress };
-    request.extensions_mut().insert(participant);
+    let mut request = Request::new(Body::new(Full::new(Bytes::from(points))));
+    let Call { mut load, progress } = {
+        let load = &load;
+        call(load, None)
+    };
+    request.extensions_mut().insert(Arc::clone(&progress));
     request.extensions_mut().insert(TestBudget { max_ns: 1, most_ns: Arc::default() });
     let limits = StreamLimits::default();
-    let call = fold_points(request, &limits, Metric::Planar, AxisOrder::XY);
-    let mut call = Box::pin(call);
-    assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
-    assert_eq!(load.competing(), 1);
-    load.observe(u64::MAX, true);
-    let before = load.state().typical.unwrap();
-    call.await.unwrap();
-    assert_eq!(load.competing(), 0);
-    // Only a complete call can make the typical time shorter.
-    assert!(load.state().typical.unwrap() < before);
+    let mut call = Box::pin(fold_points(request, &limits, Metric::Planar, AxisOrder::XY));
+    let mut polls = 0;
+    poll_fn(|cx| {
+        polls += 1;
+        load.poll(|| call.as_mut().poll(cx))
+    })
+    .await
+    .unwrap();
+    assert!(polls > 2 && progress.work_ns() > 600, "{polls} {}", progress.work_ns());
+    assert!(load.timed_work_ns > 0);
 }

@@ -155,7 +155,14 @@ impl RecordStream {
                 // Boxed, since this future is larger than everything else that the stream keeps.
                 None => {
                     let target = target.insert(Box::pin(opener.open(&message)).await?);
+                    if target.writer().is_some() {
+                        body.progress().keep();
+                    }
                     body.progress().set_earlier_points(target.point_count());
+                    if target.writer().is_some() {
+                        // The recording is open, and its earlier writer has ended.
+                        body.progress().keep();
+                    }
                     target
                 }
             };

@@ -115,6 +115,7 @@ impl Chat {
                     let place = MessageRef::Message(index);
                     let note = pb::RouteNote::decode(message)
                         .map_err(|error| RpcError::Request { place, error })?;
+                    self.body.progress().keep();
                     self.answers = Some(add(&self.notes, &self.group, index, note)?);
                     true
                 }

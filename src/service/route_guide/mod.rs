@@ -20,6 +20,7 @@ use self::place::Place;
 use super::fold::{AxisOrder, PointObserver, fold_observed_points, fold_points};
 use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
+use super::progress::Progress;
 use super::status::RpcError;
 use super::work::Work;
 use crate::contract::method::route_guide as methods;
@@ -60,8 +61,10 @@ impl RouteGuide {
                 feature_at(&features, method::request(request, &limits).await?)
             }),
             methods::LIST_FEATURES => method::respond_stream(async move {
+                let progress = request.extensions().get::<Arc<Progress>>().cloned();
+                let work = Work::of_call(progress.unwrap_or_default());
                 let area = Area::new(method::request(request, &limits).await?);
-                Ok(features_in(features, area))
+                Ok(features_in(features, area, work))
             }),
             methods::RECORD_ROUTE => method::respond(record_route(request, limits, features)),
             methods::ROUTE_CHAT => {
@@ -85,8 +88,9 @@ fn feature_at(features: &Features, point: pb::Point) -> Result<pb::Feature, RpcE
 fn features_in(
     features: Arc<Features>,
     area: Area,
+    work: Work,
 ) -> impl Stream<Item = Result<pb::Feature, RpcError>> + Send {
-    stream::unfold((features, 0, Work::default()), move |(features, next, mut work)| async move {
+    stream::unfold((features, 0, work), move |(features, next, mut work)| async move {
         work.pause_if_spent().await;
         let (feature, after) = features.next_in(&area, next)?;
         let feature = feature.clone();

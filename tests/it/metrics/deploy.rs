@@ -277,6 +277,10 @@ async fn the_dashboard_shows_metrics_that_exist_and_each_metric_is_shown_or_list
         "process_virtual_memory_bytes",
         "up",
         "waywiser_build_info",
+        "waywiser_http_event_streams",
+        "waywiser_http_received_bytes_total",
+        "waywiser_http_requests_open",
+        "waywiser_http_sent_bytes_total",
         "waywiser_serving",
     ];
     assert_eq!(not_shown, expected);

@@ -32,6 +32,12 @@ pub fn caller(name: &str, namespace: Option<&str>, role: Role) -> Principal {
     }
 }
 
+impl Callers {
+    pub fn new(callers: impl IntoIterator<Item = Principal>) -> Self {
+        Self(callers.into_iter().map(Arc::new).collect())
+    }
+}
+
 impl Authenticator for Callers {
     fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Session, AuthError> {
         let header = credentials.authorization.ok_or(AuthError::Missing)?;
@@ -52,7 +58,7 @@ pub async fn server(
     callers: impl IntoIterator<Item = Principal>,
     configure: impl FnOnce(&mut Config),
 ) -> Server {
-    let callers = Callers(callers.into_iter().map(Arc::new).collect());
+    let callers = Callers::new(callers);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     Server::adapted(listener, store, configure, |server| {
         server.with_authenticator(Arc::new(callers))

@@ -1,0 +1,406 @@
+//! Measures the files that clients of the HTTP listener send, as the command does.
+//!
+//! The query parameters are arguments of the command, read by the same parsers. The answer has the rows that `--json`
+//! prints, and the lines of `profile.rs`.
+
+use std::io::{self, Cursor, Write};
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use bytes::Bytes;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser};
+use serde_json::{Value, json};
+
+use super::measure_run::MeasureRun;
+use super::profile::TrackLine;
+use super::worker::Files;
+use super::{MeasureArgs, OutputArgs, WindowBy};
+use crate::cli::connect::ConnectArgs;
+use crate::cli::input::{self, FileEnd, FileSink, Input, Reading, Stdin};
+use crate::cli::policy::{FilledOptions, Model, PolicyArgs};
+use crate::cli::progress::Progress;
+use crate::cli::reading::ReadingArgs;
+use crate::cli::report::{Names, Units};
+use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
+use crate::http::{Measure, MeasureError, MeasureJob, Measured};
+use crate::measure::{Fix, Metric};
+
+/// Maximum size of the rows of an answer.
+const ROWS_BYTES_MAX: usize = 8 << 20;
+/// Maximum size of the messages about a file.
+const MESSAGES_BYTES_MAX: usize = 64 << 10;
+/// Maximum number of points of a file. Compressed files may have more than their size suggests.
+const POINTS_MAX: u64 = 20_000_000;
+/// Maximum number of points that are kept for lines.
+const LINE_POINTS_MAX: usize = 256 * 1024;
+/// Maximum number of lines.
+const LINES_MAX: usize = 256;
+/// Maximum number of characters of the name of a file, which is in each row.
+const FILE_NAME_MAX: usize = 255;
+/// The name of a file without one.
+const NAME: &str = "upload";
+
+/// The options of a measurement, as query parameters.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true, disable_version_flag = true)]
+struct PostedArgs {
+    #[arg(long, value_enum, default_value_t = Model::Geodesic)]
+    model: Model,
+
+    #[command(flatten)]
+    output: PostedOutput,
+
+    #[command(flatten)]
+    reading: ReadingArgs,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+/// The options for the answer.
+#[derive(Debug, Args)]
+struct PostedOutput {
+    /// The name of the file in the answer
+    #[arg(long, default_value = NAME, value_parser = file_name)]
+    file: String,
+
+    #[arg(long)]
+    trips: bool,
+
+    #[arg(long, value_enum)]
+    by: Option<WindowBy>,
+
+    #[arg(long, value_enum, default_value_t = Units::M)]
+    units: Units,
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=FILE_NAME_MAX => Ok(text.to_owned()),
+        _ => Err(format!("must have 1 to {FILE_NAME_MAX} characters")),
+    }
+}
+
+/// Measures files as `waywiser measure --json` does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::cli) struct PostedFiles;
+
+impl Measure for PostedFiles {
+    fn job(&self, options: Vec<(String, String)>) -> Result<Box<dyn MeasureJob>, MeasureError> {
+        let command = PostedArgs::command();
+        let mut words = Vec::new();
+        for (name, value) in options {
+            let argument = command.get_arguments().find(|arg| arg.get_long() == Some(&name));
+            let Some(argument) = argument else {
+                let message = "there is no such option".to_owned();
+                return Err(MeasureError::Option {
+                    name: name.chars().take(64).collect(),
+                    message,
+                });
+            };
+            words.extend(word(argument, &name, &value)?);
+        }
+        let parsed = command
+            .try_get_matches_from(words)
+            .and_then(|matches| PostedArgs::from_arg_matches(&matches));
+        let PostedArgs { model, output, reading, policy } =
+            parsed.map_err(|error| option_error(&error))?;
+        let PostedOutput { file, trips, by, units } = output;
+        let args = MeasureArgs {
+            files: Vec::new(),
+            model,
+            jobs: Some(1),
+            output: OutputArgs {
+                json: true,
+                csv: false,
+                details: false,
+                trips,
+                by,
+                units,
+                sort: None,
+            },
+            connect: ConnectArgs::default(),
+            reading,
+            policy,
+            names: Names::default(),
+        };
+        let options = args.options().map_err(|error| MeasureError::Option {
+            name: "options".to_owned(),
+            message: error.to_string(),
+        })?;
+        Ok(Box::new(Job { args, options, file }))
+    }
+}
+
+/// Returns a parameter as an argument. A flag is true or false.
+fn word(argument: &Arg, name: &str, value: &str) -> Result<Option<String>, MeasureError> {
+    let is_flag = matches!(argument.get_action(), ArgAction::SetTrue);
+    match value {
+        "" | "true" if is_flag => Ok(Some(format!("--{name}"))),
+        "false" if is_flag => Ok(None),
+        _ if is_flag => {
+            let message = "it must be true or false".to_owned();
+            Err(MeasureError::Option { name: name.to_owned(), message })
+        }
+        value => Ok(Some(format!("--{name}={value}"))),
+    }
+}
+
+/// Returns the error of an argument without the words of the command line.
+fn option_error(error: &clap::Error) -> MeasureError {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let name = text(ContextKind::InvalidArg).and_then(|argument| {
+        let name = argument.split([' ', '=']).next()?;
+        name.strip_prefix("--")
+    });
+    let values = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => values.join(", "),
+        _ => String::new(),
+    };
+    let message = match (error.kind(), std::error::Error::source(error)) {
+        (ErrorKind::ValueValidation, Some(source)) => source.to_string(),
+        (ErrorKind::InvalidValue, _) if !values.is_empty() => format!("it must be one of {values}"),
+        (ErrorKind::InvalidValue, _) => "it needs a value".to_owned(),
+        _ => "it cannot be used here".to_owned(),
+    };
+    MeasureError::Option { name: name.unwrap_or("options").to_owned(), message }
+}
+
+struct Job {
+    args: MeasureArgs,
+    options: FilledOptions,
+    file: String,
+}
+
+impl MeasureJob for Job {
+    fn run(
+        self: Box<Self>,
+        file: Bytes,
+        is_cancelled: Arc<AtomicBool>,
+    ) -> Result<Measured, MeasureError> {
+        let input = Input::of_stdin(&self.file);
+        let (mut rows, mut messages) =
+            (Bounded::new(ROWS_BYTES_MAX), Bounded::new(MESSAGES_BYTES_MAX));
+        let progress = Progress::hidden();
+        let read_options = self.args.read_options();
+        let mut lines = Lines::new(self.options.all.metric(), Arc::clone(&is_cancelled));
+        let mut run = MeasureRun::new(
+            &self.args,
+            slice::from_ref(&input),
+            self.options,
+            &mut rows,
+            &mut messages,
+            &progress,
+        );
+        let mut written = Ok(());
+        let files = Files::new(self.options.all, |result| {
+            written = run.add(result);
+            if written.is_ok() { Ok(()) } else { Err(SinkError::Stop) }
+        });
+        let cancelled = Arc::clone(&is_cancelled);
+        let reading = Reading {
+            options: &read_options,
+            stdin: &Stdin::new(Cursor::new(file)),
+            progress: &progress,
+            before_read: &move || match cancelled.load(Relaxed) {
+                true => Err(io::Error::other("the client has disconnected")),
+                false => Ok(()),
+            },
+        };
+        let mut sink = Tee { files, lines: &mut lines };
+        let _ = input::read(&input, &reading, &mut sink);
+        drop(sink);
+        if is_cancelled.load(Relaxed) {
+            return Err(MeasureError::Cancelled);
+        }
+        if lines.points > POINTS_MAX {
+            let message = format!(
+                "the file has more than {POINTS_MAX} points; measure it with waywiser measure"
+            );
+            return Err(MeasureError::TooLarge(message));
+        }
+        let finished = written.and_then(|()| run.finish().map(drop));
+        if finished.is_err() || rows.is_full {
+            let message = format!(
+                "the rows of the tracks have more than {ROWS_BYTES_MAX} bytes; measure the file with waywiser measure"
+            );
+            return Err(MeasureError::TooLarge(message));
+        }
+        answer(&rows.bytes, &messages.bytes, lines)
+    }
+}
+
+/// Joins the rows, the errors and the lines.
+fn answer(rows: &[u8], messages: &[u8], lines: Lines) -> Result<Measured, MeasureError> {
+    let messages = String::from_utf8_lossy(messages);
+    let errors: Vec<&str> =
+        messages.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    let rows = String::from_utf8_lossy(rows);
+    let mut rows: Vec<&str> = rows.lines().collect();
+    // The last row is an object with the only member "total".
+    let total = rows.pop().and_then(|total| total.strip_prefix('{')?.strip_suffix('}'));
+    let Some(total) = total.filter(|_| !rows.is_empty()) else {
+        let error = errors.first().map_or("the file has no track", |error| error);
+        return Err(MeasureError::File(error.to_owned()));
+    };
+    let json = format!(
+        "{{\"tracks\":[{}],{total},\"errors\":{},\"lines\":{},\"more_lines\":{}}}\n",
+        rows.join(","),
+        json!(errors),
+        Value::Array(lines.finished),
+        lines.left_out,
+    );
+    Ok(Measured { json, points: lines.points })
+}
+
+/// Text up to a size.
+struct Bounded {
+    bytes: Vec<u8>,
+    max: usize,
+    is_full: bool,
+}
+
+impl Bounded {
+    fn new(max: usize) -> Self {
+        Self { bytes: Vec::new(), max, is_full: false }
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.max {
+            self.is_full = true;
+            return Err(io::Error::other("the text is too large"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines of the tracks of all files, up to limits.
+struct Lines {
+    metric: Metric,
+    is_cancelled: Arc<AtomicBool>,
+    /// The tracks of the current file; `None` if ended or left out.
+    open: Vec<Option<TrackLine>>,
+    current: usize,
+    finished: Vec<Value>,
+    left_out: u64,
+    points: u64,
+    /// The points that the lines hold.
+    kept: usize,
+}
+
+impl Lines {
+    fn new(metric: Metric, is_cancelled: Arc<AtomicBool>) -> Self {
+        let (open, finished) = (Vec::new(), Vec::new());
+        Self { metric, is_cancelled, open, current: 0, finished, left_out: 0, points: 0, kept: 0 }
+    }
+
+    fn start(&mut self) {
+        self.current = self.open.len();
+        let open = self.open.iter().flatten().count();
+        let has_space = self.finished.len() + open < LINES_MAX && self.kept < LINE_POINTS_MAX;
+        self.left_out += u64::from(!has_space);
+        self.open.push(has_space.then(|| TrackLine::new(self.metric)));
+    }
+
+    fn line(&mut self) -> Option<&mut TrackLine> {
+        self.open.get_mut(self.current)?.as_mut()
+    }
+
+    fn add(&mut self, fix: Fix) -> Result<(), SinkError> {
+        self.points += 1;
+        if self.points > POINTS_MAX
+            || (self.points.is_multiple_of(1024) && self.is_cancelled.load(Relaxed))
+        {
+            return Err(SinkError::Stop);
+        }
+        let before = self.line().map_or(0, |line| line.len());
+        let Some(line) = self.line() else { return Ok(()) };
+        line.add(fix);
+        let after = line.len();
+        self.kept = (self.kept + after).saturating_sub(before);
+        if self.kept > LINE_POINTS_MAX
+            && let Some(line) = self.open.get_mut(self.current).and_then(Option::take)
+        {
+            self.kept -= line.len();
+            self.left_out += 1;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let index = self.current as u64;
+        if let Some(line) = self.open.get_mut(self.current).and_then(Option::take) {
+            self.kept -= line.len();
+            self.finished.push(line.finish(index));
+        }
+    }
+}
+
+/// Passes the calls of a reader to the measurement and to the lines.
+struct Tee<'a, S> {
+    files: S,
+    lines: &'a mut Lines,
+}
+
+impl<S: FileSink> TrackSink for Tee<'_, S> {
+    fn start_track(&mut self, kind: TrackKind) -> Result<(), SinkError> {
+        self.lines.start();
+        self.files.start_track(kind)
+    }
+
+    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
+        self.lines.current = index;
+        self.files.switch_track(index)
+    }
+
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        if let Some(line) = self.lines.line() {
+            line.start_segment();
+        }
+        self.files.start_segment()
+    }
+
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        self.lines.add(fix)?;
+        self.files.fix(fix)
+    }
+
+    fn invalid_point(&mut self) -> Result<(), SinkError> {
+        self.files.invalid_point()
+    }
+
+    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
+        self.files.note(note)
+    }
+
+    fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
+        self.lines.end();
+        self.files.end_track(info)
+    }
+}
+
+impl<S: FileSink> FileSink for Tee<'_, S> {
+    fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
+        self.lines.open.clear();
+        self.files.start_file(name)
+    }
+
+    fn end_file(&mut self, end: FileEnd) -> Result<(), SinkError> {
+        self.files.end_file(end)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Tests of files that clients of the HTTP listener send.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const TABLE: &str =
+    "lon,lat,time\n13.7,46.1,2024-01-01T00:00:00Z\n13.8,46.2,2024-01-01T01:00:00Z\n";
+
+fn measured(options: &[(&str, &str)], file: impl Into<Bytes>) -> Result<Measured, MeasureError> {
+    let options = options.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    PostedFiles.job(options.collect())?.run(file.into(), Arc::default())
+}
+
+fn option_message(name: &str, value: &str) -> String {
+    match measured(&[(name, value)], TABLE) {
+        Err(MeasureError::Option { name: field, message }) => format!("{field}: {message}"),
+        other => panic!("{name}={value}: {other:?}"),
+    }
+}
+
+/// Returns the parameters of the description of the API with the values of those that have a list.
+fn described() -> BTreeMap<String, Option<Vec<String>>> {
+    let document: Value = serde_json::from_str(include_str!("../../../http/openapi.json")).unwrap();
+    let parameters = document["paths"]["/api/measure"]["post"]["parameters"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let of = |parameter: &Value| {
+        let values = parameter["schema"]["enum"].as_array();
+        (text(&parameter["name"]), values.map(|values| values.iter().map(text).collect()))
+    };
+    parameters.iter().map(of).collect()
+}
+
+#[test]
+fn the_description_of_the_api_has_all_options_with_their_values() {
+    // Options with more values than the description lists.
+    let open = ["timezone", "time-format", "delimiter"];
+    let command = PostedArgs::command();
+    let options: BTreeMap<String, Option<Vec<String>>> = command
+        .get_arguments()
+        .map(|argument| {
+            let values = argument.get_possible_values();
+            let is_flag = matches!(argument.get_action(), ArgAction::SetTrue);
+            let values: Vec<_> = values.iter().map(|value| value.get_name().to_owned()).collect();
+            let values = (!values.is_empty() && !is_flag).then_some(values);
+            (argument.get_long().unwrap().to_owned(), values)
+        })
+        .collect();
+    let mut described = described();
+    for name in open {
+        *described.get_mut(name).unwrap() = None;
+    }
+    assert_eq!(described, options);
+}
+
+#[test]
+fn a_wrong_option_is_reported_in_the_words_of_a_parameter() {
+    insta::assert_snapshot!(option_message("min-step", "abc"), @"min-step: must be a number without a unit");
+    insta::assert_snapshot!(
+        option_message("preset", "horse"),
+        @"preset: it must be one of walk, run, bike, car, boat, flight, phone"
+    );
+    insta::assert_snapshot!(option_message("estimate", "yes"), @"estimate: it must be true or false");
+    insta::assert_snapshot!(option_message("model", ""), @"model: it must be one of planar, haversine, geodesic");
+    for (name, value) in [
+        ("server", "http://127.0.0.1:1"),
+        ("json", "true"),
+        ("jobs", "1000"),
+        ("ca-file", "/etc/passwd"),
+        ("help", "true"),
+        ("", ""),
+        ("--model", "planar"),
+        ("model=planar --jobs", "1"),
+    ] {
+        assert!(option_message(name, value).ends_with(": there is no such option"), "{name}");
+    }
+    for name in [String::new(), "x".repeat(256)] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(option_message("file", &name), @"file: must have 1 to 255 characters");
+        }
+    }
+    // A value is never read as another argument.
+    insta::assert_snapshot!(option_message("max-gap", "--estimate"), @"max-gap: must be a number without a unit");
+    let planar = [("model", "planar"), ("preset", "walk")];
+    let error = measured(&planar, TABLE).unwrap_err();
+    insta::assert_snapshot!(error, @"options: --preset is for geographic paths; it cannot be used with --model planar");
+}
+
+#[test]
+fn a_flag_may_be_false() {
+    let with = measured(&[("estimate", "")], TABLE).unwrap().json;
+    let without = measured(&[("estimate", "false")], TABLE).unwrap().json;
+    assert!(with.contains("estimated_length_m") && !without.contains("estimated_length_m"));
+}
+
+#[test]
+fn a_damaged_file_has_its_tracks_and_its_error() {
+    let cut = "<gpx><trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/>\n<trk";
+    let measured = measured(&[("file", "cut.gpx")], cut).unwrap();
+    let answer: Value = serde_json::from_str(&measured.json).unwrap();
+    assert_eq!((measured.points, &answer["tracks"][0]["points"]), (2, &json!(2)));
+    let error = answer["errors"][0].as_str().unwrap();
+    assert!(error.starts_with("cut.gpx:2:"), "{error}");
+}
+
+#[test]
+fn a_file_without_tracks_is_an_error() {
+    for file in ["", "hello", "lon,lat\n", "<gpx/>", "\u{0}\u{1}\u{2}", "PK\u{3}\u{4}", "PAR1"] {
+        let error = measured(&[], file).unwrap_err();
+        assert!(matches!(error, MeasureError::File(_)), "{file:?}: {error:?}");
+    }
+}
+
+#[test]
+fn the_answer_has_a_limit() {
+    let mut table = "track,lon,lat\n".to_owned();
+    for track in 0..40_000 {
+        table += &format!("t{track},1,1\nt{track},1,2\n");
+    }
+    let error = measured(&[("track-column", "track")], table).unwrap_err();
+    insta::assert_snapshot!(error, @"the rows of the tracks have more than 8388608 bytes; measure the file with waywiser measure");
+}
+
+#[test]
+fn the_lines_have_limits_and_those_left_out_are_counted() {
+    let mut table = "track,lon,lat\n".to_owned();
+    for track in 0..LINES_MAX + 7 {
+        table += &format!("t{track},1,1\nt{track},1,2\n");
+    }
+    let answer = measured(&[("track-column", "track")], table).unwrap();
+    let answer: Value = serde_json::from_str(&answer.json).unwrap();
+    assert_eq!(answer["tracks"].as_array().unwrap().len(), LINES_MAX + 7);
+    assert_eq!(answer["lines"].as_array().unwrap().len(), LINES_MAX);
+    assert_eq!(answer["more_lines"], json!(7));
+}
+
+#[test]
+fn a_cancelled_measurement_stops() {
+    let job = PostedFiles.job(Vec::new()).unwrap();
+    let result = job.run(TABLE.into(), Arc::new(AtomicBool::new(true)));
+    assert_eq!(result, Err(MeasureError::Cancelled));
+    // Also while it measures: the flag is read again after some points.
+    let mut lines = Lines::new(Metric::Planar, Arc::new(AtomicBool::new(true)));
+    lines.start();
+    let fix = Fix::new(crate::measure::Point::planar(0.0, 0.0).unwrap());
+    assert!((0..2000).any(|_| lines.add(fix).is_err()));
+}

@@ -1,0 +1,169 @@
+//! Checks of every request before its handler, and the headers of every answer.
+//!
+//! Browsers send requests of other sites with the credentials of their user, and can be made to resolve the name of another
+//! site to this machine (DNS rebinding). The first are recognized by `Sec-Fetch-Site` and `Origin`, the second by the name of
+//! the host. No answer has CORS headers, so that other sites cannot read it.
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use tonic::Code;
+
+use super::error::ApiError;
+use crate::server::Gate;
+
+/// Checks where a request comes from.
+///
+/// # Errors
+/// If the host is not one of this machine although the listener is, or another site caused a request that may change
+/// something.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
+    let host = host(request.uri(), request.headers())?;
+    let gate = request.extensions().get::<Gate>();
+    if gate.is_some_and(Gate::expects_local_host) && !is_local(host) {
+        return Err(ApiError::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            Code::FailedPrecondition,
+            "HOST_FORBIDDEN",
+            "this listener is for this machine only, and the host of the request is another one: use localhost or \
+             127.0.0.1; behind a proxy, name it in --trust-forwarded-for",
+        ));
+    }
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if !is_safe && is_cross_site(request.headers(), host) {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            Code::PermissionDenied,
+            "CROSS_SITE",
+            "a page of another site caused this request",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the host of a request, with its port if there is one.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
+    let error = |message| {
+        ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, "HOST_INVALID", message)
+    };
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let of_header = hosts.next();
+    if hosts.next().is_some() {
+        return Err(error("the header host is repeated"));
+    }
+    let of_header = of_header.map(HeaderValue::to_str).transpose();
+    let of_header = of_header.map_err(|_| error("the header host is not ASCII text"))?;
+    let of_uri = uri.authority().map(http::uri::Authority::as_str);
+    of_uri.or(of_header).ok_or_else(|| error("the request has no host"))
+}
+
+/// Returns whether a host with an optional port is this machine by its name.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    match name.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+/// Returns whether a browser sent the request for a page of another site. Programs send neither header.
+fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let origin = origin.to_str().unwrap_or_default();
+    let origin = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    !origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
+}
+
+/// The headers of every answer that does not set them itself.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+];
+
+/// Adds the headers of every answer.
+pub(super) fn protect(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_local() {
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "a.localhost:1",
+            "127.0.0.1",
+            "127.9.9.9:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]",
+            "localhost.:80",
+        ] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "192.0.2.1:80",
+            "[::2]",
+            "",
+            ":",
+            "[",
+            "evillocalhost",
+            "127.0.0.1@evil.example",
+        ] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_browser_tells_which_site_caused_a_request() {
+        let cases: &[(&[(&str, &str)], bool)] = &[
+            (&[], false),
+            (&[("origin", "http://localhost:8080")], false),
+            (&[("origin", "https://LOCALHOST:8080")], false),
+            (&[("origin", "http://localhost:8081")], true),
+            (&[("origin", "http://evil.example")], true),
+            (&[("origin", "null")], true),
+            (&[("origin", "localhost:8080")], true),
+            (&[("sec-fetch-site", "same-origin")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-site")], true),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:8080")], true),
+        ];
+        for (headers, expected) in cases {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| {
+                    (HeaderName::from_static(name), HeaderValue::from_static(value))
+                })
+                .collect();
+            assert_eq!(is_cross_site(&headers, "localhost:8080"), *expected, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Measures an uploaded file. What reads and measures it is behind the port [`Measure`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tonic::{Code, Status};
+
+use super::Shared;
+use super::answer;
+use super::error::ApiError;
+use super::paths::gate;
+use super::query::Query;
+use crate::server::{BodyError, HeldBytes, OpenRequest};
+
+const ROUTE: &str = "POST /api/measure";
+
+/// Measures files.
+pub trait Measure: Send + Sync + 'static {
+    /// Reads the options of a measurement from query parameters, which have the names of the command line.
+    ///
+    /// # Errors
+    /// If an option is unknown, or its value is not valid.
+    fn job(&self, options: Vec<(String, String)>) -> Result<Box<dyn MeasureJob>, MeasureError>;
+}
+
+/// The measurement of a file.
+pub trait MeasureJob: Send {
+    /// Measures a file. Blocks the thread, and stops soon after `is_cancelled` is true.
+    ///
+    /// # Errors
+    /// If nothing can be measured.
+    fn run(
+        self: Box<Self>,
+        file: Bytes,
+        is_cancelled: Arc<AtomicBool>,
+    ) -> Result<Measured, MeasureError>;
+}
+
+/// The result of a measurement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// The answer, a JSON object.
+    pub json: String,
+    /// The points that were measured.
+    pub points: u64,
+}
+
+/// The reason why a file is not measured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// An option is not valid.
+    #[error("{name}: {message}")]
+    Option {
+        /// The name of the option.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The file has nothing that can be measured.
+    #[error("{0}")]
+    File(String),
+    /// The answer would be too large.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The client has disconnected.
+    #[error("the measurement was cancelled")]
+    Cancelled,
+}
+
+impl From<MeasureError> for ApiError {
+    fn from(error: MeasureError) -> Self {
+        let message = error.to_string();
+        let invalid = Code::InvalidArgument;
+        match error {
+            MeasureError::Option { name, message } => Self::invalid(&name, message),
+            MeasureError::File(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, invalid, "FILE_INVALID", message)
+            }
+            MeasureError::TooLarge(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, invalid, "ANSWER_TOO_LARGE", message)
+            }
+            MeasureError::Cancelled => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Cancelled, "CANCELLED", message)
+            }
+        }
+    }
+}
+
+pub(super) async fn measure(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let gate = gate(request.extensions())?;
+    let mut open = gate.open(request.headers(), ROUTE)?;
+    let answer = measure_upload(&shared, &mut open, request).await;
+    open.end(match &answer {
+        Ok(_) => Status::ok(""),
+        Err(error) => error.to_status(),
+    });
+    answer
+}
+
+async fn measure_upload(
+    shared: &Shared,
+    open: &mut OpenRequest,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let Some(measure) = &shared.measure else {
+        let message = "this server measures no files";
+        let (status, code) = (StatusCode::NOT_FOUND, Code::Unimplemented);
+        return Err(ApiError::new(status, code, "ROUTE_UNKNOWN", message));
+    };
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"multipart/")) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::InvalidArgument,
+            "MEDIA_TYPE_UNSUPPORTED",
+            "send the file itself as the body, and not a form: curl --data-binary @FILE",
+        ));
+    }
+    let job = measure.job(Query::parse(request.uri().query())?.rest())?;
+    let (file, _held) = upload(shared, open, request.into_body()).await?;
+    if file.is_empty() {
+        return Err(
+            MeasureError::File("the request has no file: its body is empty".to_owned()).into()
+        );
+    }
+    // The semaphore is never closed.
+    let _permit = open.run(shared.measuring.acquire()).await?;
+    let cancel = CancelOnDrop(Arc::default());
+    let is_cancelled = Arc::clone(&cancel.0);
+    let task = tokio::task::spawn_blocking(move || job.run(file, is_cancelled));
+    let measured = open.run(task).await?;
+    let measured =
+        measured.map_err(|_| ApiError::internal("the measurement stopped unexpectedly"))??;
+    open.measured(measured.points).await?;
+    Ok(answer::json(measured.json))
+}
+
+/// Stops a measurement whose request has ended.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Reads a file into memory, which is charged to the memory budget.
+async fn upload(
+    shared: &Shared,
+    open: &mut OpenRequest,
+    mut body: Body,
+) -> Result<(Bytes, Vec<HeldBytes>), ApiError> {
+    let max_bytes = shared.config.max_upload_bytes;
+    let too_large = || {
+        let message = format!(
+            "the file is larger than {max_bytes} bytes (--max-upload-bytes); compress it, or measure it with \
+             waywiser measure"
+        );
+        let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
+        ApiError::new(status, code, "UPLOAD_TOO_LARGE", message)
+    };
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    let (mut file, mut held) = (BytesMut::new(), Vec::new());
+    let mut held_bytes = 0;
+    while let Some(frame) = open.run(body.frame()).await? {
+        let Ok(data) = frame.map_err(body_error)?.into_data() else { continue };
+        if file.len() + data.len() > max_bytes {
+            return Err(too_large());
+        }
+        // The buffer grows by doubling.
+        file.extend_from_slice(&data);
+        if file.capacity() > held_bytes {
+            held.push(open.hold((file.capacity() - held_bytes) as u64)?);
+            held_bytes = file.capacity();
+        }
+        open.received(data.len()).await?;
+    }
+    Ok((file.freeze(), held))
+}
+
+/// Returns the error of a request body.
+fn body_error(error: axum::Error) -> ApiError {
+    let error = error.into_inner();
+    let is_slow = matches!(error.downcast_ref::<BodyError>(), Some(BodyError::Slow { .. }));
+    let message = error.to_string();
+    match is_slow {
+        true => {
+            let (status, code) = (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded);
+            ApiError::new(status, code, "STREAM_IDLE", message)
+        }
+        false => {
+            let (status, code) = (StatusCode::BAD_REQUEST, Code::Cancelled);
+            ApiError::new(status, code, "STREAM_RESET", message)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The JSON API of the HTTP listener, for pages and apps.
+//!
+//! [`HttpApi`] answers the requests that [`crate::server`] accepts: `guard` refuses those of other sites and adds the headers
+//! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
+//! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
+//! [`Measure`]. `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
+//!
+//! docs/http.md is the reference for users.
+
+mod answer;
+mod call;
+mod error;
+mod events;
+mod guard;
+mod json;
+mod measure;
+mod paths;
+mod query;
+mod router;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tower_service::Service as _;
+
+use crate::server::{Answer, WebBody, WebService};
+pub use measure::{Measure, MeasureError, MeasureJob, Measured};
+
+/// The settings of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Maximum size of a file to measure. The server holds it in memory until it is measured.
+    pub max_upload_bytes: usize,
+    /// The interval of comments in a stream of events without events, so that proxies keep it open.
+    pub heartbeat: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { max_upload_bytes: 32 << 20, heartbeat: Duration::from_secs(15) }
+    }
+}
+
+/// The JSON API.
+pub struct HttpApi {
+    router: Router,
+}
+
+/// What the handlers share.
+pub(super) struct Shared {
+    config: HttpConfig,
+    measure: Option<Arc<dyn Measure>>,
+    /// The files that are measured at the same time: one for each processor.
+    measuring: Semaphore,
+}
+
+impl HttpApi {
+    /// Returns the API. Without `measure` it has no route for files.
+    pub fn new(config: HttpConfig, measure: Option<Arc<dyn Measure>>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let shared = Shared { config, measure, measuring: Semaphore::new(cores) };
+        Self { router: router::router(Arc::new(shared)) }
+    }
+}
+
+impl WebService for HttpApi {
+    fn routes(&self) -> &'static [&'static str] {
+        &router::ROUTES
+    }
+
+    fn route(&self, path: &str) -> Option<usize> {
+        router::route(path)
+    }
+
+    fn answer(&self, request: Request<WebBody>) -> Answer {
+        let mut router = self.router.clone();
+        Box::pin(async move {
+            let response = match guard::check(&request) {
+                Ok(()) => match router.call(request.map(axum::body::Body::new)).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                },
+                Err(error) => error.response(),
+            };
+            guard::protect(response).map(Body::new)
+        })
+    }
+}
