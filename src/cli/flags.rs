@@ -10,6 +10,7 @@ pub(super) fn flag(option: &'static str) -> &'static str {
     match option {
         "climb_smoothing_ns" => "--climb-smoothing",
         "climb_threshold" => "--min-climb",
+        "drop_duplicates" => "--drop-duplicates",
         "elevation" => "--elevation",
         "estimate" => "--estimate",
         "max_accuracy_m" => "--max-accuracy",
@@ -50,6 +51,7 @@ fn flag_of_field(field: &str) -> Option<&'static str> {
         "reject_zero_position" => "--reject-zero-position",
         "reorder_count" => "--reorder",
         "reorder_time" => "--reorder-time",
+        "drop_duplicates" => "--drop-duplicates",
         "min_climb_m" | "min_climb" => "--min-climb",
         "climb_smoothing_time" => "--climb-smoothing",
         _ => return None,

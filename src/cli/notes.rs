@@ -106,6 +106,7 @@ pub(super) fn unused_options(
                         false => "--reorder",
                     },
                 ),
+                (options.drop_duplicates(), "--drop-duplicates"),
                 (
                     options.stopped_speed().is_some_and(|s| s != STOPPED_SPEED_MPS),
                     "--stopped-speed",
@@ -239,6 +240,7 @@ impl PresetCheck {
                     (is_added(|options| options.estimate().is_some()), "--estimate"),
                     (is_added(|options| options.max_speed().is_some()), "--max-speed"),
                     (is_added(|options| options.reorder().is_some()), "--reorder"),
+                    (is_added(Options::drop_duplicates), "--drop-duplicates"),
                     (all.stopped_speed() != given.stopped_speed(), "--stopped-speed"),
                 ]),
             ),

@@ -73,7 +73,8 @@ pub(super) struct PolicyArgs {
     ///
     /// Options on the command line have priority. Every preset sets --estimate, --reject-zero-position, --max-speed,
     /// --max-accuracy and --stopped-speed: walk 6 m/s, 50 m, 0.3 m/s; run 12, 50, 0.5; bike 30, 50, 0.8; car 70, 100,
-    /// 1; boat 40, 100, 0.5; flight 400, 500, 1; phone 400, 200, 0.5 and --reorder 32.
+    /// 1; boat 40, 100, 0.5; flight 400, 500, 1; phone 400, 200, 0.5 and --reorder 32
+    /// --drop-duplicates.
     #[arg(long, value_enum, value_name = "KIND")]
     preset: Option<PresetName>,
 
@@ -156,6 +157,13 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     reorder_time: Option<u64>,
 
+    /// Reject a point with the time and the position of another one in the buffer
+    ///
+    /// Needs --reorder, --reorder-time or --preset phone. Also rejects a point that equals the last one that has left
+    /// the buffer. Points with the same time are sorted by position. No length includes a duplicate.
+    #[arg(long)]
+    drop_duplicates: bool,
+
     /// Exclude legs slower than this from the moving time [default: 0.3 m/s]
     ///
     /// Planar paths have no default: without this option they have no moving time.
@@ -188,6 +196,10 @@ pub(super) enum PolicyError {
     NotPlanar(#[from] NotPlanar),
     #[error(transparent)]
     Options(#[from] OptionsError),
+    #[error(
+        "--drop-duplicates compares the points in a buffer; add --reorder, --reorder-time or --preset phone"
+    )]
+    NoBuffer,
 }
 
 impl PolicyError {
@@ -258,6 +270,15 @@ impl PolicyArgs {
             count: self.reorder.unwrap_or(Reorder::COUNT_MAX),
             time_ns: self.reorder_time,
         });
+        let presets_reorder = |PresetName(preset): &PresetName| {
+            preset.fill(defaults, ExplicitOptions::default()).reorder().is_some()
+        };
+        if self.drop_duplicates
+            && reorder.is_none()
+            && !self.preset.as_ref().is_some_and(presets_reorder)
+        {
+            return Err(PolicyError::NoBuffer);
+        }
         Ok(Options::builder(metric)
             .elevation(match self.elevation {
                 ElevationMode::Ignored => Elevation::Ignored,
@@ -272,6 +293,7 @@ impl PolicyArgs {
             .reject_backward_time(self.reject_backward_time)
             .reject_zero_position(self.reject_zero_position)
             .reorder(reorder)
+            .drop_duplicates(self.drop_duplicates && reorder.is_some())
             .stopped_speed(self.stopped_speed.or(defaults.stopped_speed()))
             .climb(climb)
             .estimate(estimate)
@@ -301,6 +323,7 @@ impl PolicyArgs {
             (self.reject_zero_position, "--reject-zero-position"),
             (self.reorder.is_some(), "--reorder"),
             (self.reorder_time.is_some(), "--reorder-time"),
+            (self.drop_duplicates, "--drop-duplicates"),
             (self.stopped_speed.is_some(), "--stopped-speed"),
             (self.min_climb.is_some(), "--min-climb"),
             (self.climb_smoothing.is_some(), "--climb-smoothing"),

@@ -78,6 +78,7 @@ pub(crate) fn to_message(options: &Options) -> pb::PathOptions {
         reject_zero_position: options.reject_zero_position(),
         reorder_count: options.reorder().map_or(0, |reorder| reorder.count),
         reorder_time: options.reorder().and_then(|reorder| reorder.time_ns).map(duration),
+        drop_duplicates: options.drop_duplicates(),
         min_climb_m: in_metres(Some(options.climb().threshold)),
         min_climb: in_units(Some(options.climb().threshold)),
         climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),
@@ -178,6 +179,11 @@ pub(crate) fn from_message(message: &pb::PathOptions) -> Result<Options, Vec<Opt
     };
     let options =
         options.map(|options| preset.map_or(options, |preset| preset.fill(options, explicit)));
+    // After the preset, which may set the buffer that the duplicates need.
+    let options = match message.drop_duplicates {
+        true => options.and_then(|options| options.to_builder().drop_duplicates(true).build()),
+        false => options,
+    };
     options.map_err(|error| {
         let description = format!("it is {}, and must be {}", error.value_text(), error.bounds);
         vec![OptionViolation { field: field(error.option, space), description }]

@@ -174,6 +174,7 @@ fn reason_to_message(reason: RejectionReason) -> pb::RejectionReason {
         RejectionReason::InvalidPosition => pb::RejectionReason::InvalidPosition,
         RejectionReason::Late => pb::RejectionReason::Late,
         RejectionReason::ZeroPosition => pb::RejectionReason::ZeroPosition,
+        RejectionReason::Duplicate => pb::RejectionReason::Duplicate,
     }
 }
 
@@ -186,6 +187,7 @@ fn reason_from_message(reason: i32) -> Result<RejectionReason, SummaryError> {
         Ok(pb::RejectionReason::InvalidPosition) => Ok(RejectionReason::InvalidPosition),
         Ok(pb::RejectionReason::Late) => Ok(RejectionReason::Late),
         Ok(pb::RejectionReason::ZeroPosition) => Ok(RejectionReason::ZeroPosition),
+        Ok(pb::RejectionReason::Duplicate) => Ok(RejectionReason::Duplicate),
         Ok(pb::RejectionReason::Unspecified) | Err(_) => Err(SummaryError::RejectionReason(reason)),
     }
 }
@@ -210,6 +212,7 @@ mod tests {
             RejectionReason::InvalidPosition,
             RejectionReason::Late,
             RejectionReason::ZeroPosition,
+            RejectionReason::Duplicate,
         ];
         PathSummary {
             metric,

@@ -5,9 +5,10 @@ use crate::measure::{MissingData, Space, UnusedOption};
 use crate::proto::waywiser_v1 as pb;
 
 /// All options that need data.
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 12] = [
     "climb_smoothing_ns",
     "climb_threshold",
+    "drop_duplicates",
     "elevation",
     "estimate",
     "max_accuracy_m",

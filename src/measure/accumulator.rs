@@ -19,7 +19,7 @@ use super::polyline::Polyline;
 use super::rejection_reason::RejectionReason;
 use super::reorder::ReorderBuffer;
 use super::seen_attributes::SeenAttributes;
-use super::state::{InvalidPointsState, State, StateError, StatsState};
+use super::state::{SkippedFixesState, State, StateError, StatsState};
 use super::summary::{PathSummary, Rejection};
 use super::track_fix::FixAttributes;
 use super::track_fix::TrackFix;
@@ -55,7 +55,7 @@ pub struct PathAccumulator {
     /// The attributes of the last fix. Unused with a filter, which keeps those of the last accepted fix.
     last: FixAttributes,
     /// The fixes without a position.
-    invalid_points: InvalidPointsState,
+    invalid_points: SkippedFixesState,
     /// The attributes of all fixes with a position.
     seen: SeenAttributes,
     /// The fixes that wait, if the options put fixes in order.
@@ -82,9 +82,11 @@ impl PathAccumulator {
             filter: options.is_selective().then(|| Filter::new(&options)),
             derived: Derived::new(&options),
             last: FixAttributes::NOTHING,
-            invalid_points: InvalidPointsState::default(),
+            invalid_points: SkippedFixesState::default(),
             seen: SeenAttributes::default(),
-            reorder: options.reorder.map(ReorderBuffer::new),
+            reorder: options
+                .reorder
+                .map(|limits| ReorderBuffer::new(limits, options.drop_duplicates)),
         }
     }
 
@@ -95,9 +97,9 @@ impl PathAccumulator {
 
     /// Returns the number of fixes, including the rejected ones. It is the offset of the next fix.
     pub fn point_count(&self) -> u64 {
-        let waiting = self.reorder.as_ref().map_or(0, |buffer| buffer.len() as u64);
+        let in_buffer = self.reorder.as_ref().map_or(0, ReorderBuffer::point_count);
         let measured = self.raw.point_count().saturating_add(self.invalid_points.count);
-        measured.saturating_add(waiting)
+        measured.saturating_add(in_buffer)
     }
 
     /// Returns the number of bytes that the path holds in addition to its own size.
@@ -293,7 +295,7 @@ impl PathAccumulator {
         }
         let next_offset = self.point_count();
         self.raw.merge(&next.raw)?;
-        let InvalidPointsState { count, first_offset } = next.invalid_points;
+        let SkippedFixesState { count, first_offset } = next.invalid_points;
         self.invalid_points.add(next_offset.saturating_add(first_offset), count);
         self.seen.merge(next.seen);
         Ok(())
@@ -327,9 +329,14 @@ impl PathAccumulator {
         let accepted = filter.as_ref().map_or(&self.raw, Filter::accepted).summary();
         let is_3d = self.options.elevation == Elevation::ThreeDimensional;
         let mut rejections = filter.as_ref().map_or_else(Vec::new, Filter::rejections);
-        let InvalidPointsState { count, first_offset } = self.invalid_points;
-        if count > 0 {
-            let reason = RejectionReason::InvalidPosition;
+        let duplicates = self.reorder.as_ref().map(ReorderBuffer::duplicates).unwrap_or_default();
+        for (reason, SkippedFixesState { count, first_offset }) in [
+            (RejectionReason::InvalidPosition, self.invalid_points),
+            (RejectionReason::Duplicate, duplicates),
+        ] {
+            if count == 0 {
+                continue;
+            }
             let at = rejections.partition_point(|entry| (entry.reason as usize) < reason as usize);
             let rejected_length = 0.0;
             rejections.insert(at, Rejection { reason, count, first_offset, rejected_length });
@@ -367,9 +374,9 @@ impl PathAccumulator {
     }
 }
 
-impl InvalidPointsState {
+impl SkippedFixesState {
     /// Adds `count` fixes, the first of which has this offset.
-    fn add(&mut self, first_offset: u64, count: u64) {
+    pub(super) fn add(&mut self, first_offset: u64, count: u64) {
         if self.count == 0 && count > 0 {
             self.first_offset = first_offset;
         }
@@ -422,10 +429,9 @@ impl TryFrom<State> for PathAccumulator {
             last: FixAttributes::from_checked_state(state.last),
             invalid_points: state.invalid_points,
             seen: state.seen,
-            reorder: options
-                .reorder
-                .zip(state.reorder.as_ref())
-                .map(|(limits, state)| ReorderBuffer::from_checked_state(limits, state)),
+            reorder: options.reorder.zip(state.reorder.as_ref()).map(|(limits, state)| {
+                ReorderBuffer::from_checked_state(limits, options.drop_duplicates, state)
+            }),
         })
     }
 }

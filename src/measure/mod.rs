@@ -80,7 +80,7 @@ pub use rejection_reason::RejectionReason;
 pub use seen_attributes::SeenAttributes;
 pub use state::{
     AttributesState, BufferedFixState, CandidateState, ExtremesState, FilterState, FixState,
-    InvalidPointsState, PlacesState, PolylineState, RejectionState, ReorderState, SegmentState,
+    PlacesState, PolylineState, RejectionState, ReorderState, SegmentState, SkippedFixesState,
     SpeedRunState, SpeedRunsState, State, StateError, StatsState, TentativeState, TimedPlaceState,
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};

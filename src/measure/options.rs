@@ -38,6 +38,7 @@ pub struct Options {
     pub(super) invalid_points: InvalidPoints,
     pub(super) reject_zero_position: bool,
     pub(super) reorder: Option<Reorder>,
+    pub(super) drop_duplicates: bool,
     pub(super) climb: ClimbOptions,
     pub(super) estimate: Option<EstimateOptions>,
     pub(super) windows: Option<WindowOptions>,
@@ -155,7 +156,7 @@ impl OptionsError {
         match option.strip_suffix("_ns") {
             Some(_) if *value >= 1e9 => format!("{} s", value / 1e9),
             Some(_) => format!("{value} ns"),
-            None if *option == "estimate" => "set".to_owned(),
+            None if matches!(*option, "drop_duplicates" | "estimate") => "set".to_owned(),
             None => value.to_string(),
         }
     }
@@ -191,6 +192,7 @@ impl Options {
             invalid_points: InvalidPoints::RejectCall,
             reject_zero_position: false,
             reorder: None,
+            drop_duplicates: false,
             climb: ClimbOptions::default(),
             estimate: None,
             windows: None,
@@ -274,6 +276,13 @@ impl Options {
         self.reorder
     }
 
+    /// Returns whether a fix is rejected whose time and position equal those of a fix in the buffer of
+    /// [`Options::reorder`], or of the last one that has left it. Fixes with equal times are then put in the order of
+    /// their positions. Only with [`Options::reorder`].
+    pub fn drop_duplicates(&self) -> bool {
+        self.drop_duplicates
+    }
+
     /// Returns the options of ascent and descent.
     pub fn climb(&self) -> ClimbOptions {
         self.climb
@@ -353,6 +362,10 @@ impl Options {
             if !range.contains(&value) {
                 return Err(OptionsError { option, value: value as f64, bounds });
             }
+        }
+        if self.drop_duplicates && self.reorder.is_none() {
+            let bounds = "off without reordering: only points in the buffer are compared";
+            return Err(OptionsError { option: "drop_duplicates", value: 1.0, bounds });
         }
         if self.estimate.is_some() && self.metric.space() == Space::Planar {
             let bounds = "off for planar paths: the estimate is for geographic paths";

@@ -113,6 +113,12 @@ impl OptionsBuilder {
         self
     }
 
+    /// Sets [`Options::drop_duplicates`].
+    pub fn drop_duplicates(mut self, drop_duplicates: bool) -> Self {
+        self.options.drop_duplicates = drop_duplicates;
+        self
+    }
+
     /// Sets [`Options::climb`].
     pub fn climb(mut self, climb: ClimbOptions) -> Self {
         self.options.climb = climb;

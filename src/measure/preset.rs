@@ -37,6 +37,7 @@ struct Values {
     max_accuracy_m: f64,
     stopped_speed: f64,
     reorder_count: u32,
+    drop_duplicates: bool,
 }
 
 impl Preset {
@@ -58,6 +59,7 @@ impl Preset {
     }
 
     fn values(self) -> Values {
+        let drop_duplicates = self == Self::Phone;
         let (max_speed, max_accuracy_m, stopped_speed, reorder_count) = match self {
             Self::Walk => (6.0, 50.0, 0.3, 0),
             Self::Run => (12.0, 50.0, 0.5, 0),
@@ -67,7 +69,7 @@ impl Preset {
             Self::Flight => (400.0, 500.0, 1.0, 0),
             Self::Phone => (400.0, 200.0, 0.5, 32),
         };
-        Values { max_speed, max_accuracy_m, stopped_speed, reorder_count }
+        Values { max_speed, max_accuracy_m, stopped_speed, reorder_count, drop_duplicates }
     }
 
     /// Sets the options of the preset that `options` does not set and `explicit` does not list.
@@ -83,6 +85,7 @@ impl Preset {
                 false => Some(values.stopped_speed),
             },
             reorder: options.reorder.or(reorder),
+            drop_duplicates: options.drop_duplicates || values.drop_duplicates,
             estimate: options.estimate.or(Some(EstimateOptions::default())),
             reject_zero_position: true,
             invalid_points: match explicit.invalid_points {
@@ -115,8 +118,10 @@ mod tests {
         let explicit = ExplicitOptions { stopped_speed: true, invalid_points: true };
         for preset in Preset::ALL {
             let kept = preset.fill(set, explicit);
-            assert_eq!(kept, set.to_builder().reject_zero_position(true).build().unwrap());
             let values = preset.values();
+            let expected = set.to_builder().reject_zero_position(true);
+            let expected = expected.drop_duplicates(values.drop_duplicates).build().unwrap();
+            assert_eq!(kept, expected);
             let filled = preset.fill(defaults, ExplicitOptions::default());
             assert_eq!(filled.max_speed(), Some(values.max_speed));
             assert_eq!(filled.stopped_speed(), Some(values.stopped_speed));

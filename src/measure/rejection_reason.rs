@@ -17,11 +17,15 @@ pub enum RejectionReason {
     Late,
     /// The fix is at x = 0 and y = 0.
     ZeroPosition,
+    /// The fix has the time and the position of one in the buffer, or of the last one that has left it. No leg ends in
+    /// it, so that the length of these rejections is 0. See
+    /// [`Options::drop_duplicates`](super::Options::drop_duplicates).
+    Duplicate,
 }
 
 impl RejectionReason {
     /// The number of reasons.
-    pub(super) const COUNT: usize = 7;
+    pub(super) const COUNT: usize = 8;
     /// All reasons, in their order.
     pub(super) const ALL: [Self; Self::COUNT] = [
         Self::BackwardTime,
@@ -31,5 +35,6 @@ impl RejectionReason {
         Self::InvalidPosition,
         Self::Late,
         Self::ZeroPosition,
+        Self::Duplicate,
     ];
 }

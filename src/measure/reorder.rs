@@ -3,11 +3,17 @@
 //! A fix with a time waits in the buffer until more fixes than the limit wait, or until it is earlier than the latest
 //! time by more than the limit. Fixes with equal times keep their order. A fix without a time follows the fix that
 //! was sent before it. A fix that is earlier than one that has left the buffer is late, and does not wait.
+//!
+//! If the buffer drops duplicates, fixes with equal times are in the order of their positions, and those without a time
+//! follow them. So all fixes with a time have a total order in which only exact repetitions are equal. A fix that equals
+//! one that waits, or the last one that has left, is a duplicate. A fix that is less than the last one that has left is
+//! late, whether it is a repetition or not. The order in which fixes leave does therefore not depend on repetitions.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use super::options::Reorder;
-use super::state::{BufferedFixState, ReorderState};
+use super::state::{BufferedFixState, ReorderState, SkippedFixesState};
 use super::track_fix::FixAttributes;
 
 /// A fix with a position.
@@ -32,18 +38,45 @@ pub(super) enum Added {
         /// Whether it is earlier than one that has left before.
         is_late: bool,
     },
+    /// The fix has the time and the position of another one, and is counted and dropped.
+    Duplicate,
+}
+
+/// The place of a fix in the order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Key {
+    /// The time of the fix or, without one, of the fix that was sent before it.
+    pub(super) unix_ns: i64,
+    /// The position, if the buffer drops duplicates and the fix has a time.
+    pub(super) at: Option<(f64, f64)>,
+}
+
+impl Key {
+    /// Compares the times, then the positions. A key without a position follows those with one.
+    #[inline]
+    pub(super) fn cmp(self, other: Self) -> Ordering {
+        self.unix_ns.cmp(&other.unix_ns).then_with(|| match (self.at, other.at) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(a), Some(b)) => a.0.total_cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)),
+        })
+    }
 }
 
 /// The fixes of the current segment that wait. The fixes of earlier segments have left.
 #[derive(Debug, PartialEq)]
 pub(super) struct ReorderBuffer {
     limits: Reorder,
+    drops_duplicates: bool,
     /// In the order of their keys, and with equal keys in the order in which they were sent.
     waiting: VecDeque<Waiting>,
     /// The largest key of the fixes that have left.
-    left_ns: Option<i64>,
-    /// The key of the last fix that was added. It is known exactly if a fix waits.
+    left: Option<Key>,
+    /// The time in the key of the last fix that was added. It is known exactly if a fix waits.
     sent_ns: Option<i64>,
+    /// The duplicates of all segments.
+    duplicates: SkippedFixesState,
 }
 
 /// A fix that waits, in 56 bytes.
@@ -61,9 +94,10 @@ struct Waiting {
 }
 
 impl ReorderBuffer {
-    pub(super) fn new(limits: Reorder) -> Self {
+    pub(super) fn new(limits: Reorder, drops_duplicates: bool) -> Self {
         let waiting = VecDeque::with_capacity(capacity(limits));
-        Self { limits, waiting, left_ns: None, sent_ns: None }
+        let duplicates = SkippedFixesState::default();
+        Self { limits, drops_duplicates, waiting, left: None, sent_ns: None, duplicates }
     }
 
     /// Returns the number of bytes that it holds in addition to its own size.
@@ -72,9 +106,14 @@ impl ReorderBuffer {
         self.waiting.capacity() * size_of::<Waiting>()
     }
 
-    /// Returns the number of fixes that wait.
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+    /// Returns the number of fixes that wait or were dropped.
+    pub(super) fn point_count(&self) -> u64 {
+        self.duplicates.count.saturating_add(self.waiting.len() as u64)
+    }
+
+    /// Returns the fixes that were dropped.
+    pub(super) fn duplicates(&self) -> SkippedFixesState {
+        self.duplicates
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -89,17 +128,41 @@ impl ReorderBuffer {
             return Added::Leaves { is_late: false };
         };
         self.sent_ns = Some(key_ns);
-        if self.left_ns.is_some_and(|left_ns| key_ns < left_ns) {
-            return Added::Leaves { is_late: unix_ns.is_some() };
+        let key =
+            Key { unix_ns: key_ns, at: unix_ns.filter(|_| self.drops_duplicates).map(|_| fix.at) };
+        match self.left.map(|left| key.cmp(left)) {
+            Some(Ordering::Less) => return Added::Leaves { is_late: unix_ns.is_some() },
+            Some(Ordering::Equal) if key.at.is_some() => return self.drop_duplicate(fix),
+            _ => {}
         }
+        let is_after = |waiting: &Waiting| self.key_of(waiting).cmp(key) == Ordering::Greater;
         let index = match self.waiting.back() {
-            Some(last) if last.key_ns > key_ns => {
-                self.waiting.partition_point(|waiting| waiting.key_ns <= key_ns)
+            Some(last) if is_after(last) => {
+                self.waiting.partition_point(|waiting| !is_after(waiting))
             }
             _ => self.waiting.len(),
         };
+        if key.at.is_some() {
+            // The fixes up to the index are at most as great.
+            let before = index.checked_sub(1).and_then(|before| self.waiting.get(before));
+            if before.is_some_and(|before| self.key_of(before).cmp(key) == Ordering::Equal) {
+                return self.drop_duplicate(fix);
+            }
+        }
         self.waiting.insert(index, Waiting::new(fix, key_ns));
         Added::Waits
+    }
+
+    #[cold]
+    fn drop_duplicate(&mut self, fix: BufferedFix) -> Added {
+        self.duplicates.add(fix.offset, 1);
+        Added::Duplicate
+    }
+
+    #[inline]
+    fn key_of(&self, waiting: &Waiting) -> Key {
+        let has_place = self.drops_duplicates && waiting.has_time;
+        Key { unix_ns: waiting.key_ns, at: has_place.then_some(waiting.at) }
     }
 
     /// Removes and returns the next fix that a limit forces to leave.
@@ -116,7 +179,7 @@ impl ReorderBuffer {
     #[inline]
     fn pop(&mut self) -> Option<BufferedFix> {
         let first = self.waiting.pop_front()?;
-        self.left_ns = Some(first.key_ns);
+        self.left = Some(self.key_of(&first));
         Some(first.fix())
     }
 
@@ -125,7 +188,7 @@ impl ReorderBuffer {
     pub(super) fn pop_at_end(&mut self) -> Option<BufferedFix> {
         let first = self.pop();
         if first.is_none() {
-            (self.left_ns, self.sent_ns) = (None, None);
+            (self.left, self.sent_ns) = (None, None);
         }
         first
     }
@@ -133,16 +196,24 @@ impl ReorderBuffer {
     pub(super) fn state(&self) -> ReorderState {
         ReorderState {
             waiting: self.waiting.iter().map(Waiting::state).collect(),
-            left_unix_ns: self.left_ns,
+            left_unix_ns: self.left.map(|left| left.unix_ns),
+            left_at: self.left.and_then(|left| left.at).map(Into::into),
             sent_unix_ns: self.sent_ns,
+            duplicates: self.duplicates,
         }
     }
 
     /// Restores a buffer from a state that was checked.
-    pub(super) fn from_checked_state(limits: Reorder, state: &ReorderState) -> Self {
-        let mut buffer = Self::new(limits);
+    pub(super) fn from_checked_state(
+        limits: Reorder,
+        drops_duplicates: bool,
+        state: &ReorderState,
+    ) -> Self {
+        let mut buffer = Self::new(limits, drops_duplicates);
         buffer.waiting.extend(state.waiting.iter().map(Waiting::from_checked_state));
-        (buffer.left_ns, buffer.sent_ns) = (state.left_unix_ns, state.sent_unix_ns);
+        let left_at = state.left_at.map(Into::into);
+        buffer.left = state.left_unix_ns.map(|unix_ns| Key { unix_ns, at: left_at });
+        (buffer.sent_ns, buffer.duplicates) = (state.sent_unix_ns, state.duplicates);
         buffer
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn unused_options(seen: SeenAttributes, options: &Options) -> Vec<Unu
         ("stopped_speed", options.stopped_speed != default.stopped_speed, MissingData::Time),
         ("estimate", options.estimate.is_some(), MissingData::Time),
         ("reorder", options.reorder.is_some(), MissingData::Time),
+        ("drop_duplicates", options.drop_duplicates, MissingData::Time),
         ("windows", options.windows.is_some(), MissingData::Time),
         ("climb_threshold", options.climb.threshold != default.climb.threshold, MissingData::Z),
         (

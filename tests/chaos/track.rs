@@ -84,6 +84,7 @@ impl Track {
                     .stopped_speed(0.5)
                     .invalid_points(invalid_points)
                     .reorder((kind == 2).then_some(reorder))
+                    .drop_duplicates(kind == 2 && rng.one_in(2))
                     .estimate((!rng.one_in(4)).then(|| estimate(rng)))
                     .windows((!rng.one_in(4)).then(|| windows(rng)))
                     .build()
@@ -256,6 +257,7 @@ impl Track {
             reject_zero_position: options.reject_zero_position(),
             reorder_count: options.reorder().map_or(0, |reorder| reorder.count),
             reorder_time: options.reorder().and_then(|reorder| reorder.time_ns).map(duration),
+            drop_duplicates: options.drop_duplicates(),
             min_climb_m: if is_planar { 0.0 } else { options.climb().threshold },
             min_climb: if is_planar { options.climb().threshold } else { 0.0 },
             climb_smoothing_time: Some(duration(options.climb().smoothing_ns)),

@@ -15,6 +15,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("wire", &["measure"]),
     ("formats", &["measure"]),
     ("recording", &["measure"]),
+    ("ingest", &["recording", "measure"]),
     ("store", &["recording", "measure"]),
     ("contract", &["recording", "proto", "wire", "measure"]),
     ("auth", &["recording"]),
@@ -60,7 +61,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
 /// External crates that a module must not import.
 const MUST_NOT_IMPORT: [(&[&str], &[&str]); 2] = [
     (
-        &["measure", "wire", "formats", "recording", "contract"],
+        &["measure", "wire", "formats", "ingest", "recording", "contract"],
         &["tokio", "tonic", "h2", "http", "redb", "tracing", "fastrand"],
     ),
     (&["store"], &["tonic", "prost", "h2", "http", "fastrand"]),

@@ -18,7 +18,7 @@ async fn a_busy_server_refuses_a_call_that_would_miss_its_deadline() {
     let start = std::time::Instant::now();
     let mut call = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", "600S")]);
     call.send(long_legs().repeat(4));
-    call.finish();
+    call.close();
     assert_eq!(call.answer().await.unwrap().code, Code::Ok);
     // Time for several such calls, but not for one that shares a thread with forty others.
     let timeout = format!("{}m", (8 * start.elapsed()).as_millis());
@@ -31,13 +31,13 @@ async fn a_busy_server_refuses_a_call_that_would_miss_its_deadline() {
         .collect();
     let mut late = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", &timeout)]);
     late.send(long_legs().repeat(4));
-    late.finish();
+    late.close();
     let answer = late.answer().await.unwrap();
     assert_eq!((answer.code, answer.reason.as_deref()), (Code::Unavailable, Some("SERVER_BUSY")));
     // A short call is answered.
     let mut short = raw.call_with(PATH_LENGTH, &[("grpc-timeout", "600S")]);
     short.send(frames(&[(0, 0)]));
-    short.finish();
+    short.close();
     assert_eq!(short.answer().await.unwrap().code, Code::Ok);
     drop(others);
 }

@@ -67,6 +67,11 @@ fn options() -> Options {
 }
 
 fn measured(options: Options) -> PathAccumulator {
+    measured_to(POINTS, options)
+}
+
+/// Measures the first points.
+fn measured_to(count: usize, options: Options) -> PathAccumulator {
     let fix = |index| {
         let (x, y, seconds) = sample(index);
         let fix = Fix::new(Point::geographic(y, x).unwrap());
@@ -74,7 +79,7 @@ fn measured(options: Options) -> PathAccumulator {
         fix.with_z(600.0).unwrap().with_accuracy_m(5.0).unwrap()
     };
     let mut path = PathAccumulator::new(options);
-    path.extend(&(0..POINTS).map(fix).collect::<Vec<_>>()).unwrap();
+    path.extend(&(0..count).map(fix).collect::<Vec<_>>()).unwrap();
     path
 }
 
@@ -202,6 +207,7 @@ async fn other_options_of_a_recording_are_named() {
         min_stop_time: None,
         reorder_count: 17,
         reorder_time: Some(Duration { seconds: 5, nanos: 0 }),
+        drop_duplicates: true,
         min_climb_m: 4.0,
         climb_smoothing_time: Some(Duration::default()),
         reject_zero_position: true,
@@ -215,6 +221,7 @@ async fn other_options_of_a_recording_are_named() {
         "options.reject_zero_position",
         "options.reorder_count",
         "options.reorder_time",
+        "options.drop_duplicates",
         "options.min_climb_m",
         "options.climb_smoothing_time",
         "options.windows.unit",
@@ -258,6 +265,31 @@ async fn the_lists_of_a_recording_have_limits() {
     record(&server, message("paths/limits", 0..10, largest)).await.unwrap();
 }
 
+/// Points that are sent again, in a shuffled order and in another call, change neither the length nor the estimate.
+#[tokio::test]
+async fn repeated_points_are_dropped() {
+    let server = Server::start().await;
+    let options = pb::PathOptions { drop_duplicates: true, ..options_message() };
+    let name = "paths/repeated";
+    record(&server, message(name, 0..40, options.clone())).await.unwrap();
+    let mut again = message(name, 30..60, options.clone());
+    again.write_offset = Some(40);
+    again.points.swap(3, 7);
+    again.points.insert(20, again.points[11].clone());
+    let summary = record(&server, again).await.unwrap().summary.unwrap();
+    let expected = measured_to(60, self::options()).summary();
+    assert_eq!(summary.length_m, Some(expected.length));
+    assert_eq!(summary.raw_length_m, Some(expected.raw_length));
+    assert_eq!(summary.point_count, 71);
+    let [rejection] = &summary.rejections[..] else { panic!("{:?}", summary.rejections) };
+    assert_eq!((rejection.reason(), rejection.count), (pb::RejectionReason::Duplicate, 11));
+    // Only points in a buffer are compared.
+    let options = pb::PathOptions { reorder_count: 0, ..options };
+    let status = record(&server, message("paths/other", 0..1, options)).await.unwrap_err();
+    let (code, _, fields) = refusal(&status);
+    assert_eq!((code, fields), (Code::InvalidArgument, vec!["options.drop_duplicates".to_owned()]));
+}
+
 #[tokio::test]
 async fn a_preset_is_stored_as_its_options() {
     let server = Server::start().await;
@@ -277,6 +309,7 @@ async fn a_preset_is_stored_as_its_options() {
     let options = Options::builder(Metric::Geodesic)
         .estimate(EstimateOptions { max_trips: 3, ..EstimateOptions::default() })
         .reorder(Reorder { count: 32, time_ns: None })
+        .drop_duplicates(true)
         .max_speed(400.0)
         .max_accuracy_m(200.0)
         .stopped_speed(0.5)

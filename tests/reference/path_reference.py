@@ -24,6 +24,7 @@ STEP = "STEP"
 INVALID_POSITION = "INVALID_POSITION"
 LATE = "LATE"
 ZERO_POSITION = "ZERO_POSITION"
+DUPLICATE = "DUPLICATE"
 
 # The maximum speed, the maximum accuracy, the speed of a stop, and the number of points that are reordered.
 PRESETS = {
@@ -67,6 +68,7 @@ class Options:
     reject_zero_position: bool = False
     reorder_count: int = 0
     reorder_time: int = 0
+    drop_duplicates: bool = False
     window_unit: str = ""
     time_zone: str = ""
     max_windows: int = 0
@@ -88,6 +90,7 @@ class Options:
             max_accuracy=self.max_accuracy or accuracy,
             stopped_speed=self.stopped_speed or stopped,
             reorder_count=self.reorder_count or count,
+            drop_duplicates=self.drop_duplicates or self.preset == "phone",
         )
 
 
@@ -162,6 +165,7 @@ class Measurement:
         self.options = options = options.filled_in()
         self.points = points
         self.invalid = []
+        self.duplicates = []
         valid = self._valid_entries(points)
         self.path = self._in_order(valid)
         self._judge_alone()
@@ -199,36 +203,48 @@ class Measurement:
             return entries
         capacity = capacity or 256
         ordered, buffer = [], []
-        newest_left = latest = key = -math.inf  # Of the points since the last mark.
+        latest = time = -math.inf  # Of the points since the last mark.
+        last_left = (-math.inf,)
         part = None
 
+        def place(entry):
+            if not self.options.drop_duplicates:
+                return (time,)
+            # Points without a time follow those with the same time.
+            return (time, 1) if entry.time is None else (time, 0, *entry.position)
+
         def leave():
-            nonlocal newest_left
-            _, entry = buffer.pop(0)
+            nonlocal last_left
+            last_left, entry = buffer.pop(0)
             ordered.append(entry)
-            if entry.time is not None:
-                newest_left = max(newest_left, entry.time)
 
         for entry in entries:
             if entry.part != part:
                 while buffer:
                     leave()
                 part = entry.part
-                newest_left = latest = key = -math.inf
+                latest = time = -math.inf
+                last_left = (-math.inf,)
             if entry.time is not None:
-                key = entry.time
-                if key < newest_left:
+                time = entry.time
+            key = place(entry)
+            if entry.time is not None:
+                if key < last_left:
                     entry.reason = LATE
                     entry.alone = True
                     ordered.append(entry)
                     continue
-            elif key < newest_left or key == -math.inf:
+                if self.options.drop_duplicates and key in [last_left, *(waiting for waiting, _ in buffer)]:
+                    entry.reason = DUPLICATE
+                    self.duplicates.append(entry)
+                    continue
+            elif key < last_left or time == -math.inf:
                 ordered.append(entry)
                 continue
             buffer.append((key, entry))
-            buffer.sort(key=lambda item: item[0])  # Stable: equal times stay in the order in which they were sent.
-            latest = max(latest, key)
-            while len(buffer) > capacity or (wait and buffer and buffer[0][0] < latest - wait):
+            buffer.sort(key=lambda item: item[0])  # Stable: equal keys stay in the order in which they were sent.
+            latest = max(latest, time)
+            while len(buffer) > capacity or (wait and buffer and buffer[0][0][0] < latest - wait):
                 leave()
         while buffer:
             leave()
@@ -309,7 +325,7 @@ class Measurement:
     def rejections(self):
         """Returns the count, the least offset and the length of the rejections by reason."""
         found = {}
-        for entry in [*self.invalid, *self.path]:
+        for entry in [*self.invalid, *self.duplicates, *self.path]:
             if entry.reason is not None:
                 found.setdefault(entry.reason, []).append(entry)
         sums = {reason: Sum() for reason in found}
@@ -418,6 +434,7 @@ class Measurement:
             "reject_backward_time": ("TIME", options.reject_backward_time),
             "stopped_speed" + speed_unit: ("TIME", speed_is_set and options.stopped_speed),
             "reorder_count": ("TIME", options.reorder_count or options.reorder_time),
+            "drop_duplicates": ("TIME", options.drop_duplicates),
             "windows": ("TIME", options.window_unit),
             "estimate": ("TIME", options.estimate),
         }

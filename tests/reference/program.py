@@ -56,6 +56,7 @@ def options_message(options):
         reject_backward_time=options.reject_backward_time,
         reject_zero_position=options.reject_zero_position,
         reorder_count=options.reorder_count,
+        drop_duplicates=options.drop_duplicates,
         estimate=options.estimate,
         preset=path_pb2.Preset.Value(f"PRESET_{(options.preset or 'unspecified').upper()}"),
         # With a preset, the default is another one.
@@ -271,6 +272,7 @@ def _arguments(options, flags):
     switches = {
         "--reject-backward-time": options.reject_backward_time,
         "--reject-zero-position": options.reject_zero_position,
+        "--drop-duplicates": options.drop_duplicates,
         "--estimate": options.estimate,
     }
     for flag, is_set in switches.items():

@@ -79,6 +79,22 @@ class PointsAlone(unittest.TestCase):
         self.assertEqual([entry.offset for entry in path.path], [0, 1, 3, 4, 5, 2])
         self.assertEqual({entry.offset for entry in path.path if entry.reason == "LATE"}, {3, 5})
 
+    def test_a_repeated_point_is_dropped(self):
+        points = [at(0, 0), at(2, 2), at(1, 1), at(2, 2), at(3, 2), at(0, 0)]
+        limits = {"reorder_count": 10, "drop_duplicates": True}
+        self.assertEqual(accepted(points, **limits), [0, 2, 1, 4])
+        self.assertEqual(rejections(points, **limits), {"DUPLICATE": (2, 3, 0)})
+
+    def test_a_repetition_of_the_last_point_that_left_is_dropped_and_one_before_it_is_late(self):
+        points = [at(0, 0), at(1, 1), at(2, 2), at(1, 1), at(0, 0), at(3, 3)]
+        limits = {"reorder_count": 1, "drop_duplicates": True}
+        self.assertEqual(accepted(points, **limits), [0, 1, 2, 5])
+        self.assertEqual(rejections(points, **limits), {"LATE": (1, 4, 2), "DUPLICATE": (1, 3, 0)})
+
+    def test_points_with_one_time_are_in_the_order_of_their_positions(self):
+        points = [at(3, 1), at(1, 1), at(9), at(2, 1), at(0, 0)]
+        self.assertEqual(accepted(points, reorder_count=10, drop_duplicates=True), [4, 1, 3, 0, 2])
+
     def test_late_is_judged_between_marks(self):
         points = [at(0, 10), at(1, 11), at(2, 5, mark=True), at(3, 4), at(4, 6)]
         path = measured(points, reorder_count=8)

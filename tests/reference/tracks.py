@@ -264,6 +264,8 @@ def _options(random, model, exact, scale):
     if random.random() < 0.25:
         options.reorder_count = random.choice([0, 1, 2, 5, 32, 256])
         options.reorder_time = random.choice([0, 0, 1, 3, 60]) * SECOND
+        if options.reorder_count or options.reorder_time:
+            options.drop_duplicates = random.random() < 0.5
     if random.random() < 0.4:
         options.window_unit = random.choice(["hour", "day", "day", "week", "month", "year"])
         options.time_zone = random.choice(ZONES)

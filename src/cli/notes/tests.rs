@@ -104,7 +104,7 @@ fn a_preset_without_data_has_one_note_for_each_file() {
     );
     insta::assert_snapshot!(
         note(&given, Preset::Phone, std::slice::from_ref(&bare)).unwrap(),
-        @"a part of --preset phone had no effect: no point has a time (for --estimate, --max-speed, --reorder and --stopped-speed) or an accuracy (for --max-accuracy)"
+        @"a part of --preset phone had no effect: no point has a time (for --estimate, --max-speed, --reorder, --drop-duplicates and --stopped-speed) or an accuracy (for --max-accuracy)"
     );
     insta::assert_snapshot!(
         note(&given, Preset::Car, &[bare.clone(), timed.clone()]).unwrap(),

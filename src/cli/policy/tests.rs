@@ -22,7 +22,7 @@ fn every_option_has_an_argument() {
     assert_eq!(parsed(""), Ok(Options::default()));
     let all = "--elevation 3d --max-gap-time 1m30s --max-gap 500 --max-speed 60 --reanchor-count 5 \
                --min-step 2.5 --max-accuracy 30 --reject-backward-time --stopped-speed 0.7 \
-               --estimate --min-stop-time 2min --reject-zero-position --reorder 9 --reorder-time 5s \
+               --estimate --min-stop-time 2min --reject-zero-position --reorder 9 --reorder-time 5s --drop-duplicates \
                --min-climb 3 --climb-smoothing 0s";
     let expected = Options::builder(Metric::Geodesic)
         .elevation(Elevation::ThreeDimensional)
@@ -37,6 +37,7 @@ fn every_option_has_an_argument() {
         .estimate(EstimateOptions { min_stop_ns: 120_000_000_000, max_trips: 0 })
         .reject_zero_position(true)
         .reorder(Reorder { count: 9, time_ns: Some(5_000_000_000) })
+        .drop_duplicates(true)
         .climb(ClimbOptions { threshold: 3.0, smoothing_ns: 0 })
         .build();
     assert_eq!(parsed(all), expected.map_err(|error| error.to_string()));
@@ -58,6 +59,21 @@ fn a_preset_fills_in_what_is_not_given() {
     assert_eq!(car.stopped_speed(), Some(0.3));
     assert_eq!(parsed("--preset phone").unwrap().reorder().unwrap().count, 32);
     assert!(parsed("--preset swim").is_err());
+    // The phone drops duplicates, in the buffer that is given or in its own.
+    for (arguments, count) in [("", 32), (" --drop-duplicates", 32), (" --reorder 7", 7)] {
+        let phone = parsed(&format!("--preset phone{arguments}")).unwrap();
+        assert!(phone.drop_duplicates());
+        assert_eq!(phone.reorder().unwrap().count, count);
+    }
+    assert!(!parsed("--preset car --reorder 7").unwrap().drop_duplicates());
+    for arguments in ["--drop-duplicates", "--preset car --drop-duplicates"] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                parsed(arguments).unwrap_err(),
+                @"--drop-duplicates compares the points in a buffer; add --reorder, --reorder-time or --preset phone"
+            );
+        }
+    }
 }
 
 #[test]
@@ -107,6 +123,7 @@ fn the_first_set_argument_is_found() {
         "--reject-zero-position",
         "--reorder 1",
         "--reorder-time 1s",
+        "--reorder 9 --drop-duplicates",
         "--stopped-speed 1",
         "--min-climb 1",
         "--climb-smoothing 0s",

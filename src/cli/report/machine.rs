@@ -32,6 +32,7 @@ fn reason_name(reason: RejectionReason) -> &'static str {
         RejectionReason::InvalidPosition => "invalid_position",
         RejectionReason::Late => "late",
         RejectionReason::ZeroPosition => "zero_position",
+        RejectionReason::Duplicate => "duplicate",
     }
 }
 
@@ -59,7 +60,8 @@ fn more<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {
 }
 
 /// The reasons whose columns come last, because they are newer than the others.
-const LAST_REASONS: [RejectionReason; 2] = [RejectionReason::Late, RejectionReason::ZeroPosition];
+const LAST_REASONS: [RejectionReason; 3] =
+    [RejectionReason::Late, RejectionReason::ZeroPosition, RejectionReason::Duplicate];
 
 /// Returns the newer members that tracks and totals share.
 fn newer<'a>(summary: &PathSummary) -> Vec<(Cow<'static, str>, Value<'a>)> {

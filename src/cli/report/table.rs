@@ -208,6 +208,7 @@ impl Table {
                 RejectionReason::InvalidPosition => "without a valid position",
                 RejectionReason::Late => "late",
                 RejectionReason::ZeroPosition => "at 0, 0",
+                RejectionReason::Duplicate => "duplicate",
             };
             // A total has no offsets.
             let first = match is_total {

@@ -312,6 +312,9 @@ fn csv_has_the_newer_columns_at_the_end() {
     zero_position_count: 4 | 4
     zero_position_first_offset: 17 | 
     zero_position_rejected_length_m: 0 | 0
+    duplicate_count: 0 | 0
+    duplicate_first_offset:  | 
+    duplicate_rejected_length_m: 0 | 0
     gap_length_m: 20.12 | 20.12
     raw_ascent_m: 4979.7 | 4979.7
     raw_descent_m: 4974.1 | 4974.1

@@ -57,7 +57,7 @@ impl PathAccumulator {
     ) -> Result<Cost, PathError> {
         let count = block.points.len();
         let mut cost = Cost::of_block(count, cost::REORDERED_POINT_NS);
-        let first_offset = self.point_count().saturating_add(buffer.len() as u64);
+        let first_offset = self.point_count().saturating_add(buffer.point_count());
         let offsets = block.offsets_of_slots(first_offset);
         let (x, y) = block.points.columns();
         let mut out = Released::new(self.options.metric);
@@ -69,8 +69,10 @@ impl PathAccumulator {
             let attributes = block.attributes_of(slot);
             let accuracy_m = block.accuracy_m(slot);
             let fix = BufferedFix { at: (x, y), attributes, accuracy_m, offset };
-            if let Added::Leaves { is_late } = buffer.add(fix) {
-                cost += self.release(&mut out, fix, is_late)?;
+            match buffer.add(fix) {
+                Added::Leaves { is_late } => cost += self.release(&mut out, fix, is_late)?,
+                Added::Waits => {}
+                Added::Duplicate => continue,
             }
             while let Some(fix) = buffer.pop_due() {
                 cost += self.release(&mut out, fix, false)?;

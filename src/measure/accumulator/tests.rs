@@ -12,6 +12,7 @@ use crate::measure::{
 };
 
 mod cases;
+mod duplicates;
 #[cfg(feature = "server")]
 mod heap;
 mod order;
@@ -131,6 +132,8 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
                 invalid_points,
                 reject_zero_position,
                 reorder,
+                // Of the paths that are put in order, two of three.
+                drop_duplicates: reorder.is_some_and(|limits| limits.count % 3 > 0),
                 climb: ClimbOptions { threshold: 3.0, smoothing_ns: c.2 * 20_000_000_000 },
                 estimate: (c.0 && metric.space() == Space::Geographic)
                     .then_some(EstimateOptions { min_stop_ns: 5_000_000_000, max_trips: c.3 }),

@@ -38,7 +38,7 @@ fn end(buffer: &mut ReorderBuffer) -> Vec<(u64, bool)> {
 }
 
 fn pass_all(limits: Reorder, times: &[Option<i64>]) -> Vec<(u64, bool)> {
-    let mut buffer = ReorderBuffer::new(limits);
+    let mut buffer = ReorderBuffer::new(limits, false);
     let mut out = pass(&mut buffer, 0, times);
     out.extend(end(&mut buffer));
     out
@@ -51,14 +51,14 @@ fn offsets(out: &[(u64, bool)]) -> Vec<u64> {
 #[test]
 fn a_fix_leaves_when_more_than_the_limit_wait() {
     let times = [3, 1, 2, 9, 8].map(Some);
-    let mut buffer = ReorderBuffer::new(limits(2, None));
+    let mut buffer = ReorderBuffer::new(limits(2, None), false);
     assert_eq!(offsets(&pass(&mut buffer, 0, &times)), [1, 2, 0]);
     assert_eq!(offsets(&end(&mut buffer)), [4, 3]);
 }
 
 #[test]
 fn a_fix_leaves_when_it_is_earlier_by_more_than_the_limit() {
-    let mut buffer = ReorderBuffer::new(limits(256, Some(10)));
+    let mut buffer = ReorderBuffer::new(limits(256, Some(10)), false);
     assert_eq!(pass(&mut buffer, 0, &[5, 0, 10].map(Some)), []);
     assert_eq!(pass(&mut buffer, 3, &[Some(11)]), [(1, false)]);
     // The fix at 0 has left: one at 0 waits, and leaves in the same moment, and an earlier one is late.
@@ -84,17 +84,17 @@ fn a_fix_without_a_time_follows_the_one_before_it() {
     let out = pass_all(limits(8, None), &[None, Some(5), None, Some(3), None, None, Some(4)]);
     assert_eq!(offsets(&out), [0, 3, 4, 5, 6, 1, 2]);
     // After a late fix it passes at once, and is not late itself.
-    let mut buffer = ReorderBuffer::new(limits(1, None));
+    let mut buffer = ReorderBuffer::new(limits(1, None), false);
     let out = pass(&mut buffer, 0, &[Some(5), Some(6), Some(1), None, Some(7)]);
     assert_eq!(out, [(0, false), (2, true), (3, false), (1, false)]);
 }
 
 #[test]
 fn the_end_of_a_segment_forgets_the_times() {
-    let mut buffer = ReorderBuffer::new(limits(4, None));
+    let mut buffer = ReorderBuffer::new(limits(4, None), false);
     pass(&mut buffer, 0, &[100, 101].map(Some));
     assert_eq!(offsets(&end(&mut buffer)), [0, 1]);
-    assert_eq!(buffer, ReorderBuffer::new(limits(4, None)));
+    assert_eq!(buffer, ReorderBuffer::new(limits(4, None), false));
     assert_eq!(pass(&mut buffer, 2, &[Some(1)]), []);
     assert_eq!(end(&mut buffer), [(2, false)]);
 }
@@ -165,9 +165,9 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let cut = cut.index(times.len() + 1);
-        let mut buffer = ReorderBuffer::new(limits);
+        let mut buffer = ReorderBuffer::new(limits, false);
         let mut out = pass(&mut buffer, 0, &times[..cut]);
-        let mut restored = ReorderBuffer::from_checked_state(limits, &buffer.state());
+        let mut restored = ReorderBuffer::from_checked_state(limits, false, &buffer.state());
         prop_assert_eq!(&restored, &buffer);
         prop_assert_eq!(&restored.clone(), &buffer);
         out.extend(pass(&mut restored, cut as u64, &times[cut..]));
@@ -177,11 +177,11 @@ proptest! {
 
     #[test]
     fn the_buffer_is_bounded(times in times(), limits in any_limits()) {
-        let mut buffer = ReorderBuffer::new(limits);
+        let mut buffer = ReorderBuffer::new(limits, false);
         let capacity = buffer.waiting.capacity();
         for (offset, &time) in (0..).zip(&times) {
             pass(&mut buffer, offset, &[time]);
-            prop_assert!(buffer.len() <= limits.count as usize);
+            prop_assert!(buffer.waiting.len() <= limits.count as usize);
         }
         prop_assert_eq!(buffer.waiting.capacity(), capacity);
     }

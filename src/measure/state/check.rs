@@ -3,7 +3,7 @@
 //! Every real path is within all bounds, so a stored path is never refused. Sums are bounded by the number
 //! of legs times the longest possible leg.
 
-use super::{AttributesState, InvalidPointsState, PlacesState, PolylineState, State, StateError};
+use super::{AttributesState, PlacesState, PolylineState, SkippedFixesState, State, StateError};
 use crate::measure::bounds::longitudes::{SECTORS, boundary};
 use crate::measure::fix::{checked_unix_ns, checked_z};
 use crate::measure::options::{InvalidPoints, Options};
@@ -164,7 +164,7 @@ fn covers(ranges: &[Option<[f64; 2]>; SECTORS], x: f64, space: Space) -> bool {
 }
 
 fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {
-    let InvalidPointsState { count, first_offset } = state.invalid_points;
+    let SkippedFixesState { count, first_offset } = state.invalid_points;
     if count == 0 {
         return part.require(first_offset == 0, "there is an offset, but no fix");
     }
@@ -176,8 +176,12 @@ fn check_invalid_points(part: Part, state: &State) -> Result<(), StateError> {
     let is_valid = raw.point_count.checked_add(count).is_some() && first_offset <= measured;
     part.require(is_valid, "the counts are not possible")?;
     if state.options.invalid_points == InvalidPoints::Split {
+        let has_duplicates =
+            state.reorder.as_ref().is_some_and(|buffer| buffer.duplicates.count > 0);
         let is_split = match first_offset {
             0 => raw.is_broken_before_first,
+            // Duplicates before the first one have offsets, too, and are not measured.
+            _ if has_duplicates => raw.segment_count > 1 || raw.is_broken,
             offset if offset == raw.point_count => raw.is_broken,
             _ => raw.segment_count > 1,
         };

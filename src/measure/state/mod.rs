@@ -51,7 +51,7 @@ pub struct State {
     /// The attributes of the last fix. With a filter, they are unset.
     pub last: AttributesState,
     /// The fixes without a position.
-    pub invalid_points: InvalidPointsState,
+    pub invalid_points: SkippedFixesState,
     /// The attributes that at least one fix with a position has.
     pub seen: SeenAttributes,
     /// The buffer that puts fixes in order. It is set exactly if the options request it.
@@ -65,17 +65,20 @@ pub struct State {
 }
 
 impl State {
-    /// Returns the number of fixes, including those without a position and those that wait in the buffer.
+    /// Returns the number of fixes, including those without a position, those that wait in the buffer, and
+    /// the duplicates.
     pub(super) fn point_count(&self) -> u64 {
-        let waiting = self.reorder.as_ref().map_or(0, |buffer| buffer.waiting.len() as u64);
+        let in_buffer = self.reorder.as_ref().map_or(0, |buffer| {
+            buffer.duplicates.count.saturating_add(buffer.waiting.len() as u64)
+        });
         let measured = self.raw.point_count.saturating_add(self.invalid_points.count);
-        measured.saturating_add(waiting)
+        measured.saturating_add(in_buffer)
     }
 }
 
-/// The fixes without a valid position.
+/// Fixes that are counted and not measured: those without a valid position, or duplicates.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct InvalidPointsState {
+pub struct SkippedFixesState {
     /// The number of fixes.
     pub count: u64,
     /// The offset of the first one; 0 if there are none.
@@ -251,8 +254,12 @@ pub struct ReorderState {
     pub waiting: Vec<BufferedFixState>,
     /// The largest key of the fixes that have left.
     pub left_unix_ns: Option<i64>,
+    /// The position of the fix with this key, if duplicates are dropped and that fix has a time.
+    pub left_at: Option<[f64; 2]>,
     /// The key of the last fix that was added. It is set exactly if a fix waits.
     pub sent_unix_ns: Option<i64>,
+    /// The duplicates that were dropped.
+    pub duplicates: SkippedFixesState,
 }
 
 /// A fix that waits.

@@ -89,6 +89,7 @@ fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
         ("reject_zero_position", text(&options.reject_zero_position)),
         ("reorder_count", text(&options.reorder_count)),
         ("reorder_time", time(&options.reorder_time)),
+        ("drop_duplicates", text(&options.drop_duplicates)),
         ("min_climb_m", number(options.min_climb_m)),
         ("min_climb", number(options.min_climb)),
         ("climb_smoothing_time", time(&options.climb_smoothing_time)),

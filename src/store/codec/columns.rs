@@ -25,7 +25,7 @@ pub(in crate::store) fn seal_state(name: &RecordingName, accumulator: &PathAccum
 /// Returns the column with the options.
 pub(in crate::store) fn seal_options(name: &RecordingName, options: &Options) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
-    out.push(VERSION);
+    out.push(fold::version(options));
     options.write(&mut out);
     fold::checksum(name, &out).write(&mut out);
     out
@@ -78,16 +78,14 @@ pub(in crate::store) fn record(
 ) -> Result<Vec<u8>, RecordError> {
     let fold = read_state(name, header, state)?;
     let mut out = Vec::with_capacity(64 + state.len());
-    match fold.version {
-        VERSION => {
-            write_header(name, header, &mut out);
-            out.extend(fold.bytes);
-        }
-        // The header has the version, too.
-        _ => {
-            write_header(name, header, &mut out);
-            fold::seal(name, &fold.accumulator()?, &mut out);
-        }
+    // The header has the version, too.
+    if fold.is_current() {
+        write_header(name, fold.version, header, &mut out);
+        out.extend(fold.bytes);
+    } else {
+        let accumulator = fold.accumulator()?;
+        write_header(name, fold::version(accumulator.options()), header, &mut out);
+        fold::seal(name, &accumulator, &mut out);
     }
     Ok(out)
 }

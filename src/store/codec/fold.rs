@@ -1,17 +1,18 @@
-//! The sealed fold of versions 3 to 5: the bytes of an accumulator with its number of points and a checksum.
+//! The sealed fold of versions 3 to 6: the bytes of an accumulator with its number of points and a checksum.
 //!
 //! A store can keep these bytes next to epoch, times and completeness, and change those without reading the fold.
 //!
 //! | bytes | content, little endian |
 //! |---|---|
-//! | 0 | the version: 5, or 3 or 4 in older records |
+//! | 0 | the version: 6 if the options drop duplicates, else 5; 3 or 4 in older records |
 //! | 1..9 | the number of points |
 //! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the list in this file |
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
 //! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the filter of
 //! `old_filter.rs`, the statistics of `old_stats.rs`, [`ExtremesState`] instead of `PlacesState`, and fewer options.
-//! `field.rs` defines the bytes of single values. `track.rs` and `derived.rs` define those of the parts of version 5.
+//! Versions 5 and 6 have the same layout, so that programs that do not know duplicates read all other records.
+//! `field.rs` defines the bytes of single values. `track.rs` and `derived.rs` define those of the parts of versions 5 and 6.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
@@ -19,13 +20,15 @@ use super::old_filter::{self, OldFilter, OldRejection};
 use super::old_stats::{self, OldStats};
 use crate::measure::{
     AttributesState, ClimbOptions, Elevation, EstimateOptions, ExtremesState, FixState,
-    InvalidPoints, InvalidPointsState, Metric, Options, OptionsBuilder, PathAccumulator,
-    PolylineState, RejectionReason, Reorder, SeenAttributes, Space, State, WindowOptions,
+    InvalidPoints, Metric, Options, OptionsBuilder, PathAccumulator, PolylineState,
+    RejectionReason, Reorder, SeenAttributes, SkippedFixesState, Space, State, WindowOptions,
 };
 use crate::recording::RecordingName;
 
 /// The format version. Raise it when a list in this file changes, and keep reading the old version.
-pub(super) const VERSION: u8 = 5;
+pub(super) const VERSION: u8 = 6;
+/// The version of paths that do not drop duplicates.
+pub(super) const VERSION_WITHOUT_DUPLICATES: u8 = 5;
 /// The first version of this layout.
 pub(super) const VERSION_MIN: u8 = 3;
 /// The last version without `invalid_points`.
@@ -34,6 +37,11 @@ const VERSION_WITHOUT_INVALID_POINTS: u8 = 3;
 /// current one.
 const VERSION_WITH_OLD_FILTER: u8 = 4;
 const CHECKSUM_BYTES: usize = 4;
+
+/// Returns the version in which a path with these options is written.
+pub(super) fn version(options: &Options) -> u8 {
+    if options.drop_duplicates() { VERSION } else { VERSION_WITHOUT_DUPLICATES }
+}
 
 /// A sealed fold whose checksum was verified.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +57,7 @@ pub(super) struct SealedFold<'a> {
 /// Appends the sealed fold of an accumulator.
 pub(super) fn seal(name: &RecordingName, accumulator: &PathAccumulator, out: &mut Vec<u8>) {
     let start = out.len();
-    out.push(VERSION);
+    out.push(version(accumulator.options()));
     accumulator.point_count().write(out);
     accumulator.state().write(out);
     let checksum = checksum(name, &out[start..]);
@@ -81,6 +89,11 @@ impl<'a> SealedFold<'a> {
         }
         let point_count = u64::read(&mut input).ok_or(invalid)?;
         Ok(Self { version, point_count, state: input, bytes })
+    }
+
+    /// Returns whether the fold has the bytes that this program writes for the same path.
+    pub(super) fn is_current(&self) -> bool {
+        self.version > VERSION_WITH_OLD_FILTER
     }
 
     /// Decodes the options and nothing else.
@@ -123,7 +136,8 @@ fields!(State {
 /// Reads a state of this version.
 fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
     if version > VERSION_WITH_OLD_FILTER {
-        return Field::read(input);
+        let state: State = Field::read(input)?;
+        return (self::version(&state.options) == version).then_some(state);
     }
     let options = read_options(version, input)?;
     let space = options.metric().space();
@@ -141,7 +155,7 @@ fn read_state(version: u8, input: &mut &[u8]) -> Option<State> {
         stats,
         last: Field::read(input)?,
         invalid_points: match version {
-            ..=VERSION_WITHOUT_INVALID_POINTS => InvalidPointsState::default(),
+            ..=VERSION_WITHOUT_INVALID_POINTS => SkippedFixesState::default(),
             _ => Field::read(input)?,
         },
         seen: old_filter::seen(&raw),
@@ -180,7 +194,8 @@ fn read_filter(space: Space, input: &mut &[u8]) -> Option<OldFilter> {
 /// Reads options of this version.
 pub(super) fn read_options(version: u8, input: &mut &[u8]) -> Option<Options> {
     if version > VERSION_WITH_OLD_FILTER {
-        return Field::read(input);
+        let options = Field::read(input)?;
+        return (self::version(&options) == version).then_some(options);
     }
     let options = read_first_options(input, old_filter::reanchor_count, old_filter::stopped_speed)?;
     let options = match version {
@@ -228,7 +243,8 @@ impl Field for Options {
         self.stopped_speed().write(out);
         self.invalid_points().write(out);
         self.reject_zero_position().write(out);
-        self.reorder().write(out);
+        let reorder = self.reorder();
+        reorder.map(|limits| StoredReorder::new(limits, self.drop_duplicates())).write(out);
         self.climb().write(out);
         self.estimate().write(out);
         self.windows().write(out);
@@ -238,8 +254,11 @@ impl Field for Options {
     fn read(input: &mut &[u8]) -> Option<Self> {
         let options = read_first_options(input, |count| count, |speed, _| speed)?
             .invalid_points(Field::read(input)?)
-            .reject_zero_position(Field::read(input)?)
-            .reorder(<Option<Reorder>>::read(input)?)
+            .reject_zero_position(Field::read(input)?);
+        let reorder = <Option<StoredReorder>>::read(input)?;
+        let options = options
+            .drop_duplicates(reorder.as_ref().is_some_and(|stored| stored.drops_duplicates))
+            .reorder(reorder.map(|stored| stored.limits()))
             .climb(Field::read(input)?)
             .estimate(<Option<EstimateOptions>>::read(input)?)
             .windows(<Option<WindowOptions>>::read(input)?);
@@ -247,7 +266,31 @@ impl Field for Options {
     }
 }
 
-fields!(Reorder { count, time_ns });
+/// The options of the buffer.
+struct StoredReorder {
+    count: u16,
+    drops_duplicates: bool,
+    /// Always 0. The count once had 4 bytes.
+    reserved: u8,
+    time_ns: Option<u64>,
+}
+
+impl StoredReorder {
+    fn new(limits: Reorder, drops_duplicates: bool) -> Self {
+        let Reorder { count, time_ns } = limits;
+        // The options were checked: the count is at most 256.
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        Self { count, drops_duplicates, reserved: 0, time_ns }
+    }
+
+    fn limits(&self) -> Reorder {
+        // A wrong reserved byte makes the count invalid.
+        let count = u32::from(self.reserved) << 16 | u32::from(self.count);
+        Reorder { count, time_ns: self.time_ns }
+    }
+}
+
+fields!(StoredReorder { count, drops_duplicates, reserved, time_ns });
 
 fields!(ClimbOptions { threshold, smoothing_ns });
 
@@ -255,7 +298,7 @@ fields!(EstimateOptions { min_stop_ns, max_trips });
 
 fields!(SeenAttributes { time, z, accuracy });
 
-fields!(InvalidPointsState { count, first_offset });
+fields!(SkippedFixesState { count, first_offset });
 
 fields!(ExtremesState { first, last, min, max, x_around_zero });
 
@@ -313,7 +356,7 @@ impl Field for InvalidPoints {
     }
 }
 
-/// All reasons with their numbers.
+/// The reasons that a filter keeps, with their numbers.
 const REASONS: [(RejectionReason, u8); 7] = [
     (RejectionReason::BackwardTime, 0),
     (RejectionReason::Accuracy, 1),

@@ -20,8 +20,8 @@ use super::old_filter::{self, OldFilter, OldRejection};
 use super::old_stats::{self, OldStats};
 use super::{Header, RecordError, compare_checksums, fold};
 use crate::measure::{
-    AttributesState, ExactSum, ExtremesState, FixState, InvalidPointsState, Metric, Options,
-    PathAccumulator, PolylineState, State,
+    AttributesState, ExactSum, ExtremesState, FixState, Metric, Options, PathAccumulator,
+    PolylineState, SkippedFixesState, State,
 };
 use crate::recording::RecordingName;
 
@@ -150,7 +150,7 @@ impl Postcard<'_> {
             climb: old_stats::climb(&stats),
             stats,
             last: self.attributes()?,
-            invalid_points: InvalidPointsState::default(),
+            invalid_points: SkippedFixesState::default(),
             seen: old_filter::seen(&raw),
             reorder: None,
             windows: None,

@@ -3,7 +3,7 @@
 //! | bytes | content, little endian |
 //! |---|---|
 //! | 0..4 | `wayw` |
-//! | 4 | the version: 5, or 3 or 4 in older records |
+//! | 4 | the version of the fold: 6 or 5, or 3 or 4 in older records |
 //! | 5 | 1 if the recording is finished, else 0 |
 //! | 6..8 | 0 |
 //! | 8..16 | epoch |
@@ -34,7 +34,7 @@ mod old_stats;
 pub(super) mod tests;
 mod track;
 
-/// The version that is written.
+/// The newest version that is written.
 pub const VERSION: u8 = fold::VERSION;
 const MAGIC: [u8; 4] = *b"wayw";
 const HEADER_BYTES: usize = 44;
@@ -78,7 +78,8 @@ impl From<RecordError> for StoreError {
 /// Encodes a checkpoint.
 pub fn encode(name: &RecordingName, checkpoint: &Checkpoint) -> Vec<u8> {
     let mut out = Vec::with_capacity(640);
-    write_header(name, &checkpoint.into(), &mut out);
+    let version = fold::version(checkpoint.accumulator.options());
+    write_header(name, version, &checkpoint.into(), &mut out);
     fold::seal(name, &checkpoint.accumulator, &mut out);
     out
 }
@@ -154,26 +155,32 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Encodes the record with another header, in the current version. The fold is copied if it has this version.
+    /// Encodes the record with another header, in the version that this program writes. The fold is copied if it
+    /// has this version.
     pub(super) fn with_header(
         &self,
         name: &RecordingName,
         header: &Header,
     ) -> Result<Vec<u8>, RecordError> {
         let mut out = Vec::with_capacity(640);
-        write_header(name, header, &mut out);
-        match self.0 {
-            Layout::Current { fold, .. } if fold.version == VERSION => out.extend(fold.bytes),
-            Layout::Current { fold, .. } => fold::seal(name, &fold.accumulator()?, &mut out),
-            Layout::Legacy(record) => fold::seal(name, &record.accumulator()?, &mut out),
-        }
+        let accumulator = match self.0 {
+            Layout::Current { fold, .. } if fold.is_current() => {
+                write_header(name, fold.version, header, &mut out);
+                out.extend(fold.bytes);
+                return Ok(out);
+            }
+            Layout::Current { fold, .. } => fold.accumulator()?,
+            Layout::Legacy(record) => record.accumulator()?,
+        };
+        write_header(name, fold::version(accumulator.options()), header, &mut out);
+        fold::seal(name, &accumulator, &mut out);
         Ok(out)
     }
 }
 
-fn write_header(name: &RecordingName, header: &Header, out: &mut Vec<u8>) {
+fn write_header(name: &RecordingName, version: u8, header: &Header, out: &mut Vec<u8>) {
     out.extend(MAGIC);
-    out.extend([VERSION, header.complete.into(), 0, 0]);
+    out.extend([version, header.complete.into(), 0, 0]);
     header.epoch.write(out);
     header.create_unix_ms.write(out);
     header.update_unix_ms.write(out);
@@ -223,7 +230,7 @@ pub fn check_any(bytes: &[u8]) {
     for bytes in [bytes, &sealed(&name, bytes)] {
         let Ok(checkpoint) = decode(&name, bytes) else { continue };
         let encoded = encode(&name, &checkpoint);
-        if bytes[4] == VERSION {
+        if bytes[4] >= fold::VERSION_WITHOUT_DUPLICATES {
             assert_eq!(
                 encoded, bytes,
                 "a record is encoded to other bytes than it was decoded from"

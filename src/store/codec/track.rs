@@ -1,4 +1,4 @@
-//! The bytes of polylines, the filter, the statistics and the buffer in version 5.
+//! The bytes of polylines, the filter, the statistics and the buffer in versions 5 and 6.
 //!
 //! Each struct has its fields in order. Flags come first, as the bits of a byte. Counts and sums have a variable
 //! length. Places, times and elevations are differences to a value before them; see `compact.rs`.
@@ -11,9 +11,11 @@ use super::field::Field;
 use crate::measure::{
     AttributesState, BufferedFixState, CandidateState, FilterState, FixState, PlacesState,
     PolylineState, REANCHOR_COUNT_MAX, RejectionState, Reorder, ReorderState, SegmentState,
-    SpeedRunState, SpeedRunsState, StatsState, TentativeState, TimedPlaceState,
+    SkippedFixesState, SpeedRunState, SpeedRunsState, StatsState, TentativeState, TimedPlaceState,
 };
 
+/// The number of reasons with stored rejections. Those of later ones are counted in other parts of the state.
+const STORED_REASONS: usize = 7;
 /// Elevations and accuracies are mostly whole numbers of these parts of a metre.
 const PARTS: f64 = 1e3;
 
@@ -169,10 +171,12 @@ impl Field for FilterState {
             near_offset = candidate.offset;
             candidate.reason.write(out);
         });
-        for RejectionState { count, first_offset, length } in self.rejections {
-            write_unsigned(count.into(), out);
-            write_unsigned(first_offset.into(), out);
-            write_signed_sum(length, out);
+        for RejectionState { count, first_offset, length } in
+            self.rejections.iter().take(STORED_REASONS)
+        {
+            write_unsigned((*count).into(), out);
+            write_unsigned((*first_offset).into(), out);
+            write_signed_sum(*length, out);
         }
         write_signed_sum(self.gap_length, out);
     }
@@ -209,7 +213,7 @@ impl Field for FilterState {
             Some(CandidateState { fix: near, offset: near_offset, reason: Field::read(input)? })
         })?;
         let mut rejections = [RejectionState::default(); _];
-        for rejection in &mut rejections {
+        for rejection in rejections.iter_mut().take(STORED_REASONS) {
             *rejection = RejectionState {
                 count: read_unsigned(input)?,
                 first_offset: read_unsigned(input)?,
@@ -294,11 +298,26 @@ impl Field for StatsState {
 
 impl Field for ReorderState {
     fn write(&self, out: &mut Vec<u8>) {
-        write_flags([self.left_unix_ns.is_some(), self.sent_unix_ns.is_some()], out);
+        let SkippedFixesState { count, first_offset } = self.duplicates;
+        let flags = [
+            self.left_unix_ns.is_some(),
+            self.sent_unix_ns.is_some(),
+            self.left_at.is_some(),
+            count > 0,
+        ];
+        write_flags(flags, out);
         let mut near = BufferedFixState::default();
         for unix_ns in [self.left_unix_ns, self.sent_unix_ns].into_iter().flatten() {
             write_time(unix_ns, near.key_unix_ns, out);
             near.key_unix_ns = unix_ns;
+        }
+        if let Some(at) = self.left_at {
+            write_place(at, near.at, out);
+            near.at = at;
+        }
+        if count > 0 {
+            write_unsigned(count.into(), out);
+            write_unsigned(first_offset.into(), out);
         }
         write_list(&self.waiting, out, |fix, out| {
             // A fix with a time has it as its key.
@@ -319,7 +338,7 @@ impl Field for ReorderState {
     }
 
     fn read(input: &mut &[u8]) -> Option<Self> {
-        let [has_left, has_sent] = read_flags(input)?;
+        let [has_left, has_sent, has_place, has_duplicates] = read_flags(input)?;
         let mut near = BufferedFixState::default();
         let mut time = |has_time: bool, input: &mut &[u8]| {
             if !has_time {
@@ -329,6 +348,19 @@ impl Field for ReorderState {
             Some(Some(near.key_unix_ns))
         };
         let (left_unix_ns, sent_unix_ns) = (time(has_left, input)?, time(has_sent, input)?);
+        let left_at = match has_place {
+            true => Some(read_place(near.at, input)?),
+            false => None,
+        };
+        near.at = left_at.unwrap_or(near.at);
+        let duplicates = match has_duplicates {
+            true => SkippedFixesState {
+                // The flag is set for 1 or more.
+                count: read_unsigned(input).filter(|&count| count > 0)?,
+                first_offset: read_unsigned(input)?,
+            },
+            false => SkippedFixesState::default(),
+        };
         let waiting = read_list(input, Reorder::COUNT_MAX as usize, |input| {
             let [has_z, has_time, has_accuracy] = read_flags(input)?;
             let key_unix_ns = read_time(near.key_unix_ns, input)?;
@@ -344,6 +376,6 @@ impl Field for ReorderState {
             near = BufferedFixState { at, key_unix_ns, attributes, accuracy_m, offset };
             Some(near)
         })?;
-        Some(Self { waiting, left_unix_ns, sent_unix_ns })
+        Some(Self { waiting, left_unix_ns, left_at, sent_unix_ns, duplicates })
     }
 }

@@ -173,8 +173,8 @@ async fn a_recording_of_an_earlier_version_is_continued() {
             drop(store);
             // Opening writes the current version. It copies a fold that has this version.
             let opened = record(directory.path());
-            assert_eq!(opened[4], 5);
-            assert_eq!(version == 5, opened[44..] == stored[44..]);
+            assert_eq!(opened[4], version.max(5));
+            assert_eq!(version >= 5, opened[44..] == stored[44..]);
             let store = RedbStore::open(directory.path()).unwrap();
             let end = Checkpoint { complete: true, ..expected.clone() };
             store.commit(golden::name(), precondition(&expected), end.clone()).await.unwrap();

@@ -23,6 +23,7 @@ pub fn summary_message(summary: &PathSummary) -> pb::PathSummary {
         RejectionReason::InvalidPosition => pb::RejectionReason::InvalidPosition,
         RejectionReason::Late => pb::RejectionReason::Late,
         RejectionReason::ZeroPosition => pb::RejectionReason::ZeroPosition,
+        RejectionReason::Duplicate => pb::RejectionReason::Duplicate,
     };
     let rejections = summary.rejections.iter().map(|rejection| pb::Rejection {
         reason: reason(rejection.reason).into(),

@@ -202,10 +202,16 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
             }
         }
     }
-    let order = order::in_order(options.reorder, &track.fixes, &track.runs);
+    let order::Order { measured: order, duplicates } =
+        order::in_order(options, &track.fixes, &track.runs);
+    for i in duplicates {
+        let entry = &mut ledger[RejectionReason::Duplicate as usize];
+        (entry.0, entry.1) = (entry.0 + 1, entry.1.min(track.offsets[i]));
+    }
     track.late = order.iter().map(|&(_, is_late)| is_late).collect();
     track.fixes = order.iter().map(|&(i, _)| track.fixes[i]).collect();
     track.offsets = order.iter().map(|&(i, _)| track.offsets[i]).collect();
+    track.runs = order.iter().map(|&(i, _)| track.runs[i]).collect();
     let fixes = &track.fixes;
     let mut left: Vec<_> = (0..fixes.len()).collect();
     let raw: Vec<_> = left
@@ -310,6 +316,7 @@ pub(super) fn reference_summary(options: &Options, steps: &[Step]) -> PathSummar
         ("stopped_speed", MissingData::Time, is_changed),
         ("estimate", MissingData::Time, options.estimate.is_some()),
         ("reorder", MissingData::Time, options.reorder.is_some()),
+        ("drop_duplicates", MissingData::Time, options.drop_duplicates),
         ("windows", MissingData::Time, options.windows.is_some()),
         ("climb_threshold", MissingData::Z, options.climb.threshold != default.climb.threshold),
         (

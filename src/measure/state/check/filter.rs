@@ -64,8 +64,8 @@ fn check_rejections(part: Part, state: &State, filter: &FilterState) -> Result<(
         RejectionReason::Step => options.min_step.is_some(),
         RejectionReason::Late => options.reorder.is_some(),
         RejectionReason::ZeroPosition => options.reject_zero_position,
-        // The accumulator counts them.
-        RejectionReason::InvalidPosition => false,
+        // The accumulator and its buffer count them.
+        RejectionReason::InvalidPosition | RejectionReason::Duplicate => false,
     };
     let mut fixes = u128::from(filter.accepted.point_count)
         + filter.candidates.len() as u128

@@ -3,7 +3,7 @@
 
 use crate::measure::{
     AttributesState, ClimbState, Elevation, Fix, FixState, InvalidPoints, Metric, Options,
-    PathAccumulator, PlacesState, Point, RejectionReason, RejectionState, SeenAttributes,
+    PathAccumulator, PlacesState, Point, RejectionReason, RejectionState, Reorder, SeenAttributes,
     SegmentState, SignedSum, TimedPlaceState,
 };
 use crate::recording::{Checkpoint, RecordingName};
@@ -111,6 +111,21 @@ fn split() -> Checkpoint {
     checkpoint(false, accumulator)
 }
 
+/// Returns a path that drops duplicates. One fix has left the buffer, and one is late. Two are duplicates: of a fix in
+/// the buffer, and of the one that has left. The others wait.
+fn deduplicated() -> Checkpoint {
+    let options = Options::builder(Metric::Geodesic)
+        .reorder(Reorder { count: 3, time_ns: None })
+        .drop_duplicates(true);
+    let mut accumulator = PathAccumulator::new(options.build().unwrap());
+    for (second, step) in [(1, 1), (4, 4), (3, 3), (4, 4), (2, 2), (1, 1), (0, 0), (2, -2)] {
+        let offset = f64::from(step) * 1e-4;
+        let fix = Fix::new(Point::geographic(46.5 + offset, 14.25 - offset).unwrap());
+        accumulator.extend(&[fix.at_unix_ns(second * 1_000_000_000).unwrap()]).unwrap();
+    }
+    checkpoint(false, accumulator)
+}
+
 /// Returns the checkpoint that is read from the record of an earlier program.
 fn as_read_from_old(checkpoint: Checkpoint) -> Checkpoint {
     let mut state = checkpoint.accumulator.state();
@@ -182,7 +197,7 @@ impl Golden {
     }
 }
 
-pub(in crate::store) fn records() -> [Golden; 5] {
+pub(in crate::store) fn records() -> [Golden; 6] {
     let golden = |checkpoint, first_version, versions| Golden {
         checkpoint,
         without_legs: None,
@@ -195,6 +210,7 @@ pub(in crate::store) fn records() -> [Golden; 5] {
         golden(timed(), 1, &TIMED),
         golden(filtered(), 1, &FILTERED),
         golden(split(), 4, &SPLIT),
+        golden(deduplicated(), 6, &DEDUPLICATED),
     ]
 }
 
@@ -362,4 +378,14 @@ const SPLIT: [&str; 2] = [
      00000000000000000000000000f03f000000000000f03f00000003000000000000000200000000000000000840008235
      7a0a00000000000380808080808080808006030204001400000001000014000000000003000000000000000100000000
      00000000000000000000000000000000000000000000000000000000000000000000000000002550d554",
+];
+const DEDUPLICATED: [&str; 1] = [
+    "776179770600000008070605040302010068e5cf8b010000d26ce5cf8b010000ffffffffffffffff58c1552106080000
+     0000000000020048afbc9af2d77a3efca9f1d24d62503f0000000300000000000001333333333333d33f000001030001
+     000000000000000008400082357a0a0000000000018080b8ede1d493f386510301e0e5e58f02a0d1f5f6069e1fa01f9e
+     1fa01f00019e1fc03e01018080faf5c8a79ba6821b0201e0e5e58f02a0d1f5f6069e1fa01f00a01f00019e1fa01f0003
+     020000c03e00000000000000000000000000000000000000000001068080fceeb1daf099896c0000000017a01fa01f9e
+     1fa01f8094ebdc03008080faf5c8a79ba6821b029e1f00a01f8080faf5c8a79ba6821b00000000000000000000000000
+     000000000000010000010fc03e00c0c6e58f02c0f0f5f6060203030200807dfe7c0e02a01f9e9c01a09c010902a01f9e
+     1fa01f0100000000000000000000000000000000000000000000000000000000000000fee78f56",
 ];
