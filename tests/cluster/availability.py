@@ -97,8 +97,12 @@ def a_server_starts_before_its_database(cluster):
     assert cluster.postgres.sql("SELECT version FROM waywiser_schema", "later") == ["1"]
 
 
-def a_stream_of_a_paused_server_continues_at_another(cluster):
+def a_stream_of_a_paused_server_continues_at_another(parent):
     """Pauses the server of a stream. HAProxy keeps the stream open, so only the lack of progress ends it."""
+    # Commits are more frequent than the client needs, so that it does not leave a server that works.
+    cluster = parent.another("stalled", "--checkpoint-interval", "100ms")
+    cluster.program("store", "migrate", *cluster.store_arguments)
+    cluster.run()
     program = cluster.folder / "record-stall.py"
     text = cluster.record_py.read_text()
     assert text.count("\nSTALL_S = 30\n") == 1
@@ -108,14 +112,20 @@ def a_stream_of_a_paused_server_continues_at_another(cluster):
     recorder.send(range(1000))
     first = Client(cluster.haproxy.address)
     wait_until(lambda: counts_of(first, name) == 1000, "a commit")
-    [paused] = [server for server in cluster.servers if server.metric("waywiser_recordings_open") == 1]
+
+    def with_stream():
+        servers = [server for server in cluster.servers if server.metric("waywiser_recordings_open") == 1]
+        return servers if len(servers) == 1 else None
+
+    # A stream that the client has left ends a little later.
+    [paused] = wait_until(with_stream, "that one server has the stream")
     [other] = [server for server in cluster.servers if server is not paused]
     paused.process.send_signal(signal.SIGSTOP)
     try:
         recorder.send(range(1000, 2000))
         client = Client(other.address)
         wait_until(lambda: counts_of(client, name) == 2000, "the commit of the other server")
-        wait_until(lambda: not cluster.is_up(paused), "the failed health check")
+        wait_until(lambda: cluster.is_down(paused), "the failed health check")
         assert recorder.is_running(), recorder.log.read_text()
     finally:
         paused.process.send_signal(signal.SIGCONT)

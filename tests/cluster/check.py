@@ -81,6 +81,10 @@ class Cluster:
         """Returns whether HAProxy uses a server."""
         return self.haproxy.is_up(self.servers.index(server))
 
+    def is_down(self, server):
+        """Returns whether HAProxy does not use a server, because its health checks fail."""
+        return self.haproxy.is_down(self.servers.index(server))
+
     def stop(self):
         for other in self.others:
             other.stop()

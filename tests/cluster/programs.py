@@ -1,6 +1,7 @@
 """Runs PostgreSQL, waywiser and HAProxy, with files and ports of their own."""
 
 import contextlib
+import csv
 import glob
 import http.client
 import os
@@ -189,6 +190,9 @@ class HAProxy(Process):
             text = with_tls(text).replace("/etc/waywiser/", f"{certificates}/")
         else:
             text = "\n".join(line for line in text.splitlines() if "#tls " not in line) + "\n"
+        # The socket for questions about the state of the servers.
+        self.socket = folder / "stats"
+        text = text.replace("\nglobal\n", f"\nglobal\n    stats socket {self.socket} mode 600\n", 1)
         replaced = [("bind :443 " if certificates else "bind :50051 ", f"bind {self.address} ")]
         for number, server in enumerate(servers, 1):
             [line] = [line for line in text.splitlines() if f" server-{number}:50051 " in line]
@@ -211,10 +215,24 @@ class HAProxy(Process):
         wait_until(listens, "the start of HAProxy")
 
     def is_up(self, number):
-        """Returns whether a server gets calls: the last line about it says that it is up."""
-        name = "waywiser/" + ("one", "two")[number]
-        lines = [line for line in self.log.read_text().splitlines() if f"Server {name} is " in line]
-        return not lines or f"Server {name} is UP" in lines[-1]
+        """Returns whether the last health check of a server has succeeded, and it gets calls."""
+        state = self.state(number)
+        # A star means that the next check is running.
+        return state["status"] == "UP" and state["check_status"].removeprefix("* ") == "L7OK"
+
+    def is_down(self, number):
+        """Returns whether a server gets no calls, because its health checks fail."""
+        return self.state(number)["status"].startswith("DOWN")
+
+    def state(self, number):
+        """Returns the statistics of a server."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.socket))
+            connection.sendall(b"show stat\n")
+            text = connection.makefile().read()
+        names = ("waywiser", ("one", "two")[number])
+        [state] = [row for row in csv.DictReader(text.splitlines()) if (row["# pxname"], row["svname"]) == names]
+        return state
 
 
 def program(*arguments, environment=None, text=None, check=True):

@@ -30,7 +30,7 @@ def the_lines_for_tls_encrypt_and_verify(cluster):
         expected = record(cluster, haproxy, folder, "paths/tls-both")
         for number, server in enumerate(servers):
             assert server.stop(signal.SIGTERM) == 0
-            wait_until(lambda: not haproxy.is_up(number), "the failed health check")
+            wait_until(lambda: haproxy.is_down(number), "the failed health check")
             assert record(cluster, haproxy, folder, f"paths/tls-without-{number}") == expected
             server.run()
             server.wait_until_ready()
@@ -40,6 +40,7 @@ def the_lines_for_tls_encrypt_and_verify(cluster):
         swapped = HAProxy(folder / "swapped", servers[::-1], folder)
         processes.append(swapped)
         swapped.run()
+        wait_until(lambda: swapped.is_up(0) and swapped.is_up(1), "the health checks of both servers")
         status, _, errors = record(cluster, swapped, folder, "paths/tls-swapped", check=False)
         assert status == 1 and "no server is ready" in errors, errors
         assert swapped.is_up(0) and swapped.is_up(1)
@@ -60,4 +61,4 @@ def record(cluster, haproxy, folder, name, check=True):
 
 def refuse_plaintext(cluster, haproxy):
     status, _, errors = cluster.program("paths", "list", "--server", f"http://localhost:{haproxy.port}", check=False)
-    assert status == 1, errors
+    assert status == 1 and "it may speak TLS (https://)" in errors, errors

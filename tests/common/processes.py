@@ -4,10 +4,17 @@ import socket
 import subprocess
 
 
+# These sockets reserve ports until the end of the test: a port is not assigned to another socket, and connections to it
+# fail until a server listens there.
+RESERVED = []
+
+
 def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    RESERVED.append(reserved)
+    return reserved.getsockname()[1]
 
 
 class Process:

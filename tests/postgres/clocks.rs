@@ -8,6 +8,9 @@ use crate::fixtures::{cluster_and_store, connected, retried, settings};
 use crate::skip::skipped;
 use crate::walk::{EXPIRES, name, opening, recorded};
 
+/// The time for a status that must come. It never decides whether a result is right.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// A server whose clock is ahead by decades removes nothing early.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_whose_clock_is_ahead_removes_nothing_early() {
@@ -44,16 +47,12 @@ async fn settings_that_weaken_durability_are_reported_when_they_change() {
             && warned(&store, "synchronous_commit") == synchronous_commit
             && warned(&store, "fsync") == fsync
     };
-    while !is(true, true, false) {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until(&store, |_| is(true, true, false)).await;
     let other = connected(&cluster.url()).await;
     assert_eq!(other.status().warnings, store.status().warnings);
     assert_eq!(store.stats().connections, 2, "the connections are the same");
     change("ALTER SYSTEM RESET ALL").await;
-    while !is(false, false, true) {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until(&store, |_| is(false, false, true)).await;
 }
 
 /// A commit waits for the disk and the standby at once, and not only when the store has noticed the setting.
@@ -61,9 +60,10 @@ async fn settings_that_weaken_durability_are_reported_when_they_change() {
 async fn commits_are_synchronous_although_the_setting_is_off() {
     let Some((cluster, store)) = cluster_and_store().await else { return };
     let held = recorded(&*store, 1, 10).await;
-    let note = "CREATE TABLE used (setting text); GRANT ALL ON used TO PUBLIC;
+    let note = "CREATE TABLE used (of_session text, setting text); GRANT ALL ON used TO PUBLIC;
          CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-           INSERT INTO used SELECT current_setting('synchronous_commit'); RETURN NEW; END $$;
+           INSERT INTO used SELECT reset_val, setting FROM pg_settings WHERE name = 'synchronous_commit';
+           RETURN NEW; END $$;
          CREATE TRIGGER note BEFORE UPDATE ON waywiser_recording FOR EACH ROW EXECUTE FUNCTION note()";
     cluster.sql(DATABASE, note).await;
     for (setting, used) in [("off", "on"), ("remote_apply", "remote_apply"), ("local", "local")] {
@@ -71,7 +71,9 @@ async fn commits_are_synchronous_although_the_setting_is_off() {
         cluster.reload().await;
         cluster.sql(DATABASE, "TRUNCATE used").await;
         store.open(name(1), opening()).await.unwrap();
-        assert_eq!(cluster.value("SELECT string_agg(setting, ' ') FROM used").await, used);
+        // The session has the setting of the server, and the transaction another one.
+        let noted = cluster.sql(DATABASE, "SELECT of_session, setting FROM used").await;
+        assert_eq!(noted, [[setting, used]]);
     }
     assert_eq!(store.load(name(1)).await.unwrap().unwrap().accumulator, held.accumulator);
 }
@@ -138,21 +140,33 @@ async fn a_clock_that_changes_is_noticed() {
     cluster.launch().await;
     let store = connected(&cluster.url()).await;
     assert!(!is_warned(&store.status()), "{:?}", store.status());
-    let until = async |is_reached: &dyn Fn(&PostgresStatus) -> bool| {
-        while !is_reached(&store.status()) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
     set(&cluster, "+30s");
-    until(&is_warned).await;
+    until(&store, is_warned).await;
     assert!(store.load(name(1)).await.unwrap().is_some());
     // The database is not used any more, until its clock is right again.
     set(&cluster, "+2h");
-    until(&|status| status.error.as_ref().is_some_and(|error| error.contains("clock"))).await;
+    until(&store, |status| status.error.as_ref().is_some_and(|error| error.contains("clock")))
+        .await;
     set(&cluster, "+0s");
-    until(&|status| status.connected && !is_warned(status)).await;
+    until(&store, |status| status.connected && !is_warned(status)).await;
     let stored = retried(async || store.load(name(1)).await).await;
     assert_eq!(stored.unwrap().committed_points(), 10);
+}
+
+/// Waits for a status that must come.
+#[track_caller]
+fn until(
+    store: &PostgresStore,
+    is_reached: impl Fn(&PostgresStatus) -> bool,
+) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let start = std::time::Instant::now();
+        while !is_reached(&store.status()) {
+            assert!(start.elapsed() < LIMIT, "{caller}: {:?}", store.status());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
 }
 
 fn is_warned(status: &PostgresStatus) -> bool {

@@ -25,9 +25,15 @@ async fn the_transaction_of_a_server_that_disappears_ends() {
     let locked = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND usename = 'waywiser'";
     cluster.wait_until(locked, "1").await;
     let outcome = direct.delete(name(1)).await;
-    assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    // The limit of the transaction began before that of the deletion, and may end first on a slow machine.
+    let is_ended = cluster.log().contains("idle-in-transaction timeout");
+    let points = match outcome {
+        Err(StoreError::Unavailable(_)) => 10,
+        Ok(Some(_)) if is_ended => 0,
+        outcome => panic!("{outcome:?}, the transaction has ended: {is_ended}"),
+    };
     let opened = retried(async || direct.open(name(1), opening()).await).await;
-    assert_eq!(opened.committed_points(), 10);
+    assert_eq!(opened.committed_points(), points);
     assert!(cluster.log().contains("idle-in-transaction timeout"), "{}", cluster.log());
     assert!(matches!(pending.await.unwrap(), Err(StoreError::Unknown(_))));
 }

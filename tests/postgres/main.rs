@@ -43,6 +43,7 @@ mod sharing;
 mod skip;
 #[path = "../common/small_disk.rs"]
 mod small_disk;
+mod splitting;
 mod standbys;
 mod tls;
 mod walk;

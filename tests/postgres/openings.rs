@@ -129,7 +129,8 @@ async fn many_recordings_that_are_held_prevent_no_opening_of_others() {
                 assert!(recording < HELD && checkpoint.committed_points() == 0, "{recording}");
                 opened += 1;
             }
-            Err(StoreError::Unavailable(_)) => {
+            // On a slow machine, the answer may be late. The recording may have been created then.
+            Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => {
                 openings.push(open(&*store, recording, opening()));
             }
             Err(error) => panic!("{recording}: {error:?}"),

@@ -12,8 +12,8 @@ use waywiser::recording::{
 use waywiser::store::PostgresStore;
 
 use crate::cluster::{Cluster, DATABASE, PASSWORD, USER};
-use crate::fixtures::{connected, migrated, retried};
-use crate::proxy::Proxy;
+use crate::fixtures::{connected, migrated, retried, settings};
+use crate::proxy::{Fault, Proxy};
 use crate::walk::{
     Acknowledged, assert_folded, commit, committing, name, opening, recorded, spawn_writers,
 };
@@ -367,4 +367,27 @@ async fn a_paused_primary_does_not_delay_the_use_of_the_promoted_standby() {
     assert!(first.accepted_so_far() <= 2, "{}", first.accepted_so_far());
     assert_eq!(store.stats().failures, 0);
     pair.primary.resume();
+}
+
+/// The first host accepts the connection, and does not answer to the transaction that waits for its standbys. The attempt
+/// is cancelled when the second one has succeeded.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_is_cancelled_keeps_no_connection() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (first, second) =
+        (Proxy::start(cluster.address).await, Proxy::start(cluster.address).await);
+    second.block(true);
+    first.on("pg_logical_emit_message", Fault::Silence);
+    let url = format!(
+        "postgres://{USER}:{PASSWORD}@{},{}/{DATABASE}?connect_timeout=60",
+        first.address, second.address
+    );
+    // A migration has one connection.
+    let settings = settings(&url);
+    let connecting = tokio::spawn(async move { PostgresStore::migrate(&settings).await });
+    first.happened(1).await;
+    assert_eq!(first.open_now(), 1);
+    second.block(false);
+    connecting.await.unwrap().unwrap();
+    first.closed().await;
 }

@@ -15,6 +15,7 @@ use tokio_postgres::Row;
 use super::reader::{Parameter, Read};
 use super::row::{self, Key};
 use super::scan::{QueryError, ask};
+use super::splitting::FAILURES_MAX;
 use super::ticket::Queue;
 use crate::recording::{
     RecordingName, RecordingVersion, Removed, StoreEvent, StoreEvents, WatchedRecording,
@@ -23,6 +24,8 @@ use crate::recording::{
 
 /// The time between two queries.
 const TICK: Duration = Duration::from_millis(250);
+/// The time after a poll that has failed.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum number of recordings in a query.
 const BATCH_MAX: usize = 2_000;
 /// A version that the subscriber did not take over is reported again after this time.
@@ -52,6 +55,8 @@ struct Subscription {
     ticks: tokio::time::Interval,
     reported: HashMap<RecordingName, Reported>,
     events: VecDeque<StoreEvent>,
+    /// The number of the watched recording with which the next poll starts.
+    first: usize,
 }
 
 /// Subscribes to the changes of watched recordings.
@@ -71,7 +76,7 @@ impl Subscription {
     fn new(reader: Arc<Queue<Read>>, watched: WatchedRecordings) -> Self {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { reader, watched, ticks, reported: HashMap::new(), events: VecDeque::new() }
+        Self { reader, watched, ticks, reported: HashMap::new(), events: VecDeque::new(), first: 0 }
     }
 
     async fn next(&mut self) -> StoreEvent {
@@ -85,18 +90,33 @@ impl Subscription {
                 self.reported = HashMap::new();
                 continue;
             }
-            self.poll(&watched).await;
+            self.poll(watched).await;
         }
     }
 
     /// Compares all watched recordings with the database. If it is not available, the next poll finds the same changes.
-    async fn poll(&mut self, watched: &[WatchedRecording]) {
-        let mut reported = HashMap::new();
+    async fn poll(&mut self, mut watched: Vec<WatchedRecording>) {
+        let (mut reported, mut failures, mut successes) = (HashMap::new(), 0, 0);
+        let mut done = 0;
+        let first = self.first.checked_rem(watched.len()).unwrap_or(0);
+        watched.rotate_left(first);
         for batch in watched.chunks(BATCH_MAX) {
             let mut parts = vec![batch];
             while let Some(part) = parts.pop() {
-                match self.changed(part).await {
-                    Ok(rows) => self.report(part, &rows, &mut reported),
+                if failures >= FAILURES_MAX {
+                    self.keep(part, &mut reported);
+                    continue;
+                }
+                let result = self.changed(part).await;
+                match &result {
+                    Ok(_) => successes += 1,
+                    Err(_) => failures += 1,
+                }
+                match result {
+                    Ok(rows) => {
+                        done += part.len();
+                        self.report(part, &rows, &mut reported);
+                    }
                     // A page that cannot be read hides the changes of the recordings on it only.
                     Err(QueryError { is_of_rows: true, .. }) if part.len() > 1 => {
                         let (first, second) = part.split_at(part.len() / 2);
@@ -104,12 +124,20 @@ impl Subscription {
                     }
                     Err(QueryError { error, .. }) => {
                         tracing::debug!(%error, "the changes of watched recordings could not be read");
+                        done += part.len();
                         self.keep(part, &mut reported);
                     }
                 }
             }
         }
         self.reported = reported;
+        if failures >= FAILURES_MAX {
+            // The next poll starts with the others, so that many damaged recordings do not hide their changes for ever.
+            self.first = self.first.wrapping_add(done);
+        }
+        if failures >= FAILURES_MAX || failures > 0 && successes == 0 {
+            self.ticks.reset_after(PAUSE);
+        }
     }
 
     /// Returns the rows that differ from what is known or was reported.

@@ -25,6 +25,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// The oldest version of PostgreSQL that can be used, as `server_version_num`.
 const SERVER_VERSION_MIN: i32 = 140_000;
 
+/// The reason for clients if the server does not accept the connection.
+const REFUSED: &str = "the database refuses the connection; the log of the server has the reason";
+
 /// A connection that can be used.
 pub(super) struct Opened {
     pub(super) link: Link,
@@ -40,30 +43,40 @@ pub(super) struct OpenFailure {
     error: PostgresOpenError,
     /// The host, if there are several.
     host: Option<String>,
+    /// The reason for clients, if `error` has texts of the server or of the system.
+    public: Option<String>,
 }
 
 impl OpenFailure {
     /// Returns the reason for clients, without names of hosts and users, and without paths.
     pub(super) fn for_clients(&self) -> String {
-        match self.error {
-            PostgresOpenError::Refused(_) => {
-                "the database refuses the connection; the log of the server has the reason"
+        match &self.error {
+            PostgresOpenError::Refused(_) => REFUSED.to_owned(),
+            PostgresOpenError::NoPrivilege(_) => {
+                "the user of the database lacks privileges; the log of the server has the reason"
                     .to_owned()
             }
-            _ => self.error.to_string(),
+            error => self.public.clone().unwrap_or_else(|| error.to_string()),
         }
+    }
+
+    /// Returns the failure of a statement on a new connection, whose reason can be a text of the server.
+    fn of_statement(error: PostgresOpenError) -> Self {
+        let has_text = matches!(error, PostgresOpenError::Unavailable(_)) && error != read_only();
+        let public = "the database cannot be used; the log of the server has the reason";
+        Self { error, host: None, public: has_text.then(|| public.to_owned()) }
     }
 }
 
 impl From<PostgresOpenError> for OpenFailure {
     fn from(error: PostgresOpenError) -> Self {
-        Self { error, host: None }
+        Self { error, host: None, public: None }
     }
 }
 
 impl From<OpenFailure> for PostgresOpenError {
     /// Returns the reason for the operator, with the name of the host.
-    fn from(OpenFailure { error, host }: OpenFailure) -> Self {
+    fn from(OpenFailure { error, host, .. }: OpenFailure) -> Self {
         match (error, host) {
             (Self::Unavailable(text), Some(host)) => Self::Unavailable(format!("{host}: {text}")),
             (Self::Refused(text), Some(host)) => Self::Refused(format!("{host}: {text}")),
@@ -109,7 +122,7 @@ pub(super) async fn open(
             let deadline = Instant::now() + settings.connect_timeout;
             let opened = open_host(settings, index, password, tls, purpose, deadline).await;
             let host = || (count > 1).then(|| settings.hosts()[index].0.clone());
-            opened.map_err(|error| OpenFailure { error, host: host() })
+            opened.map_err(|failure| OpenFailure { host: host(), ..failure })
         }
     };
     let attempts = (0..count).map(|offset| attempt((first + offset) % count));
@@ -131,7 +144,7 @@ async fn open_host(
     tls: Option<&Tls>,
     purpose: Purpose,
     deadline: Instant,
-) -> Result<Opened, PostgresOpenError> {
+) -> Result<Opened, OpenFailure> {
     let (host, port) = &settings.hosts()[index];
     let mut config = Config::new();
     // A host that starts with a slash is a Unix socket.
@@ -172,8 +185,13 @@ async fn open_host(
     };
     let link = timeout_at(deadline, connecting).await;
     let link = link.map_err(|_| late("the database does not accept the connection"))?;
-    let link = link.map_err(|error| of_connecting(&error, &settings.tls))?;
-    let mut conditions = check_server(&link, deadline).await?;
+    let link = link.map_err(|error| OpenFailure {
+        error: of_connecting(&error, &settings.tls),
+        host: None,
+        public: Some(public_reason(&error)),
+    })?;
+    let conditions = check_server(&link, deadline).await;
+    let mut conditions = conditions.map_err(OpenFailure::of_statement)?;
     conditions.is_exposed = !is_local(host) && !tls.is_some_and(|tls| tls.is_used());
     // An isolated old primary still accepts connections, but its standbys do not answer.
     let barrier = link.transaction(&[Statement::new(BARRIER, Vec::new())], deadline).await;
@@ -183,12 +201,13 @@ async fn open_host(
             return Err(late(
                 "the database accepts connections, but does not complete a transaction, for example because a \
                  synchronous standby does not answer,",
-            ));
+            )
+            .into());
         }
-        Err(failure) => return Err(schema::of_failure(&failure)),
+        Err(failure) => return Err(OpenFailure::of_statement(schema::of_failure(&failure))),
     }
     if purpose == Purpose::Store {
-        schema::check(&link, deadline).await?;
+        schema::check(&link, deadline).await.map_err(OpenFailure::of_statement)?;
     }
     Ok(Opened { link, host: index, conditions })
 }
@@ -244,6 +263,30 @@ fn read_only() -> PostgresOpenError {
         "the database does not accept writes: it is a standby, or read-only by a setting"
             .to_owned(),
     )
+}
+
+/// Returns the reason of a failed attempt to connect for clients: a fixed text. The texts of the server and of the system
+/// can have the names of hosts, users and databases.
+fn public_reason(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        return match db.code().code() {
+            "53300" => "the database has too many connections",
+            "57P03" => "the database is starting, stopping or recovering",
+            _ => REFUSED,
+        }
+        .to_owned();
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.to_string() == "database does not allow writes" {
+            return read_only().to_string();
+        }
+        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+            return format!("the database cannot be reached: {}", error.kind());
+        }
+        source = cause.source();
+    }
+    "the database cannot be reached".to_owned()
 }
 
 /// Converts the error of an attempt to connect.

@@ -123,6 +123,14 @@ impl Failure {
         }
     }
 
+    /// Returns the error of one of many requests with this failure. It is not known which of them is the reason.
+    pub(super) fn of_group(&self) -> StoreError {
+        match self.of_write() {
+            StoreError::Damaged(cause) => StoreError::Unavailable(cause),
+            error => error,
+        }
+    }
+
     /// Returns the error of a request that changes nothing.
     pub(super) fn of_read(&self) -> StoreError {
         match self {

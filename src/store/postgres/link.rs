@@ -245,7 +245,9 @@ impl Link {
                 .map(|statement| self.client.query_typed(statement.sql, &statement.parameters)),
         );
         let ended = self.client.batch_execute(end);
+        let unanswered = Unanswered(Some(self));
         let answers = timeout_at(deadline, join3(begun, run, ended)).await;
+        unanswered.end();
         let Ok((begun, rows, ended)) = answers else {
             self.state.is_late.store(true, SeqCst);
             self.give_up(LATE);
@@ -290,6 +292,24 @@ impl Link {
     /// Returns the client, for transactions with a dialogue.
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+}
+
+/// Statements without an answer. If their caller does not wait any more, the connection is given up: its driver would
+/// wait for the answer, maybe for ever.
+struct Unanswered<'a>(Option<&'a Link>);
+
+impl Unanswered<'_> {
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(link) = self.0 {
+            link.give_up("a transaction was cancelled");
+        }
     }
 }
 

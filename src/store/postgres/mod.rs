@@ -28,6 +28,7 @@
 //! | `reader.rs`, `pages.rs`, `scan.rs`, `changes.rs` | what the reading connection does |
 //! | `restore.rs` | fills an empty database |
 //! | `row.rs` | the columns of a row |
+//! | `splitting.rs` | the limits of a batch that is split |
 //! | `failure.rs`, `error.rs`, `stats.rs`, `unproven.rs` | errors, counters, and recordings with an unknown result |
 
 use std::fmt;
@@ -80,6 +81,7 @@ mod schema;
 mod session;
 mod settings;
 mod space;
+mod splitting;
 mod stats;
 mod ticket;
 mod tls;

@@ -13,10 +13,11 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::commits::Outcome;
 use super::failure::{Failure, Refusal};
-use super::link::{Link, Statement, TRANSACTION};
+use super::link::{Link, Statement};
 use super::request::Opening;
 use super::row::{self, Key};
 use super::space::{Created, Space};
+use super::splitting::Splitting;
 use crate::measure::PathAccumulator;
 use crate::recording::{Checkpoint, StoreError};
 use crate::store::codec::columns;
@@ -80,8 +81,9 @@ pub(super) async fn run(
     link: &Link,
     openings: &mut [Opening],
     space: &mut Space,
+    splitting: &mut Splitting,
 ) -> Result<Vec<Outcome<Checkpoint>>, Failure> {
-    let rows = open(link, openings, Instant::now() + TRANSACTION).await?;
+    let rows = open(link, openings, splitting.deadline()).await?;
     let mut held: HashMap<Key, Opened> = HashMap::new();
     let by_key: HashMap<Key, &Opening> =
         openings.iter().map(|opening| (row::key(&opening.name), opening)).collect();
@@ -98,7 +100,7 @@ pub(super) async fn run(
         .filter(|&index| !held.contains_key(&row::key(&openings[index].name)))
         .collect();
     // A failure from here on does not change what was opened.
-    let mut created = create(link, openings, missing, space).await;
+    let mut created = create(link, openings, missing, space, splitting).await;
     let mut outcomes = Vec::with_capacity(openings.len());
     for (index, opening) in openings.iter_mut().enumerate() {
         outcomes.push(match held.remove(&row::key(&opening.name)) {
@@ -115,36 +117,55 @@ pub(super) async fn run(
 }
 
 /// Creates the recordings of the openings with these indices. Splits the batch if one recording makes the database refuse
-/// it.
+/// it. An opening that is missing in the result was not carried out.
 async fn create(
     link: &Link,
     openings: &[Opening],
     mut missing: Vec<usize>,
     space: &mut Space,
+    splitting: &mut Splitting,
 ) -> Created {
     // If many recordings are left over each time, others are the first ones next time.
     let first = space.conflicts.checked_rem(missing.len()).unwrap_or(0);
     missing.rotate_left(first);
     let (mut created, mut parts, mut conflicts) = (Created::new(), vec![missing], 0);
+    let (mut is_first, mut has_created) = (true, false);
     while let Some(mut part) = parts.pop() {
-        let result = space.create(link, openings, &part, Instant::now() + TRANSACTION).await;
+        // An opening after the end of its caller would fence a writer on another server.
+        part.retain(|&index| openings[index].ticket.send());
+        if part.is_empty() {
+            continue;
+        }
+        if !is_first && !splitting.may_continue() {
+            break;
+        }
+        is_first = false;
+        let result = space.create(link, openings, &part, splitting.deadline()).await;
         let failure = match result {
             Ok(results) => {
+                has_created = true;
                 created.extend(results);
                 continue;
             }
             Err(failure) => failure,
         };
         let is_conflict = failure.refusal().is_some_and(Refusal::is_conflict);
+        let is_of_one = failure.refusal().is_some_and(Refusal::is_of_one_request);
+        if is_of_one {
+            splitting.count(&Err::<(), _>(&failure));
+            if !has_created && splitting.has_failed_often() {
+                let rest = part.into_iter().chain(parts.into_iter().flatten());
+                created.extend(rest.map(|index| (index, Err(failure.of_group()))));
+                break;
+            }
+        }
         if is_conflict {
             conflicts += 1;
             if conflicts == CONFLICTS_MAX {
                 break;
             }
         }
-        if part.len() > 1
-            && (is_conflict || failure.refusal().is_some_and(Refusal::is_of_one_request))
-        {
+        if part.len() > 1 && (is_conflict || is_of_one) {
             let second = part.split_off(part.len() / 2);
             parts.extend([second, part]);
         } else if !is_conflict {

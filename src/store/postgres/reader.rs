@@ -13,9 +13,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::commits::EXIST;
-use super::failure::Failure;
+use super::failure::{Failure, Refusal};
 use super::link::{BARRIER, Link, Statement, TRANSACTION};
 use super::row::{self, Key};
+use super::splitting::Splitting;
 use super::stats::Counters;
 use super::ticket::Ticket;
 use super::unproven::Unproven;
@@ -128,23 +129,32 @@ impl Work for Reader {
         }
         let (proofs, plain): (Vec<_>, Vec<_>) =
             loads.keys().cloned().partition(|name| self.unproven.contains(name));
+        let mut again = Vec::new();
         for (names, is_proof) in [(plain, false), (proofs, true)] {
-            let mut parts = vec![names];
+            let (mut parts, mut splitting) = (vec![names], Splitting::new());
             while let Some(mut part) = parts.pop() {
                 if part.is_empty() {
+                    continue;
+                }
+                if !splitting.may_continue() {
+                    for name in part {
+                        let tickets = loads.remove(&name).into_iter().flatten();
+                        again.extend(tickets.map(|ticket| put_back(name.clone(), ticket)));
+                    }
                     continue;
                 }
                 let result = match is_proof {
                     true => self.prove(link, &part).await,
                     false => load(link, &part).await,
                 };
-                let is_split = part.len() > 1
-                    && result
-                        .as_ref()
-                        .err()
-                        .and_then(Failure::refusal)
-                        .is_some_and(|refusal| refusal.is_of_one_request());
-                if is_split {
+                splitting.count(&result);
+                let refusal = result.as_ref().err().and_then(Failure::refusal);
+                let is_of_one = refusal.is_some_and(Refusal::is_of_one_request);
+                let is_hopeless = is_of_one && splitting.is_hopeless();
+                if is_hopeless {
+                    part.extend(parts.drain(..).flatten());
+                }
+                if part.len() > 1 && is_of_one && !is_hopeless {
                     let second = part.split_off(part.len() / 2);
                     parts.extend([second, part]);
                     continue;
@@ -152,6 +162,7 @@ impl Work for Reader {
                 for name in part {
                     let answer = match &result {
                         Ok(found) => found.get(&row::key(&name)).cloned().transpose(),
+                        Err(failure) if is_hopeless => Err(failure.of_group()),
                         Err(failure) => Err(failure.of_read()),
                     };
                     for ticket in loads.remove(&name).into_iter().flatten() {
@@ -160,8 +171,13 @@ impl Work for Reader {
                 }
             }
         }
-        Vec::new()
+        again
     }
+}
+
+fn put_back(name: RecordingName, ticket: Ticket<Option<Stored>>) -> Read {
+    ticket.put_back();
+    Read::Load { name, ticket }
 }
 
 /// What was found of each recording. A recording that is missing does not exist.

@@ -24,10 +24,12 @@ const BATCH_BYTES: usize = 8 << 20;
 /// The time limit of one statement.
 const STATEMENT: Duration = Duration::from_secs(120);
 
-/// The rows are locked against all others that write. The limits of the other transactions are too short for the lock.
+/// The rows are locked against all others that write. The limits of the other transactions are too short for the lock. If
+/// the backup does not continue, or this machine disappears, the lock ends after some minutes.
 const BEGIN: &str = "\
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '10s';
+SET LOCAL idle_in_transaction_session_timeout = '5min';
 LOCK TABLE waywiser_recording IN EXCLUSIVE MODE";
 
 const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT FROM waywiser_recording)";
@@ -203,8 +205,10 @@ struct Stored {
 /// Stores recordings on a connection. An error means that nothing was stored.
 async fn store(
     link: &Link,
-    recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
+    mut recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
 ) -> Result<Stored, PostgresRestoreError> {
+    // The backup may arrive much later than the command starts. Nobody has to wait for its beginning.
+    let first = recordings.next().transpose()?;
     // An error drops the connection, which rolls the transaction back.
     run(link.client().batch_execute(BEGIN))
         .await
@@ -216,7 +220,7 @@ async fn store(
     }
     let (mut count, mut epoch, mut bytes) = (0, 0, 0);
     let (mut batch, mut sample) = (Vec::new(), Sample::default());
-    for recording in recordings {
+    for recording in first.map(Ok).into_iter().chain(recordings) {
         let (name, record) = recording?;
         let columns = columns::from_record(&name, &record);
         let columns =

@@ -24,6 +24,10 @@ const CHARACTERS: &[u8] = b"-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklm
 const LENGTH_MAX: usize = 128;
 /// Maximum number of rows that are searched for one page.
 const UNREADABLE_MAX: usize = 32;
+/// The number of rows of a query after others whose names are not valid.
+const SKIPPED_STEP: usize = 64;
+/// Maximum number of queries for the rows of one page, without those that search a row.
+const QUERIES_MAX: usize = 1_024;
 
 const PROBE: &str = "\
 SELECT md5(r.state), md5(r.options) FROM waywiser_recording r
@@ -144,9 +148,16 @@ pub(super) async fn scan(
 ) -> Result<Vec<Entry>, StoreError> {
     let (mut entries, mut range) = (Vec::new(), range.clone());
     let is_counted = |key: &Key| names == Names::All || row::name(key).is_some();
-    let (mut step, mut unreadable) = (limit, 0);
+    let (mut step, mut unreadable, mut skipped, mut queries) = (limit, 0, 0_usize, 0);
     while entries.len() < limit {
-        let count = step.min(limit - entries.len());
+        if queries == QUERIES_MAX {
+            return Err(StoreError::Unavailable(
+                "the table has too many rows that waywiser has not stored; delete them".into(),
+            ));
+        }
+        queries += 1;
+        let missing = limit - entries.len();
+        let count = step.min(if skipped > 0 { missing.max(SKIPPED_STEP) } else { missing });
         let mut parameters = range.parameters();
         parameters.push(Parameter::Number(i64::try_from(count).unwrap_or(i64::MAX)));
         match ask(reader, sql, parameters, is_durable).await {
@@ -155,8 +166,9 @@ pub(super) async fn scan(
                 for row in rows {
                     let key = row::get_key(&row).map_err(|failure| failure.of_read())?;
                     range.continue_after(&key);
-                    if is_counted(&key) {
-                        entries.push(Entry::Row(row));
+                    match is_counted(&key) {
+                        true => entries.push(Entry::Row(row)),
+                        false => skipped += 1,
                     }
                 }
                 if is_end {
@@ -177,6 +189,7 @@ pub(super) async fn scan(
             Err(error) => return Err(error.into()),
         }
     }
+    entries.truncate(limit);
     Ok(entries)
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Counting all rows takes time, so the store counts rarely: after a count it may create an eighth of what is left
 //! without another one. Other servers do not see this number, so together they can exceed the maximum, each by up to an
-//! eighth of it. When little is left, each batch counts,
-//! and a lock makes the batches of all servers wait for each other. A store that is full is not counted again for a while,
+//! eighth of it. When little is left, each batch counts
+//! once, and a lock makes the batches of all servers wait for each other. If the database refuses the batch, its parts use
+//! the same count. A store that is full is not counted again for a while,
 //! or until this server deletes a recording. The rows of a namespace with a maximum are always counted, up to the
 //! maximum and under a lock.
 
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::commits::{EXIST, existing};
-use super::failure::Failure;
+use super::failure::{Failure, Refusal};
 use super::link::{BARRIER, Link, Statement};
 use super::request::Opening;
 use super::row::{self, Key};
@@ -24,6 +25,9 @@ use crate::store::rules;
 /// A store that is full is not counted again for this long, and for this many times the duration of the last count.
 const FULL: Duration = Duration::from_secs(1);
 const FULL_COUNTS: u32 = 20;
+
+/// The time between two warnings that a count has failed.
+const WARNING: Duration = Duration::from_secs(60);
 
 /// The part of the space that is left which may be used without another count.
 const UNCOUNTED_PART: u64 = 8;
@@ -80,13 +84,31 @@ pub(super) struct Space {
     uncounted: u64,
     /// The store was full at its last count, and is not counted again before this time.
     full_until: Option<Instant>,
+    /// All recordings were counted for the current batch.
+    is_counted: bool,
+    /// The time of the last warning that a count has failed.
+    warned_at: Option<Instant>,
     /// Number of times that a creation waited for another transaction in vain.
     pub(super) conflicts: usize,
 }
 
 impl Space {
     pub(super) fn new(max_recordings: u64) -> Self {
-        Self { max_recordings, uncounted: 0, full_until: None, conflicts: 0 }
+        Self {
+            max_recordings,
+            uncounted: 0,
+            full_until: None,
+            is_counted: false,
+            warned_at: None,
+            conflicts: 0,
+        }
+    }
+
+    /// Ends a batch. All of its parts have used the same count; other batches may use a part of what is left.
+    pub(super) fn end_batch(&mut self) {
+        if std::mem::take(&mut self.is_counted) {
+            self.uncounted /= UNCOUNTED_PART;
+        }
     }
 
     /// Reports that recordings were deleted.
@@ -112,32 +134,35 @@ impl Space {
         let is_limited = |&index: &usize| openings[index].request.max_in_namespace.is_some();
         let limited: Vec<_> = indices.iter().copied().filter(is_limited).collect();
         if limited.is_empty() && needed <= self.uncounted {
-            let rows = insert(link, openings, indices, Part::Whole, deadline).await;
-            if !matches!(rows, Err(Failure::Refused(_))) {
-                self.uncounted -= needed;
-            }
-            let rows = rows?;
-            return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
+            return self.create_uncounted(link, openings, indices, deadline).await;
         }
         if self.full_until.is_some_and(|until| Instant::now() < until) {
             return self.refuse(link, openings, indices, deadline).await;
         }
         let start = Instant::now();
-        let counts = match self.count(link, openings, indices, &limited, deadline).await {
+        let is_whole = needed > self.uncounted && !self.is_counted;
+        let mut counts = self.count(link, openings, indices, &limited, is_whole, deadline).await;
+        if is_whole
+            && let Err(Failure::Refused(refusal)) = &counts
+            && (refusal.is_of_rows() || refusal.code == "57014")
+        {
+            let refusal = refusal.clone();
+            if limited.is_empty() {
+                self.skip_count(&refusal, needed);
+                return self.create_uncounted(link, openings, indices, deadline).await;
+            }
+            // The maximum of a namespace does not depend on the other rows.
+            counts = self.count(link, openings, indices, &limited, false, deadline).await;
+            if counts.is_ok() {
+                self.skip_count(&refusal, needed);
+            }
+        }
+        let counts = match counts {
             // Other counts take long. All openings wait for them.
             Err(Failure::Refused(refusal)) if refusal.is_conflict() => return Ok(Created::new()),
-            Err(Failure::Refused(refusal)) if refusal.is_of_rows() => {
-                // A damaged recording must not prevent new ones.
-                tracing::error!(%refusal, "the recordings cannot be counted, so their number is not limited now");
-                let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
-                return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
-            }
-            Err(Failure::Refused(refusal)) if refusal.code == "57014" => {
-                tracing::warn!(
-                    max_recordings = self.max_recordings,
-                    "counting the recordings takes too long, so the maximum is not enforced now"
-                );
-                self.uncounted = WITHOUT_COUNT.saturating_sub(needed);
+            // A damaged recording of a namespace must not prevent new ones. A larger batch is split.
+            Err(Failure::Refused(refusal)) if refusal.is_of_rows() && indices.len() == 1 => {
+                self.warn_of_skipped(&refusal);
                 let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
                 return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
             }
@@ -148,9 +173,46 @@ impl Space {
             link.finish(&[Statement::new(BARRIER, Vec::new())], deadline).await?;
             return Ok(created);
         }
-        let rows = insert(link, openings, &admitted, Part::Last, deadline).await?;
-        created.extend(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))));
+        let rows = insert(link, openings, &admitted, Part::Last, deadline).await;
+        if matches!(rows, Err(Failure::Refused(_))) {
+            // Nothing was created. The parts of the batch use the same count.
+            self.uncounted += admitted.len() as u64;
+        }
+        created.extend(rows?.into_iter().map(|(index, epoch)| (index, Ok(epoch))));
         Ok(created)
+    }
+
+    /// Creates recordings, which are at most as many as need no count.
+    async fn create_uncounted(
+        &mut self,
+        link: &Link,
+        openings: &[Opening],
+        indices: &[usize],
+        deadline: Instant,
+    ) -> Result<Created, Failure> {
+        let rows = insert(link, openings, indices, Part::Whole, deadline).await;
+        if !matches!(rows, Err(Failure::Refused(_))) {
+            self.uncounted = self.uncounted.saturating_sub(indices.len() as u64);
+        }
+        Ok(rows?.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect())
+    }
+
+    /// Makes the next creations do without a count of all recordings, which has failed.
+    fn skip_count(&mut self, refusal: &Refusal, needed: u64) {
+        self.uncounted = WITHOUT_COUNT.max(needed);
+        self.warn_of_skipped(refusal);
+    }
+
+    fn warn_of_skipped(&mut self, refusal: &Refusal) {
+        let now = Instant::now();
+        if self.warned_at.is_none_or(|warned_at| now >= warned_at + WARNING) {
+            self.warned_at = Some(now);
+            tracing::error!(
+                max_recordings = self.max_recordings,
+                %refusal,
+                "the recordings cannot be counted, so a maximum is not enforced now"
+            );
+        }
     }
 
     /// Refuses the openings of recordings that do not exist, without a count.
@@ -172,13 +234,14 @@ impl Space {
         Ok(refused.collect())
     }
 
-    /// Begins a transaction, locks and counts.
+    /// Begins a transaction, locks and counts: the recordings of the limited namespaces, and all if `is_whole`.
     async fn count(
         &self,
         link: &Link,
         openings: &[Opening],
         indices: &[usize],
         limited: &[usize],
+        is_whole: bool,
         deadline: Instant,
     ) -> Result<Counts, Failure> {
         let names = |of: &[usize]| -> Vec<&str> {
@@ -189,9 +252,8 @@ impl Space {
             limits.map(|max| i64::try_from(max.unwrap_or(0)).unwrap_or(i64::MAX)).collect();
         let (limited, namespaces) = (names(limited), names(indices));
         let ids: Vec<_> = indices.iter().map(|&index| openings[index].name.id()).collect();
-        let is_counted = indices.len() as u64 > self.uncounted;
         let mut statements = Vec::new();
-        if is_counted {
+        if is_whole {
             statements.push(Statement::new(LOCK_ALL, Vec::new()));
         }
         let limited = &limited as &(dyn ToSql + Sync);
@@ -203,13 +265,13 @@ impl Space {
         statements.push(Statement::new(EXIST, existing));
         let counted = vec![(limited, Type::TEXT_ARRAY), (&limits as _, Type::INT8_ARRAY)];
         statements.push(Statement::new(COUNT_NAMESPACES, counted));
-        if is_counted {
+        if is_whole {
             statements.push(Statement::new(LIMIT_COUNT, Vec::new()));
             statements.push(Statement::new(COUNT_ALL, Vec::new()));
         }
         let rows = link.start(&statements, deadline).await?;
         let read = || {
-            let mut rows = rows.iter().skip(statements.len() - if is_counted { 4 } else { 2 });
+            let mut rows = rows.iter().skip(statements.len() - if is_whole { 4 } else { 2 });
             let existing = rows.next().into_iter().flatten().map(row::get_key);
             let existing = existing.collect::<Result<_, Failure>>()?;
             let count = |row| Ok((row::get(row, 0)?, row::get::<i64>(row, 1)?.cast_unsigned()));
@@ -262,7 +324,8 @@ impl Space {
             }
         }
         let left = self.max_recordings.saturating_sub(used);
-        self.uncounted = if in_store.is_some() { left / UNCOUNTED_PART } else { left };
+        self.uncounted = left;
+        self.is_counted |= in_store.is_some();
         if in_store.is_some_and(|in_store| in_store >= self.max_recordings) {
             let now = Instant::now();
             self.full_until = Some(now + FULL.max(FULL_COUNTS * (now - start)));

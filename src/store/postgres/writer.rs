@@ -14,6 +14,7 @@ use super::failure::{Failure, Refusal};
 use super::link::{Link, TRANSACTION};
 use super::request::{Commit, Deletion, Expiry, Kind, Opening, Removal, Write};
 use super::space::Space;
+use super::splitting::Splitting;
 use super::stats::Counters;
 use super::ticket::Ticket;
 use super::unproven::Unproven;
@@ -37,12 +38,17 @@ pub(super) struct Writer {
 trait Item: Sized {
     type Answer;
 
+    fn ticket(&self) -> &Ticket<Self::Answer>;
     fn into_parts(self) -> (Ticket<Self::Answer>, crate::recording::RecordingName);
     fn into_write(self) -> Write;
 }
 
 impl Item for Commit {
     type Answer = ();
+
+    fn ticket(&self) -> &Ticket<()> {
+        &self.ticket
+    }
 
     fn into_parts(self) -> (Ticket<()>, crate::recording::RecordingName) {
         (self.ticket, self.name)
@@ -56,6 +62,10 @@ impl Item for Commit {
 impl Item for Opening {
     type Answer = crate::recording::Checkpoint;
 
+    fn ticket(&self) -> &Ticket<Self::Answer> {
+        &self.ticket
+    }
+
     fn into_parts(self) -> (Ticket<Self::Answer>, crate::recording::RecordingName) {
         (self.ticket, self.name)
     }
@@ -67,6 +77,10 @@ impl Item for Opening {
 
 impl Item for Deletion {
     type Answer = Option<u64>;
+
+    fn ticket(&self) -> &Ticket<Self::Answer> {
+        &self.ticket
+    }
 
     fn into_parts(self) -> (Ticket<Self::Answer>, crate::recording::RecordingName) {
         (self.ticket, self.name)
@@ -150,39 +164,55 @@ fn take_batch(waiting: &mut VecDeque<Write>) -> Vec<Write> {
 
 impl Writer {
     async fn commit(&mut self, link: &Link, items: Vec<Commit>, again: &mut Vec<Write>) {
-        let mut parts = vec![items];
-        while let Some(part) = parts.pop() {
-            let result = commits::run(link, &part, deadline()).await;
-            self.settle(result, part, Failure::of_write, &mut parts, again);
+        let mut parts = Parts::of(items);
+        while let Some(part) = parts.next(again) {
+            let result = commits::run(link, &part, parts.splitting.deadline()).await;
+            self.settle(result, part, &mut parts, again);
         }
     }
 
     async fn open(&mut self, link: &Link, items: Vec<Opening>, again: &mut Vec<Write>) {
-        let mut parts = vec![items];
-        while let Some(mut part) = parts.pop() {
-            let result = openings::run(link, &mut part, &mut self.space).await;
-            self.settle(result, part, Failure::of_write, &mut parts, again);
+        let mut parts = Parts::of(items);
+        while let Some(mut part) = parts.next(again) {
+            let splitting = &mut parts.splitting;
+            let result = openings::run(link, &mut part, &mut self.space, splitting).await;
+            self.settle(result, part, &mut parts, again);
         }
+        self.space.end_batch();
     }
 
     async fn delete(&mut self, link: &Link, items: Vec<Deletion>, again: &mut Vec<Write>) {
         self.space.freed();
-        let mut parts = vec![items];
-        while let Some(part) = parts.pop() {
-            let result = removals::delete(link, &part, deadline()).await;
-            self.settle(result, part, Failure::of_write, &mut parts, again);
+        let mut parts = Parts::of(items);
+        while let Some(part) = parts.next(again) {
+            let result = removals::delete(link, &part, parts.splitting.deadline()).await;
+            self.settle(result, part, &mut parts, again);
         }
     }
 
-    /// Deletes selected recordings. One that cannot be deleted stays.
+    /// Deletes selected recordings. One that cannot be deleted stays. So do the rest, if another error follows.
     async fn remove(&mut self, link: &Link, removal: Removal) {
         self.space.freed();
         let (mut removed, mut parts) = (Vec::new(), vec![removal.selected]);
+        let mut splitting = Splitting::new();
         while let Some(mut part) = parts.pop() {
-            match removals::remove(link, &part, deadline()).await {
+            if !removal.ticket.send() || !splitting.may_continue() {
+                break;
+            }
+            let result = removals::remove(link, &part, splitting.deadline()).await;
+            splitting.count(&result);
+            match result {
                 Ok(more) => removed.extend(more),
                 Err(failure) if !failure.refusal().is_some_and(Refusal::is_of_one_request) => {
-                    return removal.ticket.answer(Err(failure.of_write()));
+                    if removed.is_empty() {
+                        return removal.ticket.answer(Err(failure.of_write()));
+                    }
+                    let error = failure.of_write();
+                    tracing::warn!(%error, "a part of the recordings could not be removed");
+                    break;
+                }
+                Err(failure) if splitting.is_hopeless() => {
+                    return removal.ticket.answer(Err(failure.of_group()));
                 }
                 Err(_) if part.len() > 1 => {
                     let second = part.split_off(part.len() / 2);
@@ -199,27 +229,23 @@ impl Writer {
     }
 
     async fn expire(&mut self, link: &Link, expiry: Expiry) {
-        let result = removals::expire(link, expiry.now_unix_ms, deadline()).await;
+        let deadline = Instant::now() + TRANSACTION;
+        let result = removals::expire(link, expiry.now_unix_ms, deadline).await;
         if !matches!(&result, Ok(removed) if removed.is_empty()) {
             self.space.freed();
         }
         expiry.ticket.answer(Ok(result));
     }
 
-    /// Answers the requests of a batch, splits it, or leaves requests for later.
+    /// Answers the requests of a part of a batch, splits it, or leaves requests for later.
     fn settle<I: Item>(
         &self,
         result: Result<Vec<Outcome<I::Answer>>, Failure>,
         mut items: Vec<I>,
-        error: fn(&Failure) -> StoreError,
-        parts: &mut Vec<Vec<I>>,
+        parts: &mut Parts<I>,
         again: &mut Vec<Write>,
     ) {
-        let put_back = |item: I| {
-            let write = item.into_write();
-            write.put_back();
-            write
-        };
+        parts.splitting.count(&result);
         let failure = match result {
             Ok(outcomes) => {
                 for (item, outcome) in items.into_iter().zip(outcomes) {
@@ -235,11 +261,18 @@ impl Writer {
         let refusal = failure.refusal();
         if refusal.is_some_and(|refusal| refusal.is_conflict()) {
             again.extend(items.into_iter().map(put_back));
-        } else if items.len() > 1 && refusal.is_some_and(|refusal| refusal.is_of_one_request()) {
+        } else if refusal.is_some_and(|refusal| refusal.is_of_one_request())
+            && (items.len() > 1 || parts.splitting.is_hopeless())
+        {
+            if parts.splitting.is_hopeless() {
+                let rest = items.into_iter().chain(parts.waiting.drain(..).flatten());
+                rest.for_each(|item| self.answer(item, Err(failure.of_group())));
+                return;
+            }
             let second = items.split_off(items.len() / 2);
-            parts.extend([second, items]);
+            parts.waiting.extend([second, items]);
         } else {
-            let error = error(&failure);
+            let error = failure.of_write();
             items.into_iter().for_each(|item| self.answer(item, Err(error.clone())));
         }
     }
@@ -257,8 +290,37 @@ impl Writer {
     }
 }
 
-fn deadline() -> Instant {
-    Instant::now() + TRANSACTION
+/// The parts of a batch that were not carried out yet.
+struct Parts<I> {
+    waiting: Vec<Vec<I>>,
+    splitting: Splitting,
+}
+
+impl<I: Item> Parts<I> {
+    fn of(items: Vec<I>) -> Self {
+        Self { waiting: vec![items], splitting: Splitting::new() }
+    }
+
+    /// Returns the next part, without the requests whose callers do not wait any more. Leaves all of them for later if
+    /// the batch has reached its limits.
+    fn next(&mut self, again: &mut Vec<Write>) -> Option<Vec<I>> {
+        if !self.splitting.may_continue() {
+            again.extend(self.waiting.drain(..).flatten().map(put_back));
+        }
+        while let Some(part) = self.waiting.pop() {
+            let part: Vec<I> = part.into_iter().filter(|item| item.ticket().send()).collect();
+            if !part.is_empty() {
+                return Some(part);
+            }
+        }
+        None
+    }
+}
+
+fn put_back<I: Item>(item: I) -> Write {
+    let write = item.into_write();
+    write.put_back();
+    write
 }
 
 #[cfg(test)]
@@ -307,6 +369,25 @@ mod tests {
         assert_eq!(names(&take_batch(&mut waiting)), ["-"]);
         assert_eq!(names(&take_batch(&mut waiting)), ["a"]);
         assert!(take_batch(&mut waiting).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_part_has_no_requests_whose_callers_are_gone() {
+        let deletions = async || -> Vec<Deletion> {
+            let waiting = requests(&[(Kind::Delete, "a"), (Kind::Delete, "b")]).await;
+            let deletion = |write| match write {
+                Write::Delete(deletion) => Some(deletion),
+                _ => None,
+            };
+            waiting.into_iter().filter_map(deletion).collect()
+        };
+        let (mut parts, mut again) = (Parts::of(deletions().await), Vec::new());
+        assert!(parts.next(&mut again).is_none() && again.is_empty());
+        // A batch that has failed often leaves the rest for later.
+        let mut parts = Parts::of(deletions().await);
+        (0..64).for_each(|_| parts.splitting.count(&Err::<(), _>(())));
+        assert!(parts.next(&mut again).is_none());
+        assert_eq!(names(&again), ["a", "b"]);
     }
 
     #[tokio::test]

@@ -147,11 +147,20 @@ impl Cluster {
         self.reload().await;
     }
 
-    /// Makes the server read its settings again.
+    /// Makes the server read its settings again, and waits until each next statement of a session uses them.
     pub async fn reload(&self) {
+        // A new session inherits the time of the postmaster, which has signalled the other sessions before it starts
+        // this one. A session that is idle handles the signal before its next statement.
+        let loaded = async || self.sql("postgres", "SELECT pg_conf_load_time()").await;
+        let before = loaded().await;
         self.sql("postgres", "SELECT pg_reload_conf()").await;
-        // The postmaster gets a signal, and then signals its children.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        for _ in 0..3_000 {
+            if loaded().await != before {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the server did not read its settings again:\n{}", self.log());
     }
 
     /// Starts the server and waits until it answers.

@@ -120,6 +120,12 @@ impl Proxy {
         self.state.borrow().open
     }
 
+    /// Waits until no connection is open.
+    pub async fn closed(&self) {
+        let mut state = self.state.subscribe();
+        state.wait_for(|state| state.open == 0).await.unwrap();
+    }
+
     /// Forwards the statements that are held now.
     pub fn release(&self) {
         self.state.send_modify(|state| state.released += 1);

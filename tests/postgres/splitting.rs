@@ -1,0 +1,69 @@
+//! Errors that concern all rows: the database refuses every part of a batch, and the number of parts is bounded.
+
+use futures::future::join_all;
+use waywiser::recording::{CheckpointStore, StoreError};
+
+use crate::cluster::{Cluster, DATABASE};
+use crate::fixtures::cluster_and_store;
+use crate::walk::{commit, name, opening};
+
+/// Maximum number of failed transactions of a batch.
+const FAILURES_MAX: usize = 64;
+const COUNT: u64 = 300;
+
+/// Returns how many transactions have failed with the error of these tests.
+fn failures(cluster: &Cluster) -> usize {
+    cluster.log().matches("ERROR:  the disk fails").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_all_writes_ends_a_batch() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let opened = join_all((0..COUNT).map(|recording| store.open(name(recording), opening()))).await;
+    let held: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let fail = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           RAISE EXCEPTION 'the disk fails' USING ERRCODE = 'XX001'; END $$;
+         CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON waywiser_recording FOR EACH ROW EXECUTE FUNCTION fail()";
+    cluster.sql(DATABASE, fail).await;
+    let before = store.stats().batches;
+    let commits = (0..).zip(&held).map(|(recording, held)| commit(&*store, recording, held, 5));
+    let outcomes = join_all(commits).await;
+    let batches = usize::try_from(store.stats().batches - before).unwrap();
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    // It is not known whether those that were not tried alone are damaged.
+    let is_unavailable = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+    assert!(outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(is_unavailable)));
+    let of_commits = failures(&cluster);
+    assert!(of_commits > 0 && of_commits <= FAILURES_MAX * batches, "{of_commits}, {batches}");
+    // New recordings have a statement of their own.
+    let before = store.stats().batches;
+    let opens = (COUNT..2 * COUNT).map(|recording| store.open(name(recording), opening()));
+    let outcomes = join_all(opens).await;
+    let batches = usize::try_from(store.stats().batches - before).unwrap();
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    let of_openings = failures(&cluster) - of_commits;
+    assert!(of_openings > 0 && of_openings <= FAILURES_MAX * batches, "{of_openings}, {batches}");
+    cluster.sql(DATABASE, "DROP TRIGGER fail ON waywiser_recording").await;
+    commit(&*store, 0, &held[0], 5).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_all_reads_ends_a_batch() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    join_all((0..COUNT).map(|recording| store.open(name(recording), opening()))).await;
+    let fail = "CREATE FUNCTION fail() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+           RAISE EXCEPTION 'the disk fails' USING ERRCODE = '58030'; END $$;
+         ALTER TABLE waywiser_recording ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE waywiser_recording FORCE ROW LEVEL SECURITY;
+         CREATE POLICY fail ON waywiser_recording USING (fail())";
+    cluster.sql(DATABASE, fail).await;
+    let outcomes = join_all((0..COUNT).map(|recording| store.load(name(recording)))).await;
+    for outcome in outcomes {
+        assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    }
+    // Without a limit, almost two transactions for each load.
+    let failures = failures(&cluster);
+    assert!(failures > 0 && failures < COUNT as usize, "{failures}");
+    cluster.sql(DATABASE, "ALTER TABLE waywiser_recording DISABLE ROW LEVEL SECURITY").await;
+    assert!(store.load(name(1)).await.unwrap().is_some());
+}
