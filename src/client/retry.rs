@@ -73,19 +73,24 @@ impl Retry {
         *self.since.get_or_insert_with(Instant::now) + self.policy.budget.min(BUDGET_MAX)
     }
 
-    /// Returns the wait before the next try after an error, or `None` if the try would be after the deadline. The
-    /// wait is at least the one that the server asks for.
+    /// Returns the wait before the next try after an error. The wait is at least the one that the server asks for. Returns
+    /// `None` if the server asks for a wait until after the deadline, or the deadline is nearer than the first backoff.
     pub(crate) fn next_wait_after(&mut self, error: &ClientError) -> Option<Duration> {
         let limit = self.policy.initial_backoff.saturating_mul(1 << self.tries.min(20));
         self.tries += 1;
         // Random from 0 to the limit, so that the clients of one server do not all reconnect at the same time.
         let wait = limit.min(self.policy.max_backoff).mul_f64(fastrand::f64());
-        let wait = match server_delay(error) {
+        let left = self.deadline().saturating_duration_since(Instant::now());
+        let delay = server_delay(error);
+        if delay.is_none() && wait >= left && left >= self.policy.initial_backoff {
+            // A long wait leaves time for another try before the deadline.
+            return Some(left / 2);
+        }
+        let wait = match delay {
             // Later than asked for, so that the clients of one server do not all return at the same time.
             Some(delay) => wait.max(delay.saturating_add((delay / 10).mul_f64(fastrand::f64()))),
             None => wait,
         };
-        let left = self.deadline().saturating_duration_since(Instant::now());
         (wait < left).then_some(wait)
     }
 }

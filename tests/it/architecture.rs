@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The modules that each module of the crate may import. The order is from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("measure", &[]),
     ("proto", &[]),
     ("wire", &["measure"]),
