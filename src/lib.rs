@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`measure`] | points, metrics, the exact sum and the accumulator (sans-IO) |
 //! | `formats` | readers of track files: GPX, FIT, GeoJSON, CSV and others (sans-IO, feature `formats`) |
+//! | `ingest` | readers of the requests of phone apps and trackers (sans-IO, feature `ingest`) |
 //! | [`recording`] | the rules of a named recording and the port of its store (sans-IO) |
 //! | [`store`] | the stores of recordings: in memory, and in a file (feature `redb`) |
 //! | `auth` | principals, and who they are (feature `server`) |
@@ -44,6 +45,9 @@ mod contract;
 #[cfg(feature = "formats")]
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod formats;
+#[cfg(feature = "ingest")]
+#[deny(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod ingest;
 #[cfg(feature = "cli")]
 mod load;
 #[deny(clippy::disallowed_methods, clippy::disallowed_types)]

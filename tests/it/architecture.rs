@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// The modules that each module of the crate may import. The order is from the bottom to the top.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("measure", &[]),
     ("proto", &[]),
     ("wire", &["measure"]),
     ("formats", &["measure"]),
     ("recording", &["measure"]),
+    ("ingest", &["recording", "measure"]),
     ("store", &["recording", "measure"]),
     ("contract", &["recording", "proto", "wire", "measure"]),
     ("auth", &["recording"]),
@@ -58,7 +59,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
 /// External crates that a module must not import.
 const MUST_NOT_IMPORT: [(&[&str], &[&str]); 2] = [
     (
-        &["measure", "wire", "formats", "recording", "contract"],
+        &["measure", "wire", "formats", "ingest", "recording", "contract"],
         &["tokio", "tonic", "h2", "http", "redb", "tracing", "fastrand"],
     ),
     (&["store"], &["tonic", "prost", "h2", "http", "fastrand"]),

@@ -1,0 +1,59 @@
+//! Parameters in query strings and forms.
+
+use super::Rejection;
+
+/// Maximum number of parameters.
+const PARAMETERS_MAX: usize = 100;
+
+/// The parameters of a request.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Adds those of a text such as `a=1&b=2`.
+    ///
+    /// # Errors
+    /// If an escape is not valid, text is not UTF-8, or there are too many parameters.
+    pub(super) fn add(&mut self, text: &str) -> Result<(), Rejection> {
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let invalid = Rejection::Parameters("an escape is not valid UTF-8");
+            let (Some(name), Some(value)) = (unescape(name), unescape(value)) else {
+                return Err(invalid);
+            };
+            if self.0.len() == PARAMETERS_MAX {
+                return Err(Rejection::Parameters("there are more than 100"));
+            }
+            self.0.push((name, value));
+        }
+        Ok(())
+    }
+
+    /// Returns the value of a parameter. An empty value is a missing one.
+    ///
+    /// # Errors
+    /// If it has two different values.
+    pub(super) fn get(&self, name: &'static str) -> Result<Option<&str>, Rejection> {
+        let mut values = self.0.iter().filter(|(other, value)| other == name && !value.is_empty());
+        let Some((_, first)) = values.next() else { return Ok(None) };
+        if values.any(|(_, value)| value != first) {
+            return Err(Rejection::Repeated(name));
+        }
+        Ok(Some(first))
+    }
+}
+
+/// Decodes the escapes of a name or value. A plus is a space.
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let hex = |digit: u8| char::from(digit).to_digit(16);
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => u8::try_from(hex(rest.next()?)? << 4 | hex(rest.next()?)?).ok()?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
