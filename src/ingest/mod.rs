@@ -1,7 +1,7 @@
 //! The requests of phone apps and trackers: bodies and query strings to fixes.
 //!
 //! Each protocol has a file of its own. A parser knows neither HTTP nor recordings: it takes the parts of a request and
-//! returns a [`Batch`] or a [`Rejection`]. `fix.rs` checks values, `time.rs` reads times, `json.rs` and `form.rs` read
+//! returns a [`Batch`] or a [`Rejection`]. `fix.rs` checks values, `problem.rs` names what is wrong with them, `time.rs` reads times, `json.rs` and `form.rs` read
 //! bodies, and `device.rs` maps the names of devices to IDs of recordings.
 //!
 //! # Which answer loses nothing
@@ -22,7 +22,7 @@
 use crate::measure::Fix;
 
 pub use self::device::{DeviceNameError, device_name, recording_id};
-pub use self::fix::FixProblem;
+pub use self::problem::FixProblem;
 
 mod device;
 mod fix;
@@ -32,6 +32,7 @@ mod json;
 mod osmand;
 mod overland;
 mod owntracks;
+mod problem;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -8,9 +8,10 @@
 //! A parameter that is missing or is no number is an error of the address in the app, and the request is refused. A value
 //! that is out of range is one of the receiver, and the fix is dropped.
 
-use super::fix::{FixProblem, Values};
+use super::fix::Values;
 use super::form::Parameters;
 use super::json::Scalar;
+use super::problem::FixProblem;
 use super::{Batch, Event, Rejection, Request, device, traccar};
 
 /// Reads a request.

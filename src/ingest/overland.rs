@@ -7,8 +7,9 @@
 
 use serde::Deserialize;
 
-use super::fix::{FixProblem, Values};
+use super::fix::Values;
 use super::json::{self, Features, List, Object, Scalar};
+use super::problem::FixProblem;
 use super::{Batch, Event, Rejection, Request, device, excerpt};
 
 #[derive(Default, Deserialize)]

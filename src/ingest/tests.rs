@@ -304,6 +304,19 @@ proptest! {
     }
 
     #[test]
+    fn any_number_as_a_time_has_a_result(bits: u64, now_unix_ns: i64) {
+        let value = f64::from_bits(bits);
+        for text in [format!("{value:e}"), value.to_string(), (bits as i64).to_string()] {
+            let query = format!("id=a&lat=1&lon=2&timestamp={text}");
+            let request = Request { query: &query, now_unix_ns, ..Request::default() };
+            check(&Protocol::OsmAnd.parse(&request), query.len());
+            let body = format!(r#"{{"_type":"location","lat":1,"lon":2,"tst":{text}}}"#);
+            let request = Request { body: body.as_bytes(), now_unix_ns, ..Request::default() };
+            check(&Protocol::OwnTracks.parse(&request), body.len());
+        }
+    }
+
+    #[test]
     fn any_json_has_a_result(body in json()) {
         for protocol in Protocol::ALL {
             check(&protocol.parse(&request("", &body)), body.len());

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::fix::FixProblem;
 use super::json::Scalar;
+use super::problem::FixProblem;
 use super::{TIME_AHEAD_MAX_S, TIME_MIN_UNIX_S};
 
 const S_NS: i128 = 1_000_000_000;
@@ -46,7 +46,7 @@ fn of_number(value: f64) -> Option<i128> {
     let is_seconds = value.abs() < MILLISECONDS_MIN as f64;
     let microseconds = (value * if is_seconds { 1e6 } else { 1e3 }).round();
     // Far more than all times, and exact as a whole number.
-    (microseconds.abs() < 1e18).then_some(microseconds as i128 * 1000)
+    (microseconds.abs() < 1e18).then(|| microseconds as i128 * 1000)
 }
 
 /// Reads a text. A time without a zone is one of UTC.
