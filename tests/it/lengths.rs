@@ -275,7 +275,7 @@ async fn repeated_points_are_dropped() {
     let mut again = message(name, 30..60, options.clone());
     again.write_offset = Some(40);
     again.points.swap(3, 7);
-    again.points.insert(20, again.points[11].clone());
+    again.points.insert(20, again.points[11]);
     let summary = record(&server, again).await.unwrap().summary.unwrap();
     let expected = measured_to(60, self::options()).summary();
     assert_eq!(summary.length_m, Some(expected.length));
