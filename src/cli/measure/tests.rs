@@ -100,10 +100,10 @@ fn json_is_one_object_per_track_and_a_total() {
 fn csv_is_one_row_per_track_and_a_total() {
     let run = run_with(&[], "- --csv --model haversine", GPX);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length_m,start_time,end_time,device_length_m,incomplete,notes,late_count,late_first_offset,late_rejected_length_m,zero_position_count,zero_position_first_offset,zero_position_rejected_length_m,gap_length_m,raw_ascent_m,raw_descent_m,estimated_length_m,estimated_length_low_m,estimated_length_high_m,stop_count,trip_count,stopped_s
-    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0,0,,0,0,,0,0,,,,,,,,
-    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,-180,0,180,90,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0,0,,0,0,,0,0,,,,,,,,
-    total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,,0,0,,0,0,,0,0,,,,,,,,
+    kind,file,track,points,segments,length_m,displacement_m,model,west_deg,south_deg,east_deg,north_deg,accepted,raw_length_m,length_3d_m,elapsed_s,moving_s,max_speed_mps,ascent_m,descent_m,backward_time_count,backward_time_first_offset,backward_time_rejected_length_m,accuracy_count,accuracy_first_offset,accuracy_rejected_length_m,speed_count,speed_first_offset,speed_rejected_length_m,step_count,step_first_offset,step_rejected_length_m,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length_m,start_time,end_time,device_length_m,incomplete,notes,late_count,late_first_offset,late_rejected_length_m,zero_position_count,zero_position_first_offset,zero_position_rejected_length_m,duplicate_count,duplicate_first_offset,duplicate_rejected_length_m,gap_length_m,raw_ascent_m,raw_descent_m,estimated_length_m,estimated_length_low_m,estimated_length_high_m,stop_count,trip_count,stopped_s
+    track,-,There,4,2,2223.9016046706583,112307.03103586826,haversine,13,46,13,47.01,4,2223.9016046706583,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0,0,,0,0,,0,0,,0,0,,,,,,,,
+    route,-,2,2,1,20015114.442035925,20015114.442035925,haversine,-180,0,180,90,2,20015114.442035925,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,false,0,0,,0,0,,0,0,,0,0,,,,,,,,
+    total,,,6,3,20017338.343640596,,haversine,,,,,6,20017338.343640596,,,,,,,0,,0,0,,0,0,,0,0,,0,0,,0,,,,,0,0,,0,0,,0,0,,0,0,,,,,,,,
     ");
 }
 
@@ -281,9 +281,9 @@ fn the_effect_of_filters_is_printed() {
     "#);
     let run = run_with(&[], &format!("{arguments} --csv"), WALK);
     insta::assert_snapshot!(run.out, @r"
-    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length,start_time,end_time,device_length_m,incomplete,notes,late_count,late_first_offset,late_rejected_length,zero_position_count,zero_position_first_offset,zero_position_rejected_length,gap_length,raw_ascent,raw_descent
-    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,0.8,0,0,0,,0,0,,0,1,2,1794,1,4,0,0,,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1,0,,0,0,,0,0,0,2
-    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,0.8,0,0,0,,0,0,,0,1,,1794,1,,0,0,,0,,,,,0,0,,0,0,,0,0,0,2
+    kind,file,track,points,segments,length,displacement,model,min_x,min_y,max_x,max_y,accepted,raw_length,length_3d,elapsed_s,moving_s,max_speed,ascent,descent,backward_time_count,backward_time_first_offset,backward_time_rejected_length,accuracy_count,accuracy_first_offset,accuracy_rejected_length,speed_count,speed_first_offset,speed_rejected_length,step_count,step_first_offset,step_rejected_length,invalid_position_count,invalid_position_first_offset,invalid_position_rejected_length,start_time,end_time,device_length_m,incomplete,notes,late_count,late_first_offset,late_rejected_length,zero_position_count,zero_position_first_offset,zero_position_rejected_length,duplicate_count,duplicate_first_offset,duplicate_rejected_length,gap_length,raw_ascent,raw_descent
+    track,-,1,6,1,4,4,planar,0,0,4,0,4,1798,5.23606797749979,5,5,0.8,0,0,0,,0,0,,0,1,2,1794,1,4,0,0,,0,1970-01-01T00:00:00Z,1970-01-01T00:00:05Z,,false,1,0,,0,0,,0,0,,0,0,0,2
+    total,,,6,1,4,,planar,,,,,4,1798,5.23606797749979,,5,0.8,0,0,0,,0,0,,0,1,,1794,1,,0,0,,0,,,,,0,0,,0,0,,0,0,,0,0,0,2
     ");
 }
 
