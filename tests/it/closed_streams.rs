@@ -234,6 +234,19 @@ async fn a_command_reconnects_with_closed_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recording_continues_after_a_first_connection_that_was_closed_without_an_answer() {
+    let server = Server::start().await;
+    let proxy = Proxy::start(server.address, vec![Fault::Fin(1), Fault::Fin(1)]).await;
+    let url = format!("http://{}", proxy.address);
+    let record = ["record", "examples/legs.csv", "--name", "paths/legs", "--server", &url];
+    let (code, out, notes) = run(&record, Closed::Nothing).await;
+    assert_eq!(code, Some(0), "{out}\n{notes}");
+    assert!(proxy.connections() > 2, "{notes}");
+    // The cause may be that the port needs TLS, which does not change by itself.
+    assert!(notes.contains("it may speak TLS (https://)"), "{notes}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_runs_until_a_signal_with_closed_streams() {
     for closed in ALL {
         let (_reserved, address) = reserved_address();

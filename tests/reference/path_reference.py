@@ -158,6 +158,14 @@ def _position(point, model):
     return (180.0 if longitude == -180 else longitude), point.y
 
 
+def _reduced(x, model):
+    """Returns x, or a longitude of -180 to 180 degrees. -180 and 180 stay different."""
+    if model == "planar" or abs(x) <= 180:
+        return x
+    longitude = math.fmod(x, 360)  # Exact.
+    return longitude - math.copysign(360, x) if abs(longitude) > 180 else longitude
+
+
 class Measurement:
     """One path and its options."""
 
@@ -211,7 +219,9 @@ class Measurement:
             if not self.options.drop_duplicates:
                 return (time,)
             # Points without a time follow those with the same time.
-            return (time, 1) if entry.time is None else (time, 0, *entry.position)
+            if entry.time is None:
+                return (time, 1)
+            return (time, 0, _reduced(entry.point.x, self.options.model), entry.point.y)
 
         def leave():
             nonlocal last_left

@@ -17,7 +17,6 @@ use tonic::{Code, Streaming};
 
 use super::source::FixSource;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
-use crate::client::ClientError;
 use crate::client::call::{self, with_timeout};
 use crate::client::message_body::{EncodedMessage, MessageBody};
 use crate::client::paths::{self, Stub};
@@ -26,6 +25,7 @@ use crate::client::replay::ReplayBuffer;
 use crate::client::request_abort::RequestAbort;
 use crate::client::retry::{Retry, RetryPolicy, has_reason, is_transient};
 use crate::client::transport::Transport;
+use crate::client::{ClientError, ConnectionFault};
 use crate::contract::method::v1::RECORD_PATH;
 use crate::contract::points::{MESSAGE_POINTS_MAX, points};
 use crate::contract::{options, reason, summary};
@@ -90,8 +90,12 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
 
     /// Returns whether a limit for the first connection is set, and no server was reached yet.
     pub(super) fn never_reached(&self, error: &ClientError) -> bool {
-        let is_unreached =
-            matches!(error, ClientError::Connect { .. } | ClientError::Connection { .. });
+        let is_unreached = match error {
+            ClientError::Connect { .. } => true,
+            // A server or a proxy that ends closes connections, too.
+            ClientError::Connection { source, .. } => **source != ConnectionFault::Closed,
+            _ => false,
+        };
         is_unreached && !self.has_connected && self.recorder.first_budget.is_some()
     }
 
