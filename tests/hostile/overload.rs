@@ -26,6 +26,8 @@ const CLIENTS: usize = 16;
 /// The smallest share of the best rate of answers that the server keeps under overload.
 const SHARE_MIN: f64 = 0.9;
 
+const UNAVAILABLE: u32 = 14;
+
 /// The outcome of calls at a rate.
 struct Goodput {
     /// Answers in time, per second of calls.
@@ -101,7 +103,17 @@ fn the_server_recovers_from_twice_its_load() {
                 format!("{factor} times this load"),
                 format!("{rate:.0} answers per second ({share:.2} of the best), codes {codes:?}"),
             );
-            report.check(rate > 0.0, format!("calls are answered at {factor} times the load"));
+            let count = |code| codes.get(&code).copied().unwrap_or(0);
+            let (answered, refused) = (count(Some(0)), count(Some(UNAVAILABLE)));
+            let failed = codes.values().sum::<usize>() - answered;
+            let is_met = match factor {
+                // The server is not at its limit.
+                0.8 => 10 * failed <= answered + failed,
+                1.0 => answered > 0,
+                // Most of the others are refused before their deadlines.
+                _ => answered > 0 && 2 * refused >= failed,
+            };
+            report.check(is_met || !is_optimised(), format!("{factor} times the load: {codes:?}"));
             useful = rate;
         }
         let after = closed_loop(&server, &body, duration).await;
