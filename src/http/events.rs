@@ -68,7 +68,7 @@ enum Stage {
     Over,
 }
 
-/// The text of the events, with a comment when there is none for a time.
+/// The text of the events. If no event occurs for some time, a comment is sent.
 struct Events {
     replies: Replies,
     state: Stage,

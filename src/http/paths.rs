@@ -34,7 +34,7 @@ const DELETE: Method = Method {
 /// Returns the gate of the connection of a request.
 ///
 /// # Errors
-/// If there is none, which is a fault of this server.
+/// If the request has no gate. This is a fault of the server.
 pub(super) fn gate(extensions: &Extensions) -> Result<Gate, ApiError> {
     let gate = extensions.get::<Gate>().cloned();
     gate.ok_or_else(|| ApiError::internal("the request belongs to no connection"))

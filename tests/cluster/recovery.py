@@ -12,7 +12,7 @@ from recordings import counts_of
 DEBIAN_DATA = "/var/lib/postgresql/15"
 TARGET = "2026-11-27 12:00:00+00"
 
-# The commands of an administrator. This test runs PostgreSQL, so it is told when the service starts and stops.
+# The commands of an administrator. This test runs PostgreSQL, so the commands that start and stop the service call the test.
 COMMANDS = """
 set -euo pipefail
 systemctl() {

@@ -207,7 +207,7 @@ async fn store(
     link: &Link,
     mut recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>> + Send,
 ) -> Result<Stored, PostgresRestoreError> {
-    // The backup may arrive much later than the command starts. Nobody has to wait for its beginning.
+    // The backup may arrive long after the command starts. The table is not locked until then.
     let first = recordings.next().transpose()?;
     // An error drops the connection, which rolls the transaction back.
     run(link.client().batch_execute(BEGIN))

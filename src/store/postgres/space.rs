@@ -88,7 +88,7 @@ pub(super) struct Space {
     is_counted: bool,
     /// The time of the last warning that a count has failed.
     warned_at: Option<Instant>,
-    /// Number of times that a creation waited for another transaction in vain.
+    /// Number of times that a creation waited for another transaction without success.
     pub(super) conflicts: usize,
 }
 

@@ -48,7 +48,7 @@ impl Splitting {
         !self.has_failed_often() && self.start.elapsed() < PARTS
     }
 
-    /// Returns whether so many transactions have failed and none has succeeded that the rest would fail, too.
+    /// Returns whether many transactions have failed and none has succeeded, so that the rest would probably fail, too.
     pub(super) fn is_hopeless(&self) -> bool {
         self.has_failed_often() && self.successes == 0
     }
