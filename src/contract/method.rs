@@ -20,6 +20,7 @@ pub(crate) mod admin_v1 {
 pub(crate) mod v1 {
     pub(crate) const COMPUTE_DISPLACEMENT: &str = "/waywiser.v1.PathService/ComputeDisplacement";
     pub(crate) const RECORD_PATH: &str = "/waywiser.v1.PathService/RecordPath";
+    pub(crate) const APPEND_POINTS: &str = "/waywiser.v1.PathService/AppendPoints";
     pub(crate) const GET_PATH: &str = "/waywiser.v1.PathService/GetPath";
     pub(crate) const WATCH_PATH: &str = "/waywiser.v1.PathService/WatchPath";
     pub(crate) const MEASURE_PATHS: &str = "/waywiser.v1.PathService/MeasurePaths";

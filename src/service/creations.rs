@@ -90,6 +90,15 @@ pub struct Creations {
 }
 
 impl Creations {
+    /// Takes the limit of the caller from the extensions of a request. Without it there is no limit.
+    pub(super) fn of_request(extensions: &mut http::Extensions) -> Option<Self> {
+        let creations = extensions.remove::<Self>()?;
+        Some(match extensions.get::<Arc<Principal>>() {
+            Some(principal) => creations.of_principal(principal),
+            None => creations,
+        })
+    }
+
     /// Returns the limit of a principal, whose peers and connections share it.
     pub(super) fn of_principal(self, principal: &Principal) -> Self {
         let key = (principal.source, &principal.name);

@@ -63,7 +63,9 @@ impl RpcError {
                 field.into_iter().chain([name]).collect()
             }
             Self::Quota(error) => error.metadata(),
-            Self::Deleted { name } => HashMap::from([("name".to_owned(), name.clone())]),
+            Self::Deleted { name } | Self::QueueFull { name } => {
+                HashMap::from([("name".to_owned(), name.clone())])
+            }
             Self::Path { index: point_count, .. }
             | Self::Deadline { point_count }
             | Self::Idle { point_count, .. }

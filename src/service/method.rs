@@ -105,9 +105,36 @@ pub(super) async fn request<T: Message + Default>(
     request: Request<Body>,
     limits: &StreamLimits,
 ) -> Result<T, RpcError> {
+    let (decoded, _) = read_only_message(request, limits, |message, body| {
+        body.work().add_decoded(message.len());
+        let malformed = |error| RpcError::Request { place: MessageRef::Request, error };
+        T::decode(message).map_err(malformed)
+    })
+    .await?;
+    Ok(decoded)
+}
+
+/// Reads the bytes of the request of a unary method, up to the end of its stream. Returns the body, too, so that the bytes
+/// can be charged while they are in use.
+///
+/// # Errors
+/// If the stream does not have exactly one message, or is not closed.
+pub(super) async fn request_bytes(
+    request: Request<Body>,
+    limits: &StreamLimits,
+) -> Result<(Vec<u8>, RequestBody), RpcError> {
+    read_only_message(request, limits, |message, _| Ok(message.to_vec())).await
+}
+
+/// Reads the only message of a stream by `read`.
+async fn read_only_message<T>(
+    request: Request<Body>,
+    limits: &StreamLimits,
+    read: impl Fn(&[u8], &mut RequestBody) -> Result<T, RpcError>,
+) -> Result<(T, RequestBody), RpcError> {
     let (mut body, encoding) = RequestBody::open(request, limits)?;
     let mut messages = limits.messages(encoding);
-    let mut decoded = None;
+    let mut only = None;
     while let Some(chunk) = body.chunk().await? {
         let mut chunk = &chunk[..];
         loop {
@@ -116,10 +143,7 @@ pub(super) async fn request<T: Message + Default>(
                 body.work().pause_if_spent().await;
             }
             let Some(message) = messages.next(&mut chunk)? else { break };
-            body.work().add_decoded(message.len());
-            let malformed = |error| RpcError::Request { place: MessageRef::Request, error };
-            let request = T::decode(message).map_err(malformed)?;
-            if decoded.replace(request).is_some() {
+            if only.replace(read(message, &mut body)?).is_some() {
                 return Err(RpcError::RequestCount(messages.message_count()));
             }
         }
@@ -127,7 +151,7 @@ pub(super) async fn request<T: Message + Default>(
         body.set_held(messages.held_bytes());
     }
     messages.finish()?;
-    decoded.ok_or(RpcError::RequestCount(0))
+    Ok((only.ok_or(RpcError::RequestCount(0))?, body))
 }
 
 /// Returns a response of one message and the status OK.

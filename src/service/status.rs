@@ -145,6 +145,12 @@ pub enum RpcError {
         "the server has too much work to end this call before its deadline; call again later, or with more time"
     )]
     Busy,
+    /// Too many requests wait for the same recording.
+    #[error("{name}: too many requests wait for this recording; send the request again later")]
+    QueueFull {
+        /// The recording.
+        name: String,
+    },
     /// The client sent nothing for too long.
     #[error("the client sent nothing for {} s after {}", idle_timeout.as_secs_f64(), points(*point_count))]
     Idle {
@@ -327,6 +333,20 @@ impl RpcError {
         }
     }
 
+    /// Replaces the name of the recording by the one that the caller uses.
+    pub(super) fn of_recording(self, recording: &impl ToString) -> Self {
+        let name = recording.to_string();
+        match self {
+            Self::Store { error, committed_points, .. } => {
+                Self::Store { name, error, committed_points }
+            }
+            Self::OptionsDiffer { violations, .. } => Self::OptionsDiffer { name, violations },
+            Self::CreationRate { per_minute, .. } => Self::CreationRate { name, per_minute },
+            Self::Deleted { .. } => Self::Deleted { name },
+            other => other.named(recording),
+        }
+    }
+
     /// Replaces the number of durable points, if the error reports it.
     pub(super) fn with_committed_points(self, points: u64) -> Self {
         match self {
@@ -395,6 +415,7 @@ impl RpcError {
             Self::UnknownMethod(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
             Self::Deadline { .. } => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Busy => (Code::Unavailable, "SERVER_BUSY"),
+            Self::QueueFull { .. } => (Code::Unavailable, "RECORDING_BUSY"),
             Self::Idle { .. } => (Code::DeadlineExceeded, "STREAM_IDLE"),
             Self::Unread { .. } => (Code::DeadlineExceeded, "REPLY_UNREAD"),
             Self::Evicted => (Code::Unavailable, "CONNECTION_EVICTED"),

@@ -85,7 +85,15 @@ async fn call_all(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<S
         transcript.delete(&name, true).await;
         transcript.watch(&name, false, 1).await;
         transcript.record([piece(&name, 3..5, false)]).await;
+        transcript.append(&name, 0..0).await;
     }
+    // A recording that grows by requests.
+    transcript.append("paths/same", 0..3).await;
+    transcript.append("paths/same", 3..5).await;
+    transcript.get("paths/same").await;
+    transcript.delete("paths/same", false).await;
+    transcript.append("paths/same", 5..6).await;
+    transcript.delete("paths/same", false).await;
     transcript.list_all("", 1).await;
     transcript.list_all("paths/", 50).await;
 
@@ -100,12 +108,15 @@ async fn call_all(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<S
     transcript.fence("paths/same", 5).await;
     transcript.record([piece("paths/same", 5..7, true)]).await;
     transcript.record([piece("paths/same", 7..8, true)]).await;
+    transcript.append("paths/same", 7..8).await;
     transcript.watch("paths/same", true, 2).await;
     for id in ["b", "c", "d"] {
         transcript.record([piece(&format!("paths/{id}"), 0..1, false)]).await;
     }
-    // The quota is used up.
+    // The quota is used up, and this recording has other options.
     transcript.record([piece("paths/e", 0..1, false)]).await;
+    transcript.append("paths/e", 0..1).await;
+    transcript.append("paths/d", 0..1).await;
     for (prefix, page_size) in [("", 1), ("", 3), ("paths/", 50), ("paths/b", 1), ("paths/s", 9)] {
         transcript.list_all(prefix, page_size).await;
     }
@@ -136,6 +147,7 @@ async fn call_all(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<S
         transcript.watch(name, true, 1).await;
         if !name.is_empty() {
             transcript.record([piece(name, 0..2, false)]).await;
+            transcript.append(name, 0..2).await;
             transcript.list(name, "", 5).await;
             transcript.list("", name, 5).await;
         }

@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod append;
 mod architecture;
 mod auth;
 mod backup;

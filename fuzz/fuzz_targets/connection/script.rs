@@ -9,7 +9,7 @@ use waywiser::proto::{my_package, routeguide, waywiser_admin_v1 as admin_v1, way
 
 use crate::frames::{data, message, ping, request, reset, settings, window_update};
 
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 18] = [
     "/waywiser.v1.PathService/RecordPath",
     "/waywiser.v1.PathService/MeasurePaths",
     "/waywiser.v1.PathService/ComputeDisplacement",
@@ -24,6 +24,7 @@ const PATHS: [&str; 17] = [
     "/routeguide.RouteGuide/ListFeatures",
     "/routeguide.RouteGuide/RouteChat",
     "/waywiser.admin.v1.AdminService/BackupStore",
+    "/waywiser.v1.PathService/AppendPoints",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/unknown/method",
@@ -210,6 +211,13 @@ impl<'a> Script<'a> {
             12 => routeguide::RouteNote { location: Some(self.position()), message: name }
                 .encode_to_vec(),
             13 => admin_v1::BackupStoreRequest {}.encode_to_vec(),
+            14 => {
+                let mut options = self.options().unwrap_or_default();
+                (options.reorder_count, options.drop_duplicates) = (8, self.byte() % 4 > 0);
+                let (points, columns) = (self.rows(), self.columns());
+                v1::AppendPointsRequest { name, options: Some(options), points, columns }
+                    .encode_to_vec()
+            }
             _ => self.bytes(),
         };
         let is_compressed = is_gzip && self.byte() % 4 > 0;

@@ -4,6 +4,7 @@
 //! - `request` parses messages, and `convert` converts options and summaries.
 //! - `point_buffer`, `fix` and `column_fill` check points and fold them.
 //! - `record` reads a stream of one path. `target` is that path, and `recording_writer` commits its points.
+//! - `append` reads a request with points. `appender` adds the points of all requests for one recording.
 //! - `batch` measures many paths in one stream.
 //! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
 //! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
@@ -11,6 +12,8 @@
 //! All calls of the store have the time limit of `super::store_timeout`. [`crate::recording`] defines the rules of
 //! exactly-once commits.
 
+mod append;
+mod appender;
 mod batch;
 mod column_fill;
 mod convert;
@@ -92,6 +95,7 @@ impl PathService {
     pub async fn flushed(&self) {
         let commits = &self.shared.commits;
         commits.close();
+        self.shared.appenders.end_idle();
         let timeout = self.shared.store_timeout.plus(FLUSH_MARGIN);
         if timeout.limit(commits.wait()).await.is_err() {
             tracing::warn!(
@@ -144,6 +148,7 @@ impl PathService {
                 recordings::compute_displacement(&request)
             }),
             v1::RECORD_PATH => method::respond(record::record_path(request, limits, shared)),
+            v1::APPEND_POINTS => method::respond(append::append_points(request, limits, shared)),
             v1::GET_PATH => method::respond(async move {
                 recordings::path(shared, &scope, method::request(request, &limits).await?).await
             }),

@@ -12,7 +12,6 @@ use super::request;
 use super::scope::Scope;
 use super::shared::Shared;
 use super::target::{Opener, Target, empty_reply};
-use crate::auth::Principal;
 use crate::proto::waywiser_v1 as pb;
 use crate::service::body::RequestBody;
 use crate::service::status::RpcError;
@@ -31,12 +30,7 @@ pub(super) async fn record_path(
     shared: Arc<Shared>,
 ) -> Result<pb::RecordPathResponse, RpcError> {
     let scope = Scope::of(request.extensions());
-    let principal = request.extensions().get::<Arc<Principal>>().cloned();
-    let creations = request.extensions_mut().remove::<Creations>();
-    let creations = match principal {
-        Some(principal) => creations.map(|creations| creations.of_principal(&principal)),
-        None => creations,
-    };
+    let creations = Creations::of_request(request.extensions_mut());
     let (body, encoding) = RequestBody::open(request, &limits)?;
     let messages = limits.messages(encoding);
     let opener = Opener { shared, scope, creations };

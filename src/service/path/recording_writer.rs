@@ -123,6 +123,18 @@ impl RecordingWriter {
         }
     }
 
+    /// Commits all points, and keeps the recording open. Returns the number of durable points.
+    ///
+    /// # Errors
+    /// If the writer has ended, or the store does not answer in time.
+    pub(super) async fn commit(&mut self) -> Result<u64, RpcError> {
+        let Some(session) = &mut self.session else {
+            return Err(RpcError::ShuttingDown { point_count: 0 });
+        };
+        session.flush().await?;
+        Ok(session.recording.committed_points())
+    }
+
     /// Commits all points of a stream that was closed, and the end of the recording if the client has set it. Returns
     /// the recording, or `None` if [`RecordingWriter::progress`] has already returned an error.
     ///

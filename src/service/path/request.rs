@@ -1,4 +1,4 @@
-//! Reads the messages of the two methods that take points.
+//! Reads the messages of the methods that take points.
 //!
 //! Nearly all messages are encoded in the canonical way and are read in place by [`MessageView`]. prost decodes any
 //! other message; [`recode`] then encodes its points again in the canonical way, so that the code after it reads one
@@ -44,6 +44,20 @@ impl PathRequest for pb::RecordPathRequest {
 
     fn take_write_offset(&mut self) -> Option<u64> {
         self.write_offset.take()
+    }
+}
+
+impl PathRequest for pb::AppendPointsRequest {
+    // It has no end. The field of this number would be one of a later version.
+    const FIELDS: MessageFields =
+        MessageFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
+
+    fn take_options(&mut self) -> Option<pb::PathOptions> {
+        self.options.take()
+    }
+
+    fn take_write_offset(&mut self) -> Option<u64> {
+        None
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
+use super::appender::Appenders;
 use super::reclaim_state::ReclaimState;
 use super::scope::PathName;
 use super::updates::Watchers;
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub store_timeout: StoreTimeout,
     pub watchers: Arc<Watchers>,
     pub writers: Arc<Writers>,
+    pub appenders: Appenders,
     /// Open recordings, and the commits of streams that were cut.
     pub commits: TaskTracker,
     pub reclaim: Arc<Mutex<ReclaimState>>,
@@ -46,6 +48,7 @@ impl Shared {
             store_timeout: StoreTimeout::default(),
             watchers: Arc::default(),
             writers: Arc::default(),
+            appenders: Appenders::default(),
             commits: TaskTracker::new(),
             reclaim: Arc::default(),
             reclaims: AtomicU64::new(0),

@@ -94,6 +94,25 @@ impl Transcript {
         self.add(&call, answer);
     }
 
+    /// Adds points that repeat nothing, in one request.
+    pub async fn append(&mut self, name: &str, range: Range<usize>) {
+        let options = pb::PathOptions {
+            model: pb::Model::Planar.into(),
+            reorder_count: 8,
+            drop_duplicates: true,
+            ..Default::default()
+        };
+        let points = piece(name, range, false).points;
+        let request = pb::AppendPointsRequest {
+            name: name.to_owned(),
+            options: Some(options),
+            points,
+            columns: None,
+        };
+        let answer = self.client.append_points(request).await.map(Response::into_inner);
+        self.add(&format!("Append {name}"), answer);
+    }
+
     /// Opens a stream, then another one for the same recording, and closes the first one.
     pub async fn fence(&mut self, name: &str, offset: usize) {
         let (first, pieces) = mpsc::channel(2);

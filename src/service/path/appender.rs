@@ -1,0 +1,341 @@
+//! The writers of AppendPoints: a task for each recording, which adds the points of all requests that wait, and commits
+//! them together.
+//!
+//! An appender is the writer of its recording, like a stream of RecordPath. If another writer takes over, or the recording
+//! is deleted, it opens the recording again and adds the points again: the recording drops the duplicates.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
+
+use super::append::AppendMessage;
+use super::point_buffer::PointBuffer;
+use super::recording_writer::RecordingWriter;
+use super::scope::PathName;
+use super::shared::{Shared, unix_ms};
+use crate::measure::{Options, PathAccumulator};
+use crate::recording::{Recording, RecordingName, StoreError};
+use crate::service::Creations;
+use crate::service::status::RpcError;
+use crate::service::violation::FieldViolation;
+use crate::service::work::{Step, Work};
+
+/// Maximum number of requests that wait for one recording, and that share a commit.
+const QUEUE_MAX: usize = 64;
+/// An appender without requests keeps its recording open for this time. The next request then needs one transaction of the
+/// store, not two.
+const IDLE_TIME: Duration = Duration::from_secs(10);
+/// While more recordings than this are open, none stays open without requests. An open recording has its checkpoint in memory,
+/// of about 20 KB with windows.
+const IDLE_MAX: usize = 1024;
+/// Number of times that the points are added again, after another writer has taken over.
+const ATTEMPTS: u32 = 6;
+/// The pause before the second attempt. Each later one is twice as long.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A request that waits for its answer.
+pub(super) struct Append {
+    /// The call owns the message. If it ends early, its points are not added.
+    pub message: Weak<AppendMessage>,
+    pub opening: Opening,
+    /// Receives the number of durable points of the recording.
+    pub answer: oneshot::Sender<Result<u64, RpcError>>,
+}
+
+/// How a request opens its recording.
+pub(super) struct Opening {
+    /// The options of a new recording.
+    pub options: Options,
+    /// The maximum number of recordings in the namespace.
+    pub max_recordings: Option<u64>,
+    /// The limit on new recordings of the caller. Without it there is no limit.
+    pub creations: Option<Creations>,
+}
+
+/// The appenders of this server.
+pub(super) struct Appenders {
+    queues: Mutex<HashMap<RecordingName, mpsc::Sender<Append>>>,
+    /// A new value ends the appenders that have no requests.
+    end_idle: watch::Sender<()>,
+}
+
+impl Default for Appenders {
+    fn default() -> Self {
+        Self { queues: Mutex::default(), end_idle: watch::Sender::new(()) }
+    }
+}
+
+impl Appenders {
+    /// Ends the appenders without requests, and later each one that has answered its requests.
+    pub(super) fn end_idle(&self) {
+        self.end_idle.send_replace(());
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<RecordingName, mpsc::Sender<Append>>> {
+        // No code panics while it holds the lock.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Passes a request to the appender of its recording, which is started if there is none.
+    ///
+    /// # Errors
+    /// If too many requests wait for the recording.
+    pub(super) fn append(
+        self: &Arc<Self>,
+        name: &PathName,
+        append: Append,
+    ) -> Result<(), RpcError> {
+        let mut queues = self.appenders.queues();
+        let append = match queues.get(&name.stored) {
+            None => append,
+            Some(queue) => match queue.try_send(append) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(_)) => {
+                    return Err(RpcError::QueueFull { name: name.to_string() });
+                }
+                // Its task was cancelled, together with its runtime.
+                Err(TrySendError::Closed(append)) => append,
+            },
+        };
+        let (sender, queue) = mpsc::channel(QUEUE_MAX);
+        queues.insert(name.stored.clone(), sender);
+        drop(queues);
+        let appender = Appender {
+            shared: Arc::clone(self),
+            // Each call replaces the name in errors by the one that its caller uses.
+            name: name.clone(),
+            queue,
+            end_idle: self.appenders.end_idle.subscribe(),
+            writer: None,
+            waiting: vec![append],
+        };
+        self.commits.spawn(appender.run());
+        Ok(())
+    }
+}
+
+/// The writer of a recording for all its requests.
+struct Appender {
+    shared: Arc<Shared>,
+    name: PathName,
+    queue: mpsc::Receiver<Append>,
+    end_idle: watch::Receiver<()>,
+    /// `None` before the recording was opened, and after the writer has ended.
+    writer: Option<RecordingWriter>,
+    /// The requests of the next commit.
+    waiting: Vec<Append>,
+}
+
+/// Why no points were committed.
+enum Failure {
+    /// Another writer has taken over, or the recording was removed or created meanwhile. Another attempt can succeed.
+    Replaced(RpcError),
+    /// All requests fail with the same error.
+    Failed(RpcError),
+}
+
+impl From<RpcError> for Failure {
+    fn from(error: RpcError) -> Self {
+        match &error {
+            RpcError::Deleted { .. }
+            | RpcError::Store {
+                error: StoreError::Fenced { .. } | StoreError::NotFound | StoreError::OptionsDiffer,
+                ..
+            } => Self::Replaced(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+impl Appender {
+    async fn run(mut self) {
+        while !self.waiting.is_empty() || self.receive().await {
+            while self.waiting.len() < QUEUE_MAX
+                && let Ok(append) = self.queue.try_recv()
+            {
+                self.waiting.push(append);
+            }
+            let result = self.append_waiting().await;
+            for append in self.waiting.drain(..) {
+                // The call may have ended.
+                let _ = append.answer.send(result.clone());
+            }
+        }
+    }
+
+    /// Waits for a request. Returns false after the appender was removed, because there is none.
+    async fn receive(&mut self) -> bool {
+        let is_crowded = self.shared.appenders.queues().len() > IDLE_MAX;
+        let idle_time = if is_crowded { Duration::ZERO } else { IDLE_TIME };
+        tokio::select! {
+            biased;
+            Some(append) = self.queue.recv() => {
+                self.waiting.push(append);
+                return true;
+            }
+            _ = self.end_idle.changed() => {}
+            () = sleep(idle_time) => {}
+        }
+        let mut queues = self.shared.appenders.queues();
+        // Requests enter the queue under the same lock, so none is lost.
+        match self.queue.try_recv() {
+            Ok(append) => {
+                self.waiting.push(append);
+                true
+            }
+            Err(_) => {
+                queues.remove(&self.name.stored);
+                false
+            }
+        }
+    }
+
+    /// Adds the points of the requests and commits them. Returns the number of durable points.
+    async fn append_waiting(&mut self) -> Result<u64, RpcError> {
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let error = match self.try_append().await {
+                Ok(committed_points) => return Ok(committed_points),
+                Err(Failure::Replaced(error)) if attempt < ATTEMPTS => error,
+                Err(Failure::Replaced(error) | Failure::Failed(error)) => {
+                    // The next request finds out what is stored.
+                    self.writer = None;
+                    return Err(error);
+                }
+            };
+            tracing::debug!(name = %self.name.stored, %error, "points are added again");
+            self.writer = None;
+            // Two servers that take the recording from each other do not wait for the same time.
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause *= 2;
+        }
+        Ok(0)
+    }
+
+    async fn try_append(&mut self) -> Result<u64, Failure> {
+        self.open().await?;
+        let Some(writer) = &mut self.writer else { return Ok(0) };
+        let mut added = Vec::with_capacity(self.waiting.len());
+        for append in self.waiting.drain(..) {
+            // Without a message its call has ended.
+            let Some(message) = append.message.upgrade() else { continue };
+            match add(writer, &message).await {
+                Ok(()) => added.push(append),
+                Err(error) => {
+                    let _ = append.answer.send(Err(error));
+                }
+            }
+        }
+        self.waiting = added;
+        Ok(writer.commit().await?)
+    }
+
+    /// Opens the recording for the first request that can open it. The others fail. Without requests nothing is opened.
+    async fn open(&mut self) -> Result<(), Failure> {
+        self.waiting.retain(|append| !append.answer.is_closed());
+        while self.writer.is_none()
+            && let Some(first) = self.waiting.first()
+        {
+            match open(&self.shared, &self.name, &first.opening).await {
+                Ok(writer) => self.writer = Some(writer),
+                Err(
+                    error @ (RpcError::CreationRate { .. }
+                    | RpcError::Store { error: StoreError::NamespaceFull(_), .. }),
+                ) => {
+                    let _ = self.waiting.remove(0).answer.send(Err(error));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens a recording, or creates it.
+///
+/// # Errors
+/// If the recording cannot be opened, is finished, or does not drop duplicates. The last two do not end its writer.
+async fn open(
+    shared: &Arc<Shared>,
+    name: &PathName,
+    opening: &Opening,
+) -> Result<RecordingWriter, RpcError> {
+    let Opening { options, max_recordings, creations } = opening;
+    if let Some(stored) = shared.stored(name).await? {
+        let options = *stored.accumulator.options();
+        check_stored(name, &options)?;
+        let mut recording = Recording::resume(stored, shared.policy);
+        recording.admit(Some(recording.committed_points()), 1)?;
+        // With its own options a recording that is removed now is created as it was.
+        return RecordingWriter::open(shared, name.clone(), Some(options), *max_recordings).await;
+    }
+    let reservation = creations.as_ref().map(|creations| (creations.reserve(), creations));
+    if let Some((None, creations)) = &reservation {
+        let per_minute = creations.per_minute();
+        return Err(RpcError::CreationRate { name: name.to_string(), per_minute });
+    }
+    let mut writer =
+        RecordingWriter::open(shared, name.clone(), Some(*options), *max_recordings).await?;
+    let is_new = |recording: &mut Recording| recording.committed_points() == 0;
+    if let Some((Some(reservation), _)) = reservation
+        && writer.recording().is_some_and(is_new)
+    {
+        reservation.keep();
+    }
+    Ok(writer)
+}
+
+/// Checks the options of a recording that exists.
+fn check_stored(name: &PathName, options: &Options) -> Result<(), RpcError> {
+    if options.drop_duplicates() {
+        return Ok(());
+    }
+    let text =
+        "it is not set in the recording, so that a request that is sent again would count twice";
+    let violations = vec![FieldViolation::new("options.drop_duplicates", text)];
+    Err(RpcError::OptionsDiffer { name: name.to_string(), violations })
+}
+
+/// Adds the points of a request to the recording, or none of them.
+///
+/// # Errors
+/// If a point is not valid or a total is out of range.
+async fn add(writer: &mut RecordingWriter, message: &AppendMessage) -> Result<(), RpcError> {
+    let ended = || RpcError::ShuttingDown { point_count: 0 };
+    let view = message.view().ok_or_else(ended)?;
+    let mut work = Work::default();
+    let mut buffer = PointBuffer::default();
+    let recording = writer.recording().ok_or_else(ended)?;
+    // A request is small, so checking it costs less than keeping a copy of the recording.
+    let mut checked = PathAccumulator::new(*recording.accumulator().options());
+    for is_check in [true, false] {
+        let recording = writer.recording().ok_or_else(ended)?;
+        if !is_check {
+            let count = checked.point_count();
+            recording.admit(Some(recording.accumulator().point_count()), count)?;
+        }
+        let accumulator = match is_check {
+            true => &mut checked,
+            false => recording.accumulator_mut(),
+        };
+        let mut adder = buffer.begin(accumulator, &view, 0)?;
+        while buffer.add(accumulator, &mut adder, &mut work)? == Step::Spent {
+            work.pause().await;
+        }
+        buffer.flush(accumulator, &mut work)?;
+        if !is_check {
+            recording.folded(unix_ms());
+        }
+        work.pause_if_spent().await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
