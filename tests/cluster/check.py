@@ -14,6 +14,7 @@ import traceback
 from clients import documented_block
 from programs import PASSWORD, WRONG_PASSWORD, HAProxy, Postgres, Server, program
 
+import appends
 import availability
 import damage
 import databases
@@ -99,6 +100,7 @@ CHECKS = [
     databases.a_database_without_tables_is_migrated_on_request,
     databases.servers_that_start_at_once_migrate_a_database_once,
     recordings.recordings_survive_killed_servers,
+    appends.requests_survive_killed_servers,
     recordings.recordings_survive_a_restart_of_all_servers,
     recordings.a_watch_sees_the_commits_of_other_servers,
     stores.people_and_dashboards_read_the_view,
