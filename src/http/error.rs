@@ -26,6 +26,9 @@ struct Parts {
     metadata: BTreeMap<String, String>,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
+    /// Whether the content of the request is the reason.
+    #[cfg(feature = "ingest")]
+    is_rejection: bool,
 }
 
 impl ApiError {
@@ -37,7 +40,17 @@ impl ApiError {
     ) -> Self {
         let (metadata, retry_after, allow) = Default::default();
         let (reason, message) = (reason.into(), message.into());
-        Self(Box::new(Parts { status, code, reason, message, metadata, retry_after, allow }))
+        Self(Box::new(Parts {
+            status,
+            code,
+            reason,
+            message,
+            metadata,
+            retry_after,
+            allow,
+            #[cfg(feature = "ingest")]
+            is_rejection: false,
+        }))
     }
 
     /// Returns the error of a value that is not valid.
@@ -58,6 +71,25 @@ impl ApiError {
     pub(super) fn with_allow(mut self, allow: Option<HeaderValue>) -> Self {
         self.0.allow = allow;
         self
+    }
+
+    /// Marks the error as one of the content of a request, for the metrics.
+    #[cfg(feature = "ingest")]
+    pub(super) fn into_rejection(mut self) -> Self {
+        self.0.is_rejection = true;
+        self
+    }
+
+    /// Returns whether the content of the request is the reason.
+    #[cfg(feature = "ingest")]
+    pub(super) fn is_rejection(&self) -> bool {
+        self.0.is_rejection
+    }
+
+    /// Returns the status of HTTP.
+    #[cfg(feature = "ingest")]
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// Returns the error as a status of gRPC, for the log and the metrics of calls.
@@ -118,6 +150,8 @@ impl From<Status> for ApiError {
             metadata: metadata.into_iter().collect(),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             allow: None,
+            #[cfg(feature = "ingest")]
+            is_rejection: false,
         }))
     }
 }

@@ -11,6 +11,8 @@ use tonic::Code;
 
 use super::error::ApiError;
 use super::query::Query;
+#[cfg(feature = "ingest")]
+use super::ingest;
 use super::{Shared, answer, events, measure, paths};
 
 const PATHS: &str = "/api/paths";
@@ -19,8 +21,20 @@ const EVENTS: &str = "/api/paths/{name}/events";
 const MEASURE: &str = "/api/measure";
 const OPENAPI: &str = "/api/openapi.json";
 
+/// The routes of the API.
+const API_ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
+
 /// All routes.
-pub(super) const ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
+#[cfg(not(feature = "ingest"))]
+pub(super) const ROUTES: [&str; 5] = API_ROUTES;
+#[cfg(feature = "ingest")]
+pub(super) const ROUTES: [&str; API_ROUTES.len() + ingest::ROUTES.len()] = {
+    let mut routes = [""; API_ROUTES.len() + ingest::ROUTES.len()];
+    let (api, rest) = routes.split_at_mut(API_ROUTES.len());
+    api.copy_from_slice(&API_ROUTES);
+    rest.copy_from_slice(&ingest::ROUTES);
+    routes
+};
 
 /// The description of the API.
 const OPENAPI_DOCUMENT: &str = include_str!("openapi.json");
@@ -31,21 +45,24 @@ pub(super) fn route(path: &str) -> Option<usize> {
     let matches = |route: &&str| {
         let parts: Vec<&str> = route.split('/').collect();
         parts.len() == segments.len()
-            && parts.iter().zip(&segments).all(|(part, segment)| match *part {
-                "{name}" => !segment.is_empty(),
-                part => part == *segment,
+            && parts.iter().zip(&segments).all(|(part, segment)| match part.starts_with('{') {
+                true => !segment.is_empty(),
+                false => part == segment,
             })
     };
     ROUTES.iter().position(matches)
 }
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let router = Router::new()
         .route(PATHS, get(paths::list))
         .route(PATH, get(paths::get).delete(paths::delete))
         .route(EVENTS, get(events::events))
         .route(MEASURE, post(measure::measure))
-        .route(OPENAPI, get(openapi))
+        .route(OPENAPI, get(openapi));
+    #[cfg(feature = "ingest")]
+    let router = ingest::add_routes(router);
+    router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)
@@ -61,10 +78,12 @@ async fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_UNKNOWN", message)
 }
 
-async fn method_not_allowed(request: Request<Body>) -> ApiError {
+pub(super) async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let allow = match route(request.uri().path()).and_then(|index| ROUTES.get(index).copied()) {
         Some(PATH) => "GET, HEAD, DELETE",
         Some(MEASURE) => "POST",
+        #[cfg(feature = "ingest")]
+        Some(route) if route.starts_with("/ingest/") => ingest::methods(route),
         _ => "GET, HEAD",
     };
     let method: &Method = request.method();
@@ -106,7 +125,7 @@ mod tests {
     fn the_description_has_all_routes_and_no_others() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI_DOCUMENT).unwrap();
         let described: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-        let mut routes = ROUTES.to_vec();
+        let mut routes = API_ROUTES.to_vec();
         routes.sort_unstable();
         assert_eq!(described, routes);
     }
