@@ -42,8 +42,8 @@ struct Fix {
 /// Returns a day of rides and stops with noise, over a midnight. Some fixes are inaccurate, and some are too far away.
 fn fixes(rng: &mut Rng) -> Vec<Fix> {
     let (mut x, mut y) = (138_000_000_i64, 463_000_000_i64);
-    // 22:00 UTC, so that some tracks have two days.
-    let mut unix_s = 1_716_242_400 + rng.between(0, 7_000) as i64;
+    // From 20:30 UTC. The day of the time zone ends at 22:00 UTC, so that most tracks have two days.
+    let mut unix_s = 1_716_237_000 + rng.between(0, 7_000) as i64;
     let mut is_moving = true;
     let fix = |_| {
         unix_s += rng.magnitude(1, 90) as i64;
