@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -67,10 +67,16 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "INTERNAL", message)
     }
 
-    /// Sets the header `allow`.
-    pub(super) fn with_allow(mut self, allow: Option<HeaderValue>) -> Self {
-        self.0.allow = allow;
-        self
+    /// Returns the error of a method that a route does not have. `allow` lists those that it has.
+    pub(super) fn method_unknown(method: &Method, allow: &'static str) -> Self {
+        let message = match method.as_str().len() {
+            0..=16 => format!("this route has no method {method}; use {allow}"),
+            _ => format!("this route has no such method; use {allow}"),
+        };
+        let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented);
+        let mut error = Self::new(status, code, "METHOD_UNKNOWN", message);
+        error.0.allow = Some(HeaderValue::from_static(allow));
+        error
     }
 
     /// Marks the error as one of the content of a request, for the metrics.

@@ -6,13 +6,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{Request, StatusCode, Uri};
 use tonic::Code;
 
 use super::error::ApiError;
-use super::query::Query;
 #[cfg(feature = "ingest")]
 use super::ingest;
+use super::query::Query;
 use super::{Shared, answer, events, measure, paths};
 
 const PATHS: &str = "/api/paths";
@@ -62,10 +62,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(OPENAPI, get(openapi));
     #[cfg(feature = "ingest")]
     let router = ingest::add_routes(router);
-    router
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(shared)
+    router.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(shared)
 }
 
 async fn openapi(uri: Uri) -> Result<Response, ApiError> {
@@ -78,7 +75,7 @@ async fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_UNKNOWN", message)
 }
 
-pub(super) async fn method_not_allowed(request: Request<Body>) -> ApiError {
+async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let allow = match route(request.uri().path()).and_then(|index| ROUTES.get(index).copied()) {
         Some(PATH) => "GET, HEAD, DELETE",
         Some(MEASURE) => "POST",
@@ -86,14 +83,7 @@ pub(super) async fn method_not_allowed(request: Request<Body>) -> ApiError {
         Some(route) if route.starts_with("/ingest/") => ingest::methods(route),
         _ => "GET, HEAD",
     };
-    let method: &Method = request.method();
-    let message = match method.as_str().len() {
-        0..=16 => format!("this route has no method {method}; use {allow}"),
-        _ => format!("this route has no such method; use {allow}"),
-    };
-    let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented);
-    ApiError::new(status, code, "METHOD_UNKNOWN", message)
-        .with_allow(Some(HeaderValue::from_static(allow)))
+    ApiError::method_unknown(request.method(), allow)
 }
 
 #[cfg(test)]

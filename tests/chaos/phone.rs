@@ -112,7 +112,8 @@ fn requests(rng: &mut Rng, fixes: &[Fix]) -> Vec<Vec<u8>> {
 /// Sends a request whose answer is lost: after its first byte, or after a random time.
 async fn lose(server: SocketAddr, request: &[u8], rng: &mut Rng) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(server).await?;
-    let cut = if rng.one_in(3) { rng.between(0, request.len() as u64) as usize } else { request.len() };
+    let cut =
+        if rng.one_in(3) { rng.between(0, request.len() as u64) as usize } else { request.len() };
     stream.write_all(&request[..cut]).await?;
     if cut < request.len() {
         return Ok(());
@@ -171,7 +172,8 @@ async fn client(address: SocketAddr) -> Result<PathServiceClient<Channel>, Strin
 
 async fn summary(address: SocketAddr, name: &str) -> Result<pb::PathSummary, String> {
     let request = pb::GetPathRequest { name: name.to_owned() };
-    let reply = client(address).await?.get_path(request).await.map_err(|error| error.to_string())?;
+    let reply =
+        client(address).await?.get_path(request).await.map_err(|error| error.to_string())?;
     Ok(reply.into_inner().path.unwrap().summary.unwrap())
 }
 
@@ -289,6 +291,7 @@ async fn ordered(
         ..Default::default()
     };
     let stream = tokio_stream::iter([message]);
-    let reply = client(address).await?.record_path(stream).await.map_err(|error| error.to_string())?;
+    let reply =
+        client(address).await?.record_path(stream).await.map_err(|error| error.to_string())?;
     Ok(totals(reply.into_inner().summary.unwrap()))
 }

@@ -27,15 +27,8 @@ pub(super) enum RequestOutcome {
 }
 
 impl RequestOutcome {
-    const NAMES: [&'static str; 7] = [
-        "accepted",
-        "accepted_and_dropped",
-        "event",
-        "rejected",
-        "refused",
-        "failed",
-        "cancelled",
-    ];
+    const NAMES: [&'static str; 7] =
+        ["accepted", "accepted_and_dropped", "event", "rejected", "refused", "failed", "cancelled"];
 }
 
 /// The number of requests with an outcome, or of fixes with a result.

@@ -28,7 +28,7 @@ use self::counters::{Counters, RequestOutcome};
 pub use self::counters::{IngestCount, IngestStats};
 use super::error::ApiError;
 use super::paths::gate;
-use super::{Shared, answer, body, router};
+use super::{Shared, answer, body};
 use crate::ingest::{self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection};
 use crate::measure::Zone;
 use crate::proto::waywiser_v1 as pb;
@@ -111,7 +111,7 @@ fn log_route(protocol: Protocol, method: &Method) -> &'static str {
 async fn receive(protocol: Protocol, shared: &Shared, request: Request<Body>) -> Response {
     // The router passes HEAD to the handlers of GET, and a HEAD must not change anything.
     if request.method() == Method::HEAD {
-        return router::method_not_allowed(request).await.into_response();
+        return ApiError::method_unknown(&Method::HEAD, "GET, POST").into_response();
     }
     let mut counted = shared.ingest.counters.request(protocol);
     match admit(protocol, shared, request).await {

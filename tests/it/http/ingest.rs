@@ -31,8 +31,12 @@ fn request(protocol: Protocol, index: u64) -> (String, String) {
         }
         Protocol::Overland => (String::new(), overland(Some("dev"), &[(time, longitude)])),
         Protocol::Forward => {
-            let position = json!({"fixTime": time * 1000, "latitude": 46.0, "longitude": longitude});
-            (String::new(), json!({"position": position, "device": {"uniqueId": "dev"}}).to_string())
+            let position =
+                json!({"fixTime": time * 1000, "latitude": 46.0, "longitude": longitude});
+            (
+                String::new(),
+                json!({"position": position, "device": {"uniqueId": "dev"}}).to_string(),
+            )
         }
     }
 }
@@ -79,7 +83,10 @@ async fn every_protocol_gives_the_same_recording_and_repetitions_change_nothing(
         assert_eq!(summary["windows"].as_array().unwrap().len(), 1);
         lengths.push(summary["length_m"].as_f64().unwrap());
     }
-    assert!(lengths[0] > 200.0 && lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+    assert!(
+        lengths[0] > 200.0 && lengths.iter().all(|length| *length == lengths[0]),
+        "{lengths:?}"
+    );
 }
 
 #[tokio::test]
@@ -138,7 +145,9 @@ async fn bad_fixes_are_dropped_and_requests_that_cannot_be_read_are_refused() {
     assert!(answer.status == 431 || answer.error() == too_large, "{answer:?}");
     let mut client = web.connect().await;
     let length = BODY_BYTES_MAX + 1;
-    let head = format!("POST /ingest/overland HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /ingest/overland HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+    );
     client.raw(head.as_bytes()).await;
     assert_eq!(client.answer().await.error(), too_large);
     let devices: Vec<_> = (0..17)
@@ -242,8 +251,9 @@ async fn a_request_is_one_stream_of_the_quotas_and_one_call_of_the_rates() {
     let web = secured(|config| config.principal_quota = quota).await;
     let path = "/ingest/overland/phone-token";
     let batch = |from: u64, count: u64| {
-        let fixes: Vec<_> =
-            (from..from + count).map(|index| (START_S + index, 13.0 + index as f64 * 1e-4)).collect();
+        let fixes: Vec<_> = (from..from + count)
+            .map(|index| (START_S + index, 13.0 + index as f64 * 1e-4))
+            .collect();
         overland(Some("dev"), &fixes)
     };
     assert_eq!(post(&web, path, &batch(0, 5)).await.status, 200);
@@ -278,7 +288,8 @@ async fn a_large_batch_is_stored_in_the_order_of_its_times() {
 #[tokio::test]
 async fn a_recording_that_would_count_repetitions_is_refused() {
     let web = Web::start().await;
-    let pieces = tokio_stream::iter([crate::isolation::transcript::piece("paths/dev", 0..3, false)]);
+    let pieces =
+        tokio_stream::iter([crate::isolation::transcript::piece("paths/dev", 0..3, false)]);
     web.server.paths().await.record_path(pieces).await.unwrap();
     let (_, body) = request(Protocol::OwnTracks, 0);
     let answer = post(&web, "/ingest/owntracks", &body).await;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tonic::Code;
 
-use super::{Observed, ask};
 use super::exposition::{Families, Format, parse};
 use super::promql::{Selector, selectors, values};
+use super::{Observed, ask};
 use crate::support::{methods, reserved_address};
 
 fn root() -> PathBuf {
