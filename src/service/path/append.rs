@@ -6,9 +6,10 @@ use http::Request;
 use tokio::sync::oneshot;
 use tonic::body::Body;
 
-use super::appender::{Append, Opening};
+use super::append_queue::{Append, AppendMessage, Opening};
+use super::appender;
 use super::convert;
-use super::request::{self, PathRequest as _};
+use super::request;
 use super::scope::{PathName, Scope};
 use super::shared::Shared;
 use super::watch::not_found;
@@ -18,23 +19,6 @@ use crate::service::method;
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, MessageRef};
 use crate::service::{Creations, StreamLimits};
-use crate::wire::MessageView;
-
-/// The canonical bytes of a request.
-#[derive(Debug)]
-pub(super) struct AppendMessage(Vec<u8>);
-
-impl AppendMessage {
-    /// Returns a message of these bytes, which are canonical.
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// Returns the fields. `None` is not possible, because [`append_points`] has parsed the same bytes.
-    pub(super) fn view(&self) -> Option<MessageView<'_>> {
-        MessageView::parse(&self.0, &pb::AppendPointsRequest::FIELDS)
-    }
-}
 
 /// Adds the points of a request to its recording.
 ///
@@ -71,7 +55,8 @@ pub(super) async fn append_points(
     let (answer, answered) = oneshot::channel();
     let opening = Opening { options, max_recordings: scope.max_recordings(&name), creations };
     // The message is released if this call ends early.
-    shared.append(&name, Append { message: Arc::downgrade(&message), opening, answer })?;
+    let append = Append { message: Arc::downgrade(&message), opening, answer };
+    appender::append(&shared, &name, append)?;
     let lost = |_| RpcError::ShuttingDown { point_count: 0 };
     let committed_points =
         answered.await.map_err(lost)?.map_err(|error| error.of_recording(&name))?;

@@ -4,22 +4,20 @@
 //! An appender is the writer of its recording, like a stream of RecordPath. If another writer takes over, or the recording
 //! is deleted, it opens the recording again and adds the points again: the recording drops the duplicates.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::append::AppendMessage;
+use super::append_queue::{Append, AppendMessage, Opening};
 use super::point_buffer::PointBuffer;
 use super::recording_writer::RecordingWriter;
 use super::scope::PathName;
 use super::shared::{Shared, unix_ms};
 use crate::measure::{Options, PathAccumulator};
-use crate::recording::{Recording, RecordingName, StoreError};
-use crate::service::Creations;
+use crate::recording::{Recording, StoreError};
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 use crate::service::work::{Step, Work};
@@ -37,87 +35,41 @@ const ATTEMPTS: u32 = 6;
 /// The pause before the second attempt. Each later one is twice as long.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A request that waits for its answer.
-pub(super) struct Append {
-    /// The call owns the message. If it ends early, its points are not added.
-    pub message: Weak<AppendMessage>,
-    pub opening: Opening,
-    /// Receives the number of durable points of the recording.
-    pub answer: oneshot::Sender<Result<u64, RpcError>>,
-}
-
-/// How a request opens its recording.
-pub(super) struct Opening {
-    /// The options of a new recording.
-    pub options: Options,
-    /// The maximum number of recordings in the namespace.
-    pub max_recordings: Option<u64>,
-    /// The limit on new recordings of the caller. Without it there is no limit.
-    pub creations: Option<Creations>,
-}
-
-/// The appenders of this server.
-pub(super) struct Appenders {
-    queues: Mutex<HashMap<RecordingName, mpsc::Sender<Append>>>,
-    /// A new value ends the appenders that have no requests.
-    end_idle: watch::Sender<()>,
-}
-
-impl Default for Appenders {
-    fn default() -> Self {
-        Self { queues: Mutex::default(), end_idle: watch::Sender::new(()) }
-    }
-}
-
-impl Appenders {
-    /// Ends the appenders without requests, and later each one that has answered its requests.
-    pub(super) fn end_idle(&self) {
-        self.end_idle.send_replace(());
-    }
-
-    fn queues(&self) -> MutexGuard<'_, HashMap<RecordingName, mpsc::Sender<Append>>> {
-        // No code panics while it holds the lock.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shared {
-    /// Passes a request to the appender of its recording, which is started if there is none.
-    ///
-    /// # Errors
-    /// If too many requests wait for the recording.
-    pub(super) fn append(
-        self: &Arc<Self>,
-        name: &PathName,
-        append: Append,
-    ) -> Result<(), RpcError> {
-        let mut queues = self.appenders.queues();
-        let append = match queues.get(&name.stored) {
-            None => append,
-            Some(queue) => match queue.try_send(append) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Full(_)) => {
-                    return Err(RpcError::QueueFull { name: name.to_string() });
-                }
-                // Its task was cancelled, together with its runtime.
-                Err(TrySendError::Closed(append)) => append,
-            },
-        };
-        let (sender, queue) = mpsc::channel(QUEUE_MAX);
-        queues.insert(name.stored.clone(), sender);
-        drop(queues);
-        let appender = Appender {
-            shared: Arc::clone(self),
-            // Each call replaces the name in errors by the one that its caller uses.
-            name: name.clone(),
-            queue,
-            end_idle: self.appenders.end_idle.subscribe(),
-            writer: None,
-            waiting: vec![append],
-        };
-        self.commits.spawn(appender.run());
-        Ok(())
-    }
+/// Passes a request to the appender of its recording, which is started if there is none.
+///
+/// # Errors
+/// If too many requests wait for the recording.
+pub(super) fn append(
+    shared: &Arc<Shared>,
+    name: &PathName,
+    append: Append,
+) -> Result<(), RpcError> {
+    let mut queues = shared.appenders.queues();
+    let append = match queues.get(&name.stored) {
+        None => append,
+        Some(queue) => match queue.try_send(append) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(_)) => {
+                return Err(RpcError::QueueFull { name: name.to_string() });
+            }
+            // Its task was cancelled, together with its runtime.
+            Err(TrySendError::Closed(append)) => append,
+        },
+    };
+    let (sender, queue) = mpsc::channel(QUEUE_MAX);
+    queues.insert(name.stored.clone(), sender);
+    drop(queues);
+    let appender = Appender {
+        shared: Arc::clone(shared),
+        // Each call replaces the name in errors by the one that its caller uses.
+        name: name.clone(),
+        queue,
+        end_idle: shared.appenders.ends(),
+        writer: None,
+        waiting: vec![append],
+    };
+    shared.commits.spawn(appender.run());
+    Ok(())
 }
 
 /// The writer of a recording for all its requests.

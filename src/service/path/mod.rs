@@ -4,7 +4,8 @@
 //! - `request` parses messages, and `convert` converts options and summaries.
 //! - `point_buffer`, `fix` and `column_fill` check points and fold them.
 //! - `record` reads a stream of one path. `target` is that path, and `recording_writer` commits its points.
-//! - `append` reads a request with points. `appender` adds the points of all requests for one recording.
+//! - `append` reads a request with points. `append_queue` has those that wait, and
+//!   `appender` adds the points of all requests for one recording.
 //! - `batch` measures many paths in one stream.
 //! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
 //! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
@@ -13,6 +14,7 @@
 //! exactly-once commits.
 
 mod append;
+mod append_queue;
 mod appender;
 mod batch;
 mod column_fill;

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use super::appender::Appenders;
+use super::append_queue::Appenders;
 use super::reclaim_state::ReclaimState;
 use super::scope::PathName;
 use super::updates::Watchers;

@@ -115,3 +115,19 @@ def test_a_recording_can_be_typed_by_hand(tmp_path, server, grpcurl):
         assert (recording["name"], recording["complete"], recording["committedPoints"]) == ("paths/by-hand", True, "3")
     assert reply["summary"] == path["summary"]
     assert 32 < reply["summary"]["lengthM"] < 34
+
+
+def test_points_that_are_appended_twice_count_once(tmp_path, server, grpcurl):
+    commands = block("interop: grpcurl append", "sh")
+    printed = run(tmp_path, grpcurl, "bash", "-euo", "pipefail", "-c", commands)
+
+    replies, at = [], 0
+    while at < len(printed.rstrip()):
+        reply, at = json.JSONDecoder().raw_decode(printed, at + len(printed[at:]) - len(printed[at:].lstrip()))
+        replies.append(reply)
+    name = "paths/phone-7"
+    assert replies == [{"name": name, "committedPoints": count} for count in "123"]
+    get = ["grpcurl", "-plaintext", "-d", json.dumps({"name": name}), "127.0.0.1:50051"]
+    printed = run(tmp_path, grpcurl, *get, "waywiser.v1.PathService/GetPath")
+    (duplicates,) = json.loads(printed)["path"]["summary"]["rejections"]
+    assert (duplicates["reason"], duplicates["count"]) == ("REJECTION_REASON_DUPLICATE", "1")

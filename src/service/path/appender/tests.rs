@@ -2,14 +2,14 @@
 
 use futures::FutureExt as _;
 use prost::Message as _;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::measure::{Metric, Reorder};
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::{CheckpointPolicy, CheckpointStore as _};
+use crate::recording::{CheckpointPolicy, CheckpointStore as _, RecordingName};
 use crate::service::StreamLimits;
 use crate::service::path::PathService;
-use crate::service::path::append::AppendMessage;
 use crate::store::MemoryStore;
 
 fn name() -> PathName {
@@ -41,7 +41,7 @@ fn send(service: &PathService, message: &Arc<AppendMessage>) -> Result<Answer, R
     let opening = Opening { options, max_recordings: None, creations: None };
     let (answer, answered) = oneshot::channel();
     let append = Append { message: Arc::downgrade(message), opening, answer };
-    service.shared.append(&name(), append).map(|()| answered)
+    super::append(&service.shared, &name(), append).map(|()| answered)
 }
 
 #[tokio::test]
