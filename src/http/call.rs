@@ -50,16 +50,7 @@ impl Method {
         request: &impl Message,
     ) -> Result<Replies, ApiError> {
         let message = frame::encode(request);
-        let response: Response<Body> = gate.call(headers, self.route, self.path, message).await;
-        match Status::from_header_map(response.headers()) {
-            Some(status) => Err(status.into()),
-            None => Ok(Replies {
-                body: response.into_body(),
-                buffer: BytesMut::new(),
-                reply: self.reply,
-                is_over: false,
-            }),
-        }
+        Replies::of(gate.call(headers, self.route, self.path, message).await, self.reply)
     }
 
     /// Calls the method, and returns its only message.
@@ -72,16 +63,37 @@ impl Method {
         headers: &HeaderMap,
         request: &impl Message,
     ) -> Result<Value, ApiError> {
-        let mut replies = self.call(gate, headers, request).await?;
-        let mut only = None;
-        while let Some(reply) = std::future::poll_fn(|cx| replies.poll_message(cx)).await {
-            only = Some(reply?);
-        }
-        only.ok_or_else(|| ApiError::internal("the call returned no message"))
+        self.call(gate, headers, request).await?.only().await
     }
 }
 
 impl Replies {
+    /// Returns the messages of an answer, whose name is `reply`.
+    ///
+    /// # Errors
+    /// The status of the call, if it ends without a message.
+    pub(super) fn of(response: Response<Body>, reply: &'static str) -> Result<Self, ApiError> {
+        match Status::from_header_map(response.headers()) {
+            Some(status) => Err(status.into()),
+            None => {
+                let (body, buffer) = (response.into_body(), BytesMut::new());
+                Ok(Self { body, buffer, reply, is_over: false })
+            }
+        }
+    }
+
+    /// Returns the only message.
+    ///
+    /// # Errors
+    /// The status of the call.
+    pub(super) async fn only(mut self) -> Result<Value, ApiError> {
+        let mut only = None;
+        while let Some(reply) = std::future::poll_fn(|cx| self.poll_message(cx)).await {
+            only = Some(reply?);
+        }
+        only.ok_or_else(|| ApiError::internal("the call returned no message"))
+    }
+
     /// Removes the next message from the buffer, if it is complete.
     fn take_message(&mut self) -> Option<Result<Value, ApiError>> {
         let header = self.buffer.first_chunk::<HEADER_BYTES>()?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -26,6 +26,9 @@ struct Parts {
     metadata: BTreeMap<String, String>,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
+    /// Whether the content of the request is the reason.
+    #[cfg(feature = "ingest")]
+    is_rejection: bool,
 }
 
 impl ApiError {
@@ -37,7 +40,17 @@ impl ApiError {
     ) -> Self {
         let (metadata, retry_after, allow) = Default::default();
         let (reason, message) = (reason.into(), message.into());
-        Self(Box::new(Parts { status, code, reason, message, metadata, retry_after, allow }))
+        Self(Box::new(Parts {
+            status,
+            code,
+            reason,
+            message,
+            metadata,
+            retry_after,
+            allow,
+            #[cfg(feature = "ingest")]
+            is_rejection: false,
+        }))
     }
 
     /// Returns the error of a value that is not valid.
@@ -54,10 +67,35 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "INTERNAL", message)
     }
 
-    /// Sets the header `allow`.
-    pub(super) fn with_allow(mut self, allow: Option<HeaderValue>) -> Self {
-        self.0.allow = allow;
+    /// Returns the error of a method that a route does not have. `allow` lists those that it has.
+    pub(super) fn method_unknown(method: &Method, allow: &'static str) -> Self {
+        let message = match method.as_str().len() {
+            0..=16 => format!("this route has no method {method}; use {allow}"),
+            _ => format!("this route has no such method; use {allow}"),
+        };
+        let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented);
+        let mut error = Self::new(status, code, "METHOD_UNKNOWN", message);
+        error.0.allow = Some(HeaderValue::from_static(allow));
+        error
+    }
+
+    /// Marks the error as one of the content of a request, for the metrics.
+    #[cfg(feature = "ingest")]
+    pub(super) fn into_rejection(mut self) -> Self {
+        self.0.is_rejection = true;
         self
+    }
+
+    /// Returns whether the content of the request is the reason.
+    #[cfg(feature = "ingest")]
+    pub(super) fn is_rejection(&self) -> bool {
+        self.0.is_rejection
+    }
+
+    /// Returns the status of HTTP.
+    #[cfg(feature = "ingest")]
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// Returns the error as a status of gRPC, for the log and the metrics of calls.
@@ -118,6 +156,8 @@ impl From<Status> for ApiError {
             metadata: metadata.into_iter().collect(),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             allow: None,
+            #[cfg(feature = "ingest")]
+            is_rejection: false,
         }))
     }
 }

@@ -29,6 +29,8 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
         ));
     }
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    // OsmAnd sends fixes by GET.
+    let is_safe = is_safe && !request.uri().path().starts_with("/ingest/");
     if !is_safe && is_cross_site(request.headers(), host) {
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,

@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
 use super::Shared;
 use super::answer;
+use super::body;
 use super::error::ApiError;
 use super::paths::gate;
 use super::query::Query;
-use crate::server::{BodyError, HeldBytes, OpenRequest};
+use crate::server::{HeldBytes, OpenRequest};
 
 const ROUTE: &str = "POST /api/measure";
 
@@ -155,11 +154,11 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Reads a file into memory, which is charged to the memory budget.
+/// Reads a file into memory.
 async fn upload(
     shared: &Shared,
     open: &mut OpenRequest,
-    mut body: Body,
+    body: Body,
 ) -> Result<(Bytes, Vec<HeldBytes>), ApiError> {
     let max_bytes = shared.config.max_upload_bytes;
     let too_large = || {
@@ -170,40 +169,5 @@ async fn upload(
         let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
         ApiError::new(status, code, "UPLOAD_TOO_LARGE", message)
     };
-    if body.size_hint().lower() > max_bytes as u64 {
-        return Err(too_large());
-    }
-    let (mut file, mut held) = (BytesMut::new(), Vec::new());
-    let mut held_bytes = 0;
-    while let Some(frame) = open.run(body.frame()).await? {
-        let Ok(data) = frame.map_err(body_error)?.into_data() else { continue };
-        if file.len() + data.len() > max_bytes {
-            return Err(too_large());
-        }
-        // The buffer grows by doubling.
-        file.extend_from_slice(&data);
-        if file.capacity() > held_bytes {
-            held.push(open.hold((file.capacity() - held_bytes) as u64)?);
-            held_bytes = file.capacity();
-        }
-        open.received(data.len()).await?;
-    }
-    Ok((file.freeze(), held))
-}
-
-/// Returns the error of a request body.
-fn body_error(error: axum::Error) -> ApiError {
-    let error = error.into_inner();
-    let is_slow = matches!(error.downcast_ref::<BodyError>(), Some(BodyError::Slow { .. }));
-    let message = error.to_string();
-    match is_slow {
-        true => {
-            let (status, code) = (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded);
-            ApiError::new(status, code, "STREAM_IDLE", message)
-        }
-        false => {
-            let (status, code) = (StatusCode::BAD_REQUEST, Code::Cancelled);
-            ApiError::new(status, code, "STREAM_RESET", message)
-        }
-    }
+    body::read(open, body, max_bytes, too_large).await
 }

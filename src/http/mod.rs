@@ -1,17 +1,20 @@
-//! The JSON API of the HTTP listener, for pages and apps.
+//! The JSON API of the HTTP listener, for pages and apps, and the requests of phone apps.
 //!
 //! [`HttpApi`] answers the requests that [`crate::server`] accepts: `guard` refuses those of other sites and adds the headers
 //! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
 //! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
-//! [`Measure`]. `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
+//! [`Measure`]. `ingest` passes the fixes of phone apps to the method AppendPoints. `body` reads bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
 //!
 //! docs/http.md is the reference for users.
 
 mod answer;
+mod body;
 mod call;
 mod error;
 mod events;
 mod guard;
+#[cfg(feature = "ingest")]
+mod ingest;
 mod json;
 mod measure;
 mod paths;
@@ -28,7 +31,11 @@ use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tower_service::Service as _;
 
+#[cfg(feature = "ingest")]
+use crate::measure::Zone;
 use crate::server::{Answer, WebBody, WebService};
+#[cfg(feature = "ingest")]
+pub use ingest::{IngestCount, IngestStats};
 pub use measure::{Measure, MeasureError, MeasureJob, Measured};
 
 /// The settings of the API.
@@ -38,17 +45,27 @@ pub struct HttpConfig {
     pub max_upload_bytes: usize,
     /// The interval of comments in a stream of events without events, so that proxies keep it open.
     pub heartbeat: Duration,
+    /// The time zone of the days of new recordings of phones.
+    #[cfg(feature = "ingest")]
+    pub ingest_time_zone: Zone,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { max_upload_bytes: 32 << 20, heartbeat: Duration::from_secs(15) }
+        Self {
+            max_upload_bytes: 32 << 20,
+            heartbeat: Duration::from_secs(15),
+            #[cfg(feature = "ingest")]
+            ingest_time_zone: Zone::UTC,
+        }
     }
 }
 
 /// The JSON API.
 pub struct HttpApi {
     router: Router,
+    #[cfg(feature = "ingest")]
+    shared: Arc<Shared>,
 }
 
 /// What the handlers share.
@@ -57,14 +74,32 @@ pub(super) struct Shared {
     measure: Option<Arc<dyn Measure>>,
     /// The files that are measured at the same time: one for each processor.
     measuring: Semaphore,
+    #[cfg(feature = "ingest")]
+    ingest: ingest::Ingest,
 }
 
 impl HttpApi {
     /// Returns the API. Without `measure` it has no route for files.
     pub fn new(config: HttpConfig, measure: Option<Arc<dyn Measure>>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let shared = Shared { config, measure, measuring: Semaphore::new(cores) };
-        Self { router: router::router(Arc::new(shared)) }
+        let shared = Arc::new(Shared {
+            #[cfg(feature = "ingest")]
+            ingest: ingest::Ingest::new(config.ingest_time_zone, cores),
+            config,
+            measure,
+            measuring: Semaphore::new(cores),
+        });
+        Self {
+            router: router::router(Arc::clone(&shared)),
+            #[cfg(feature = "ingest")]
+            shared,
+        }
+    }
+
+    /// Returns the numbers of requests and fixes of phone apps.
+    #[cfg(feature = "ingest")]
+    pub fn ingest_stats(&self) -> IngestStats {
+        self.shared.ingest.counters.stats()
     }
 }
 

@@ -6,10 +6,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{Request, StatusCode, Uri};
 use tonic::Code;
 
 use super::error::ApiError;
+#[cfg(feature = "ingest")]
+use super::ingest;
 use super::query::Query;
 use super::{Shared, answer, events, measure, paths};
 
@@ -19,8 +21,20 @@ const EVENTS: &str = "/api/paths/{name}/events";
 const MEASURE: &str = "/api/measure";
 const OPENAPI: &str = "/api/openapi.json";
 
+/// The routes of the API.
+const API_ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
+
 /// All routes.
-pub(super) const ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
+#[cfg(not(feature = "ingest"))]
+pub(super) const ROUTES: [&str; 5] = API_ROUTES;
+#[cfg(feature = "ingest")]
+pub(super) const ROUTES: [&str; API_ROUTES.len() + ingest::ROUTES.len()] = {
+    let mut routes = [""; API_ROUTES.len() + ingest::ROUTES.len()];
+    let (api, rest) = routes.split_at_mut(API_ROUTES.len());
+    api.copy_from_slice(&API_ROUTES);
+    rest.copy_from_slice(&ingest::ROUTES);
+    routes
+};
 
 /// The description of the API.
 const OPENAPI_DOCUMENT: &str = include_str!("openapi.json");
@@ -31,24 +45,24 @@ pub(super) fn route(path: &str) -> Option<usize> {
     let matches = |route: &&str| {
         let parts: Vec<&str> = route.split('/').collect();
         parts.len() == segments.len()
-            && parts.iter().zip(&segments).all(|(part, segment)| match *part {
-                "{name}" => !segment.is_empty(),
-                part => part == *segment,
+            && parts.iter().zip(&segments).all(|(part, segment)| match part.starts_with('{') {
+                true => !segment.is_empty(),
+                false => part == segment,
             })
     };
     ROUTES.iter().position(matches)
 }
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let router = Router::new()
         .route(PATHS, get(paths::list))
         .route(PATH, get(paths::get).delete(paths::delete))
         .route(EVENTS, get(events::events))
         .route(MEASURE, post(measure::measure))
-        .route(OPENAPI, get(openapi))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(shared)
+        .route(OPENAPI, get(openapi));
+    #[cfg(feature = "ingest")]
+    let router = ingest::add_routes(router);
+    router.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(shared)
 }
 
 async fn openapi(uri: Uri) -> Result<Response, ApiError> {
@@ -65,16 +79,11 @@ async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let allow = match route(request.uri().path()).and_then(|index| ROUTES.get(index).copied()) {
         Some(PATH) => "GET, HEAD, DELETE",
         Some(MEASURE) => "POST",
+        #[cfg(feature = "ingest")]
+        Some(route) if route.starts_with("/ingest/") => ingest::methods(route),
         _ => "GET, HEAD",
     };
-    let method: &Method = request.method();
-    let message = match method.as_str().len() {
-        0..=16 => format!("this route has no method {method}; use {allow}"),
-        _ => format!("this route has no such method; use {allow}"),
-    };
-    let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented);
-    ApiError::new(status, code, "METHOD_UNKNOWN", message)
-        .with_allow(Some(HeaderValue::from_static(allow)))
+    ApiError::method_unknown(request.method(), allow)
 }
 
 #[cfg(test)]
@@ -106,7 +115,7 @@ mod tests {
     fn the_description_has_all_routes_and_no_others() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI_DOCUMENT).unwrap();
         let described: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-        let mut routes = ROUTES.to_vec();
+        let mut routes = API_ROUTES.to_vec();
         routes.sort_unstable();
         assert_eq!(described, routes);
     }

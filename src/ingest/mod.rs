@@ -176,6 +176,8 @@ pub struct Batch {
     pub problems: Vec<BadFix>,
     /// The number of bad fixes.
     pub bad_count: usize,
+    /// The number of bad fixes with each kind of problem, in the order of [`FixProblem::NAMES`].
+    pub bad_counts: [usize; FixProblem::NAMES.len()],
 }
 
 impl Batch {
@@ -185,6 +187,7 @@ impl Batch {
             Ok(fix) => self.fixes.push(DeviceFix { device: device.map(str::to_owned), fix }),
             Err(problem) => {
                 self.bad_count += 1;
+                self.bad_counts[problem.index()] += 1;
                 if self.problems.len() < PROBLEMS_MAX {
                     self.problems.push(BadFix { index, problem });
                 }

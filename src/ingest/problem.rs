@@ -1,6 +1,6 @@
 //! The reasons why a fix cannot be used.
 
-/// The reason why a fix cannot be used.
+/// The reason why a fix cannot be used. [`FixProblem::name`] has a name for each kind, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FixProblem {
@@ -35,4 +35,39 @@ pub enum FixProblem {
         "the time is more than an hour in the future: the clock or the time zone of the device is wrong"
     )]
     TooLate,
+}
+
+impl FixProblem {
+    /// The names of all kinds of problems.
+    pub const NAMES: [&'static str; 9] = [
+        "not_an_object",
+        "missing",
+        "not_a_number",
+        "latitude",
+        "longitude",
+        "not_valid",
+        "time",
+        "too_early",
+        "too_late",
+    ];
+
+    /// Returns the index of the kind in [`FixProblem::NAMES`].
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::NotAnObject => 0,
+            Self::Missing(_) => 1,
+            Self::NotANumber(_) => 2,
+            Self::Latitude => 3,
+            Self::Longitude => 4,
+            Self::NotValid => 5,
+            Self::Time => 6,
+            Self::TooEarly => 7,
+            Self::TooLate => 8,
+        }
+    }
+
+    /// Returns the name of the kind of problem.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
 }

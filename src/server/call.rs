@@ -30,7 +30,7 @@ use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::auth::{AuthError, Credentials, Principal, Session};
 use crate::service::{
-    CallLoad, ClientAddress, Owner, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
+    CallLoad, ClientAddress, Owner, Progress, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
 };
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
@@ -51,7 +51,7 @@ pub(super) struct CallService {
 pub(super) struct Admitted {
     pub(super) cutoff: Cutoff,
     /// The caller. `None` if the server has no authentication, or the method needs none.
-    principal: Option<Arc<Principal>>,
+    pub(super) principal: Option<Arc<Principal>>,
     /// The rate limits of the caller.
     pub(super) rates: Option<Rates>,
 }
@@ -243,6 +243,35 @@ impl CallService {
             }
             error => RpcError::Unauthenticated(error),
         })
+    }
+
+    /// Passes a message to a method as a part of a call that was admitted. It has no record, and no rate limits: its
+    /// caller keeps to them. The body of the answer is complete, because the method is unary.
+    pub(super) async fn part(
+        &self,
+        request: Request<Body>,
+        record: &CallRecord,
+        principal: Option<Arc<Principal>>,
+    ) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        if let Some(principal) = principal {
+            parts.extensions.insert(principal);
+        }
+        // The progress of the call is that of its own request.
+        let progress = Arc::<Progress>::default();
+        parts.extensions.insert(Arc::clone(&progress));
+        let address = record.peer().ip();
+        let peer = peer_key(address);
+        parts.extensions.insert(self.shared.creations.of_peer(peer));
+        parts.extensions.insert(ClientAddress(address));
+        let owner = Owner::of(record.principal(), peer);
+        let mut load = CallLoad::new(Arc::clone(&self.shared.load), owner, None, progress);
+        let mut call = Box::pin(self.routes.clone().call(Request::from_parts(parts, body)));
+        let answer = poll_fn(|cx| load.poll(|| call.as_mut().poll(cx)));
+        match answer.instrument(record.span().clone()).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 
     /// Passes an admitted call to its service.

@@ -17,12 +17,18 @@ pub(crate) type MethodId = usize;
 pub(super) const OTHER: MethodId = 0;
 
 /// The requests of the HTTP listener that are calls, and the methods that they stand for in the metrics of calls.
-pub(crate) const HTTP_ROUTES: [(&str, &str); 5] = [
+pub(crate) const HTTP_ROUTES: [(&str, &str); 11] = [
     ("GET /api/paths", "waywiser.v1.PathService/ListPaths"),
     ("GET /api/paths/{name}", "waywiser.v1.PathService/GetPath"),
     ("DELETE /api/paths/{name}", "waywiser.v1.PathService/DeletePath"),
     ("GET /api/paths/{name}/events", "waywiser.v1.PathService/WatchPath"),
     ("POST /api/measure", "waywiser.v1.PathService/MeasurePaths"),
+    ("POST /ingest/owntracks", "waywiser.v1.PathService/AppendPoints"),
+    ("GET /ingest/osmand", "waywiser.v1.PathService/AppendPoints"),
+    ("POST /ingest/osmand", "waywiser.v1.PathService/AppendPoints"),
+    ("POST /ingest/traccar", "waywiser.v1.PathService/AppendPoints"),
+    ("POST /ingest/overland", "waywiser.v1.PathService/AppendPoints"),
+    ("POST /ingest/forward", "waywiser.v1.PathService/AppendPoints"),
 ];
 
 /// The methods of all services.

@@ -4,10 +4,12 @@
 //!
 //!     cargo test --test chaos -- --ignored --nocapture --test-threads=1
 //!     CHAOS_ROUNDS=500 cargo test --release --test chaos -- --ignored --nocapture recordings_survive_faults
+//!     CHAOS_ROUNDS=300 cargo test --release --test chaos -- --ignored --nocapture fixes_of_phones_survive_faults
 //!     CHAOS_ROUNDS=300 cargo test --release --test chaos -- --ignored --nocapture a_cluster_survives_faults
 //!
 //! In each round one or two clients write to each recording. Meanwhile the server is killed, stopped, continued and
-//! drained, its disk fills up, clients are killed, and a proxy cuts connections. The second test has several servers
+//! drained, its disk fills up, clients are killed, and a proxy cuts connections. Another test has phones that send fixes
+//! over HTTP, whose answers are lost. The last test has several servers
 //! behind HAProxy that share a PostgreSQL database with a synchronous standby. Its faults are also those of the
 //! database: killed servers of PostgreSQL, lost answers, cancelled waits for the standby, and failovers with an old
 //! primary that comes back. At the end every summary must be bit-identical to one uninterrupted fold. All answers must
@@ -33,6 +35,7 @@ mod cluster;
 mod database;
 #[path = "../common/database_proxy/mod.rs"]
 mod database_proxy;
+mod phone;
 mod process;
 mod proxy;
 #[path = "../common/reserved.rs"]
@@ -130,6 +133,12 @@ fn recordings_survive_faults() {
     run_rounds(async |seed, folder, can_mount| {
         round::run(seed, &folder, can_mount).await.map(Some)
     });
+}
+
+#[test]
+#[ignore = "run by: cargo test --test chaos -- --ignored"]
+fn fixes_of_phones_survive_faults() {
+    run_rounds(async |seed, folder, _| phone::run(seed, &folder).await.map(Some));
 }
 
 /// Prints the times without progress after each kind of fault.

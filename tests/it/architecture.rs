@@ -22,7 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("service", &["auth", "contract", "recording", "proto", "wire", "measure"]),
     ("server", &["auth", "service", "contract", "recording", "proto", "wire"]),
     ("metrics", &["server", "recording"]),
-    ("http", &["server", "contract", "proto"]),
+    ("http", &["server", "contract", "proto", "ingest", "measure"]),
     ("client", &["contract", "recording", "proto", "wire", "measure"]),
     (
         "load",

@@ -1,4 +1,4 @@
-//! The HTTP listener of `waywiser serve`: its address and its limits.
+//! The HTTP listener of `waywiser serve`: its address, its limits, and the metrics of phone apps.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::admin::address;
+use super::admin::{Admin, address};
 use crate::cli::measure::PostedFiles;
 use crate::cli::units::Size;
-use crate::http::{HttpApi, HttpConfig};
+use crate::http::{HttpApi, HttpConfig, IngestCount};
+use crate::measure::Zone;
+use crate::metrics::{Samples, Source};
 use crate::server::Server;
 
 #[derive(Debug, Args)]
@@ -26,6 +28,13 @@ pub(super) struct HttpArgs {
     /// The server holds the file in memory, within --max-memory.
     #[arg(long, value_name = "SIZE", default_value_t = Size(HttpConfig::default().max_upload_bytes))]
     max_upload_bytes: Size<usize>,
+
+    /// Time zone of the days of new recordings of phones: an IANA name such as Europe/Ljubljana
+    ///
+    /// Phone apps send their positions to the routes /ingest of the HTTP listener. docs/phones.md describes them. A recording
+    /// keeps the zone with which it was created.
+    #[arg(long, value_name = "ZONE", value_parser = Zone::parse, default_value = "UTC")]
+    ingest_time_zone: Zone,
 }
 
 impl HttpArgs {
@@ -46,10 +55,37 @@ impl HttpArgs {
     }
 
     /// Makes the server answer on the listener.
-    pub(super) fn serve(&self, listener: Option<TcpListener>, server: Server) -> Server {
+    pub(super) fn serve(
+        &self,
+        listener: Option<TcpListener>,
+        server: Server,
+        admin: &Admin,
+    ) -> Server {
         let Some(listener) = listener else { return server };
         let Size(max_upload_bytes) = self.max_upload_bytes;
-        let config = HttpConfig { max_upload_bytes, ..HttpConfig::default() };
-        server.with_http(listener, Arc::new(HttpApi::new(config, Some(Arc::new(PostedFiles)))))
+        let ingest_time_zone = self.ingest_time_zone;
+        let config = HttpConfig { max_upload_bytes, ingest_time_zone, ..HttpConfig::default() };
+        let api = Arc::new(HttpApi::new(config, Some(Arc::new(PostedFiles))));
+        admin.add(ingest_metrics(Arc::clone(&api)));
+        server.with_http(listener, api)
+    }
+}
+
+/// Returns the metrics of the requests of phone apps.
+fn ingest_metrics(api: Arc<HttpApi>) -> impl Source {
+    move |samples: &mut Samples<'_>| {
+        let stats = api.ingest_stats();
+        let help = "Requests of phone apps and trackers, by protocol and outcome";
+        samples.counter("waywiser_ingest_requests", help, |family| {
+            for IngestCount { protocol, result, count, .. } in stats.requests {
+                family.add(&[("protocol", protocol), ("outcome", result)], count);
+            }
+        });
+        let help = "Fixes of phone apps and trackers, by protocol and result: accepted, or the problem of a fix that was dropped";
+        samples.counter("waywiser_ingest_fixes", help, |family| {
+            for IngestCount { protocol, result, count, .. } in stats.fixes {
+                family.add(&[("protocol", protocol), ("result", result)], count);
+            }
+        });
     }
 }

@@ -376,7 +376,7 @@ pub(super) fn run(args: &ServeArgs, settings: Settings) -> io::Result<Outcome> {
         server = server.with_authenticator(access);
     }
     admin.add(status);
-    server = args.http.serve(http_listener, server);
+    server = args.http.serve(http_listener, server, &admin);
     let outcome = runtime.block_on(serve(listener, server, reloads, log.queue()));
     traces.stop();
     runtime.block_on(admin.stop());

@@ -17,6 +17,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::basic;
+use crate::auth::Principal;
 use crate::server::call::CallService;
 use crate::server::call_record::{CallRecord, Held};
 use crate::server::cutoff::Cutoff;
@@ -107,6 +108,7 @@ impl Gate {
             Ok(admitted) => Ok(OpenRequest {
                 record,
                 cutoff: admitted.cutoff,
+                principal: admitted.principal,
                 pace: admitted.rates.map(Pace::new),
                 points: 0,
                 gate: self.clone(),
@@ -158,6 +160,8 @@ pub(crate) struct HeldBytes {
 pub(crate) struct OpenRequest {
     record: CallRecord,
     cutoff: Cutoff,
+    /// The caller. `None` if the server has no authentication.
+    principal: Option<Arc<Principal>>,
     pace: Option<Pace>,
     points: u64,
     gate: Gate,
@@ -197,6 +201,39 @@ impl OpenRequest {
         self.wait().await
     }
 
+    /// Returns the name of the caller, if the server has authentication.
+    pub(crate) fn principal_name(&self) -> Option<&str> {
+        self.principal.as_ref().map(|principal| &*principal.name)
+    }
+
+    /// Returns the maximum size of a message of a call.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.record.shared().config.max_message_bytes
+    }
+
+    /// Calls a unary gRPC method of this server as a part of this request. It is not a call of its own in the log, the
+    /// metrics and the quotas: [`OpenRequest::received`] and [`OpenRequest::measured`] count its bytes and points.
+    ///
+    /// # Errors
+    /// The reason for which the request ends early.
+    pub(crate) async fn call(
+        &mut self,
+        method: &'static str,
+        message: Bytes,
+    ) -> Result<Response<Body>, Box<Status>> {
+        let request = grpc_request(&HeaderMap::new(), method, message);
+        let gate = self.gate.clone();
+        let principal = self.principal.clone();
+        let call = gate.0.calls.part(request, &self.record, principal);
+        let (cutoff, points) = (&mut self.cutoff, self.points);
+        run_until(call, cutoff, points).await.map_err(|error| self.end_status(error))
+    }
+
+    /// Returns the status of a request that ends early.
+    fn end_status(&self, error: RpcError) -> Box<Status> {
+        Box::new(self.gate.0.calls.shared.end_error(error).into())
+    }
+
     async fn wait(&mut self) -> Result<(), Box<Status>> {
         let Some(pace) = &mut self.pace else { return Ok(()) };
         let bytes = self.record.progress().byte_count();
@@ -213,18 +250,26 @@ impl OpenRequest {
         &mut self,
         future: impl Future<Output = T>,
     ) -> Result<T, Box<Status>> {
-        let mut future = pin!(future);
-        let (cutoff, points) = (&mut self.cutoff, self.points);
-        let result = poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending => cutoff.poll(cx, points).map(Err),
-        });
-        let shared = Arc::clone(&self.gate.0.calls.shared);
-        result.await.map_err(|error| Box::new(shared.end_error(error).into()))
+        let result = run_until(future, &mut self.cutoff, self.points).await;
+        result.map_err(|error| self.end_status(error))
     }
 
     /// Sets the status that is reported.
     pub(crate) fn end(mut self, status: Status) {
         self.record.set_status(status);
     }
+}
+
+/// Waits for a future, or for the events that end its request.
+async fn run_until<T>(
+    future: impl Future<Output = T>,
+    cutoff: &mut Cutoff,
+    points: u64,
+) -> Result<T, RpcError> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Ok(value)),
+        Poll::Pending => cutoff.poll(cx, points).map(Err),
+    })
+    .await
 }

@@ -204,3 +204,63 @@ fn an_address_of_the_network_needs_tls_and_authentication() {
     assert_eq!(code, Some(1));
     assert!(errors.contains("choose a port with --http"), "{errors}");
 }
+
+#[test]
+fn the_token_of_a_path_is_in_no_log_line_and_no_metric() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens.toml");
+    let tokens = tokens.to_str().unwrap();
+    let (code, token, errors) = run(&["token", "new", "--name", "phone", "--append", tokens]);
+    assert_eq!(code, Some(0), "{errors}");
+    let token = token.trim();
+    let zone = ["--ingest-time-zone", "europe/ljubljana", "--log-filter", "trace"];
+    let arguments = [&["--http", "0", "--tokens", tokens], &zone[..]].concat();
+    let Program { _serve: mut serve, mut log, http, operators } = Program::start(&arguments);
+    let log = std::thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
+    });
+    let query = "lat=46&lon=13&timestamp=1716200000";
+    let good = format!("/ingest/osmand/{token}?{query}");
+    assert_eq!(request(http, "GET", &good, b"").0, 200);
+    assert_eq!(request(http, "POST", &good, b"").0, 200);
+    let wrong = format!("wrong{token}");
+    for (path, status) in [
+        (format!("/ingest/osmand/{wrong}?{query}"), 401),
+        (format!("/ingest/overland/{token}"), 400),
+        (format!("/ingest/osmand/{token}?{query}&timestamp=1"), 400),
+        (format!("/ingest/osmand/{token}/x"), 404),
+        (format!("/ingest/unknown/{token}"), 404),
+    ] {
+        let (found, body) = request(http, "POST", &path, b"{");
+        assert_eq!(found, status, "{body}");
+        assert!(!body.contains(token), "{body}");
+    }
+    let (status, body) = request(http, "DELETE", &good, b"");
+    assert_eq!(status, 405, "{body}");
+    let (_, metrics) = request(operators, "GET", "/metrics", b"");
+    for sample in [
+        "waywiser_http_requests_total{route=\"/ingest/osmand/{token}\",status=\"200\"} 2\n",
+        "waywiser_ingest_requests_total{protocol=\"osmand\",outcome=\"accepted\"} 2\n",
+        "waywiser_ingest_requests_total{protocol=\"osmand\",outcome=\"refused\"} 1\n",
+        "waywiser_ingest_requests_total{protocol=\"overland\",outcome=\"rejected\"} 1\n",
+        "waywiser_ingest_fixes_total{protocol=\"osmand\",result=\"accepted\"} 2\n",
+        "waywiser_ingest_fixes_total{protocol=\"forward\",result=\"too_late\"} 0\n",
+        "grpc_server_call_started_total{grpc_method=\"waywiser.v1.PathService/AppendPoints\"} 5\n",
+    ] {
+        assert!(metrics.contains(sample), "{sample}{metrics}");
+    }
+    assert!(!metrics.contains(token), "{metrics}");
+    serve.process.kill().unwrap();
+    let log = log.join().unwrap();
+    assert!(log.contains("POST /ingest/osmand"), "{log}");
+    assert!(!log.contains(token), "{log}");
+}
+
+#[test]
+fn an_unknown_time_zone_is_an_error_at_the_start() {
+    let (code, _, errors) = run(&["serve", "--ephemeral", "--ingest-time-zone", "Europe/Lubljana"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("Europe/Ljubljana"), "{errors}");
+}

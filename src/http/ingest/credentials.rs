@@ -1,0 +1,50 @@
+//! The token in the path of a request, for apps that can send no header.
+//!
+//! It has precedence over the header `authorization`: a proxy in front of the server, or an app that names its user, may send
+//! one that is not for this server. Nothing else reads the path, so that the token is in no log line, metric or error.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+
+/// Returns the headers of a request, with the token of its path as the only credentials if it has one.
+pub(super) fn headers(path: &str, headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    if let Some(token) = token(path) {
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
+        // A token has visible ASCII characters. Others become one that is not valid.
+        let mut bearer = bearer.unwrap_or_else(|_| HeaderValue::from_static("Bearer "));
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    headers
+}
+
+/// Returns the segment after `/ingest/{protocol}/`. No token needs escapes in a URL, so there are none to decode.
+fn token(path: &str) -> Option<&str> {
+    path.strip_prefix("/ingest/")?.split_once('/').map(|(_, token)| token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_the_path_replaces_all_credentials() {
+        let mut sent = HeaderMap::new();
+        sent.append(AUTHORIZATION, HeaderValue::from_static("Basic YTpi"));
+        sent.append(AUTHORIZATION, HeaderValue::from_static("Bearer other"));
+        sent.insert("traceparent", HeaderValue::from_static("00"));
+        let of = |path| {
+            let headers = headers(path, &sent);
+            assert_eq!(headers["traceparent"], "00");
+            let values: Vec<HeaderValue> = headers.get_all(AUTHORIZATION).iter().cloned().collect();
+            values
+        };
+        assert_eq!(of("/ingest/overland/abc.d-e_f"), ["Bearer abc.d-e_f"]);
+        assert!(of("/ingest/overland/abc")[0].is_sensitive());
+        assert_eq!(of("/ingest/overland").len(), 2);
+        // A segment that is no token is refused as one, and is not ignored.
+        assert_eq!(of("/ingest/overland/a%20b"), ["Bearer a%20b"]);
+        assert_eq!(of("/ingest/overland/"), ["Bearer "]);
+    }
+}

@@ -1,0 +1,263 @@
+//! The requests of phone apps and trackers: `/ingest/{protocol}`, with a token as a further segment of the path if the app
+//! can send no header.
+//!
+//! [`crate::ingest`] parses a request. Its fixes are passed to the method AppendPoints, so that the answer follows when they
+//! are durable, and a request that is repeated changes nothing. `credentials` reads the token, `append` makes the calls, and
+//! `counters` counts requests and fixes. docs/phones.md is the reference for users.
+//!
+//! A request is one call: it is admitted once, before its body is read, and its fixes are parts of this call.
+
+mod append;
+mod counters;
+mod credentials;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, on};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use tokio::sync::Semaphore;
+use tonic::{Code, Status};
+
+use self::counters::{Counters, RequestOutcome};
+pub use self::counters::{IngestCount, IngestStats};
+use super::error::ApiError;
+use super::paths::gate;
+use super::{Shared, answer, body};
+use crate::ingest::{self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection};
+use crate::measure::Zone;
+use crate::proto::waywiser_v1 as pb;
+use crate::server::{HeldBytes, OpenRequest};
+
+/// The routes of each protocol, without and with a token, in the order of [`Protocol::ALL`].
+pub(super) const ROUTES: [&str; 10] = [
+    "/ingest/owntracks",
+    "/ingest/owntracks/{token}",
+    "/ingest/osmand",
+    "/ingest/osmand/{token}",
+    "/ingest/traccar",
+    "/ingest/traccar/{token}",
+    "/ingest/overland",
+    "/ingest/overland/{token}",
+    "/ingest/forward",
+    "/ingest/forward/{token}",
+];
+
+/// Larger bodies are parsed on another thread: they take more than a millisecond.
+const PARSED_AT_ONCE_BYTES_MAX: usize = 64 << 10;
+
+/// The bytes of memory of a fix that was parsed, with the name of its device.
+const FIX_BYTES: u64 = 512;
+
+/// What the requests share.
+pub(super) struct Ingest {
+    /// The options of new recordings.
+    options: pb::PathOptions,
+    /// The large bodies that are parsed at the same time: one for each processor.
+    parsing: Semaphore,
+    pub(super) counters: Counters,
+}
+
+impl Ingest {
+    pub(super) fn new(zone: Zone, cores: usize) -> Self {
+        let parsing = Semaphore::new(cores);
+        Self { options: append::options(zone), parsing, counters: Counters::default() }
+    }
+}
+
+pub(super) fn add_routes(mut router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    for (protocol, routes) in Protocol::ALL.into_iter().zip(ROUTES.chunks(2)) {
+        let filter = match accepts_get(protocol) {
+            true => MethodFilter::GET.or(MethodFilter::POST),
+            false => MethodFilter::POST,
+        };
+        for route in routes {
+            let handler = move |State(shared): State<Arc<Shared>>, request: Request<Body>| async move {
+                receive(protocol, &shared, request).await
+            };
+            router = router.route(route, on(filter, handler));
+        }
+    }
+    router
+}
+
+/// Returns the methods of a route, for the header `allow`.
+pub(super) fn methods(route: &str) -> &'static str {
+    if route.starts_with("/ingest/osmand") { "GET, POST" } else { "POST" }
+}
+
+/// Returns whether an app of the protocol sends fixes by GET.
+fn accepts_get(protocol: Protocol) -> bool {
+    protocol == Protocol::OsmAnd
+}
+
+/// Returns the route in the log, which has no token.
+fn log_route(protocol: Protocol, method: &Method) -> &'static str {
+    match protocol {
+        Protocol::OwnTracks => "POST /ingest/owntracks",
+        Protocol::OsmAnd if method == Method::GET => "GET /ingest/osmand",
+        Protocol::OsmAnd => "POST /ingest/osmand",
+        Protocol::Traccar => "POST /ingest/traccar",
+        Protocol::Overland => "POST /ingest/overland",
+        Protocol::Forward => "POST /ingest/forward",
+    }
+}
+
+async fn receive(protocol: Protocol, shared: &Shared, request: Request<Body>) -> Response {
+    // The router passes HEAD to the handlers of GET, and a HEAD must not change anything.
+    if request.method() == Method::HEAD {
+        return ApiError::method_unknown(&Method::HEAD, "GET, POST").into_response();
+    }
+    let mut counted = shared.ingest.counters.request(protocol);
+    match admit(protocol, shared, request).await {
+        Ok(outcome) => {
+            counted.set(outcome);
+            success(protocol)
+        }
+        Err(error) => {
+            counted.set(match (error.is_rejection(), error.status().is_server_error()) {
+                (true, _) => RequestOutcome::Rejected,
+                (false, true) => RequestOutcome::Failed,
+                (false, false) => RequestOutcome::Refused,
+            });
+            error.into_response()
+        }
+    }
+}
+
+fn success(protocol: Protocol) -> Response {
+    match protocol.success_body() {
+        "" => Response::new(Body::empty()),
+        text => answer::json(text.to_owned()),
+    }
+}
+
+/// Admits a request as a call, and answers it.
+async fn admit(
+    protocol: Protocol,
+    shared: &Shared,
+    request: Request<Body>,
+) -> Result<RequestOutcome, ApiError> {
+    let gate = gate(request.extensions())?;
+    let headers = credentials::headers(request.uri().path(), request.headers());
+    let mut open = gate.open(&headers, log_route(protocol, request.method()))?;
+    let answer = store(protocol, shared, &mut open, request).await;
+    open.end(match &answer {
+        Ok(_) => Status::ok(""),
+        Err(error) => error.to_status(),
+    });
+    answer
+}
+
+/// Stores the fixes of a request.
+async fn store(
+    protocol: Protocol,
+    shared: &Shared,
+    open: &mut OpenRequest,
+    request: Request<Body>,
+) -> Result<RequestOutcome, ApiError> {
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    if query.len() > QUERY_BYTES_MAX {
+        return Err(Rejection::TooLarge { what: "query string", max: QUERY_BYTES_MAX }.into());
+    }
+    let too_large = || Rejection::TooLarge { what: "body", max: BODY_BYTES_MAX }.into();
+    let (body, _held) = body::read(open, body, BODY_BYTES_MAX, too_large).await?;
+    let content = Content {
+        query: query.to_owned(),
+        content_type: text(&parts.headers, header::CONTENT_TYPE.as_str())?,
+        user: text(&parts.headers, "x-limit-u")?,
+        device: text(&parts.headers, "x-limit-d")?,
+        body,
+    };
+    let batch = parse(protocol, &shared.ingest, open, content).await?;
+    let _parsed: HeldBytes = open.hold(batch.fixes.len() as u64 * FIX_BYTES)?;
+    for problem in &batch.problems {
+        let (protocol, index) = (protocol.name(), problem.index);
+        tracing::debug!(protocol, index, problem = %problem.problem, "a fix was dropped");
+    }
+    append::append(protocol, &shared.ingest, open, &batch.fixes).await?;
+    shared.ingest.counters.dropped(protocol, &batch.bad_counts);
+    Ok(match (batch.fixes.len(), batch.bad_count) {
+        (0, 0) => RequestOutcome::Event,
+        (_, 0) => RequestOutcome::Accepted,
+        _ => RequestOutcome::AcceptedAndDropped,
+    })
+}
+
+/// The parts of a request that the parsers read.
+struct Content {
+    query: String,
+    content_type: Option<String>,
+    user: Option<String>,
+    device: Option<String>,
+    body: Bytes,
+}
+
+impl Content {
+    fn parse(&self, protocol: Protocol) -> Result<Batch, Rejection> {
+        protocol.parse(&ingest::Request {
+            query: &self.query,
+            content_type: self.content_type.as_deref(),
+            user: self.user.as_deref(),
+            device: self.device.as_deref(),
+            body: &self.body,
+            now_unix_ns: now_unix_ns(),
+        })
+    }
+}
+
+async fn parse(
+    protocol: Protocol,
+    ingest: &Ingest,
+    open: &mut OpenRequest,
+    content: Content,
+) -> Result<Batch, ApiError> {
+    if content.body.len() <= PARSED_AT_ONCE_BYTES_MAX {
+        return Ok(content.parse(protocol)?);
+    }
+    // The semaphore is never closed.
+    let _permit = open.run(ingest.parsing.acquire()).await?;
+    let task = tokio::task::spawn_blocking(move || content.parse(protocol));
+    let parsed = open.run(task).await?;
+    Ok(parsed.map_err(|_| ApiError::internal("the parser stopped unexpectedly"))??)
+}
+
+fn now_unix_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Returns the text of a header.
+///
+/// # Errors
+/// If it is not UTF-8. A device with such a name would be taken for another one.
+fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => Ok(Some(text.to_owned())),
+        Err(_) => Err(ApiError::invalid(name, "the header is not UTF-8").into_rejection()),
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let message = rejection.to_string();
+        let error = match rejection {
+            Rejection::TooLarge { .. } | Rejection::TooManyFixes => {
+                let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
+                Self::new(status, code, "INGEST_TOO_LARGE", message)
+            }
+            _ => {
+                let (status, code) = (StatusCode::BAD_REQUEST, Code::InvalidArgument);
+                Self::new(status, code, "INGEST_INVALID", message)
+            }
+        };
+        error.into_rejection()
+    }
+}
