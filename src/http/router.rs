@@ -11,16 +11,18 @@ use tonic::Code;
 
 use super::error::ApiError;
 use super::query::Query;
-use super::{Shared, answer, events, measure, paths};
+use super::{Shared, answer, events, measure, page, paths};
 
 const PATHS: &str = "/api/paths";
 const PATH: &str = "/api/paths/{name}";
 const EVENTS: &str = "/api/paths/{name}/events";
 const MEASURE: &str = "/api/measure";
 const OPENAPI: &str = "/api/openapi.json";
+const PAGE: &str = "/";
+const PAGE_FILE: &str = "/page/{file}";
 
 /// All routes.
-pub(super) const ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
+pub(super) const ROUTES: [&str; 7] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI, PAGE, PAGE_FILE];
 
 /// The description of the API.
 const OPENAPI_DOCUMENT: &str = include_str!("openapi.json");
@@ -32,7 +34,7 @@ pub(super) fn route(path: &str) -> Option<usize> {
         let parts: Vec<&str> = route.split('/').collect();
         parts.len() == segments.len()
             && parts.iter().zip(&segments).all(|(part, segment)| match *part {
-                "{name}" => !segment.is_empty(),
+                "{name}" | "{file}" => !segment.is_empty(),
                 part => part == *segment,
             })
     };
@@ -46,6 +48,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(EVENTS, get(events::events))
         .route(MEASURE, post(measure::measure))
         .route(OPENAPI, get(openapi))
+        .route(PAGE, get(page::index))
+        .route(PAGE_FILE, get(page::file))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)
@@ -56,7 +60,7 @@ async fn openapi(uri: Uri) -> Result<Response, ApiError> {
     Ok(answer::json(OPENAPI_DOCUMENT.to_owned()))
 }
 
-async fn not_found() -> ApiError {
+pub(super) async fn not_found() -> ApiError {
     let message = format!("there is no such page; the routes are {}", ROUTES.join(", "));
     ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_UNKNOWN", message)
 }
@@ -89,9 +93,12 @@ mod tests {
         }
         assert_eq!(of("/api/paths"), Some(PATHS));
         assert_eq!(of("/api/paths/a/events"), Some(EVENTS));
+        assert_eq!((of("/"), of("/page/main.js")), (Some(PAGE), Some(PAGE_FILE)));
         for path in [
             "",
-            "/",
+            "/page",
+            "/page/",
+            "/page/a/b",
             "/api",
             "/api/paths/",
             "/api/paths/a/b",
@@ -103,10 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn the_description_has_all_routes_and_no_others() {
+    fn the_description_has_all_routes_of_the_api_and_no_others() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI_DOCUMENT).unwrap();
         let described: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-        let mut routes = ROUTES.to_vec();
+        let mut routes: Vec<_> =
+            ROUTES.into_iter().filter(|route| route.starts_with("/api/")).collect();
         routes.sort_unstable();
         assert_eq!(described, routes);
     }
