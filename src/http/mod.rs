@@ -1,9 +1,11 @@
-//! The JSON API of the HTTP listener, for pages and apps, and the requests of phone apps.
+//! The JSON API of the HTTP listener, for pages and apps, a page that uses it, and the requests of phone apps.
 //!
 //! [`HttpApi`] answers the requests that [`crate::server`] accepts: `guard` refuses those of other sites and adds the headers
 //! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
 //! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
-//! [`Measure`]. `ingest` passes the fixes of phone apps to the method AppendPoints. `body` reads bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
+//! [`Measure`]. `ingest` passes the fixes of phone apps to the method AppendPoints. `page` has the files of the page. `body` reads
+//! bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json`
+//! describes the API.
 //!
 //! docs/http.md is the reference for users.
 
@@ -17,6 +19,7 @@ mod guard;
 mod ingest;
 mod json;
 mod measure;
+mod page;
 mod paths;
 mod query;
 mod router;
@@ -37,6 +40,7 @@ use crate::server::{Answer, WebBody, WebService};
 #[cfg(feature = "ingest")]
 pub use ingest::{IngestCount, IngestStats};
 pub use measure::{Measure, MeasureError, MeasureJob, Measured};
+pub use page::{Tiles, TilesError};
 
 /// The settings of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub struct HttpConfig {
     /// The time zone of the days of new recordings of phones.
     #[cfg(feature = "ingest")]
     pub ingest_time_zone: Zone,
+    /// The tiles of the map of the page.
+    pub tiles: Option<Tiles>,
 }
 
 impl Default for HttpConfig {
@@ -57,6 +63,7 @@ impl Default for HttpConfig {
             heartbeat: Duration::from_secs(15),
             #[cfg(feature = "ingest")]
             ingest_time_zone: Zone::UTC,
+            tiles: None,
         }
     }
 }
@@ -76,6 +83,7 @@ pub(super) struct Shared {
     measuring: Semaphore,
     #[cfg(feature = "ingest")]
     ingest: ingest::Ingest,
+    page: page::Page,
 }
 
 impl HttpApi {
@@ -85,6 +93,7 @@ impl HttpApi {
         let shared = Arc::new(Shared {
             #[cfg(feature = "ingest")]
             ingest: ingest::Ingest::new(config.ingest_time_zone, cores),
+            page: page::Page::new(config.tiles.as_ref()),
             config,
             measure,
             measuring: Semaphore::new(cores),

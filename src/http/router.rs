@@ -13,26 +13,29 @@ use super::error::ApiError;
 #[cfg(feature = "ingest")]
 use super::ingest;
 use super::query::Query;
-use super::{Shared, answer, events, measure, paths};
+use super::{Shared, answer, events, measure, page, paths};
 
 const PATHS: &str = "/api/paths";
 const PATH: &str = "/api/paths/{name}";
 const EVENTS: &str = "/api/paths/{name}/events";
 const MEASURE: &str = "/api/measure";
 const OPENAPI: &str = "/api/openapi.json";
+const PAGE: &str = "/";
+const PAGE_FILE: &str = "/page/{file}";
 
-/// The routes of the API.
-const API_ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
+/// The routes of the API and of the page.
+const OWN_ROUTES: [&str; 7] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI, PAGE, PAGE_FILE];
+#[cfg(not(feature = "ingest"))]
+const INGEST_ROUTES: [&str; 0] = [];
+#[cfg(feature = "ingest")]
+const INGEST_ROUTES: [&str; ingest::ROUTES.len()] = ingest::ROUTES;
 
 /// All routes.
-#[cfg(not(feature = "ingest"))]
-pub(super) const ROUTES: [&str; 5] = API_ROUTES;
-#[cfg(feature = "ingest")]
-pub(super) const ROUTES: [&str; API_ROUTES.len() + ingest::ROUTES.len()] = {
-    let mut routes = [""; API_ROUTES.len() + ingest::ROUTES.len()];
-    let (api, rest) = routes.split_at_mut(API_ROUTES.len());
-    api.copy_from_slice(&API_ROUTES);
-    rest.copy_from_slice(&ingest::ROUTES);
+pub(super) const ROUTES: [&str; OWN_ROUTES.len() + INGEST_ROUTES.len()] = {
+    let mut routes = [""; OWN_ROUTES.len() + INGEST_ROUTES.len()];
+    let (own, rest) = routes.split_at_mut(OWN_ROUTES.len());
+    own.copy_from_slice(&OWN_ROUTES);
+    rest.copy_from_slice(&INGEST_ROUTES);
     routes
 };
 
@@ -59,7 +62,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(PATH, get(paths::get).delete(paths::delete))
         .route(EVENTS, get(events::events))
         .route(MEASURE, post(measure::measure))
-        .route(OPENAPI, get(openapi));
+        .route(OPENAPI, get(openapi))
+        .route(PAGE, get(page::index))
+        .route(PAGE_FILE, get(page::file));
     #[cfg(feature = "ingest")]
     let router = ingest::add_routes(router);
     router.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(shared)
@@ -70,7 +75,7 @@ async fn openapi(uri: Uri) -> Result<Response, ApiError> {
     Ok(answer::json(OPENAPI_DOCUMENT.to_owned()))
 }
 
-async fn not_found() -> ApiError {
+pub(super) async fn not_found() -> ApiError {
     let message = format!("there is no such page; the routes are {}", ROUTES.join(", "));
     ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_UNKNOWN", message)
 }
@@ -98,9 +103,12 @@ mod tests {
         }
         assert_eq!(of("/api/paths"), Some(PATHS));
         assert_eq!(of("/api/paths/a/events"), Some(EVENTS));
+        assert_eq!((of("/"), of("/page/main.js")), (Some(PAGE), Some(PAGE_FILE)));
         for path in [
             "",
-            "/",
+            "/page",
+            "/page/",
+            "/page/a/b",
             "/api",
             "/api/paths/",
             "/api/paths/a/b",
@@ -112,10 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn the_description_has_all_routes_and_no_others() {
+    fn the_description_has_all_routes_of_the_api_and_no_others() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI_DOCUMENT).unwrap();
         let described: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-        let mut routes = API_ROUTES.to_vec();
+        let mut routes: Vec<_> =
+            ROUTES.into_iter().filter(|route| route.starts_with("/api/")).collect();
         routes.sort_unstable();
         assert_eq!(described, routes);
     }

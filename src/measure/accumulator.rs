@@ -437,5 +437,6 @@ impl TryFrom<State> for PathAccumulator {
 }
 
 mod in_order;
+mod rejected;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::admin::{Admin, address};
 use crate::cli::measure::PostedFiles;
 use crate::cli::units::Size;
-use crate::http::{HttpApi, HttpConfig, IngestCount};
+use crate::http::{HttpApi, HttpConfig, IngestCount, Tiles};
 use crate::measure::Zone;
 use crate::metrics::{Samples, Source};
 use crate::server::Server;
@@ -35,6 +35,17 @@ pub(super) struct HttpArgs {
     /// keeps the zone with which it was created.
     #[arg(long, value_name = "ZONE", value_parser = Zone::parse, default_value = "UTC")]
     ingest_time_zone: Zone,
+
+    /// Template of the URL of map tiles, with {z}, {x} and {y}, such as https://tiles.example.org/{z}/{x}/{y}.png
+    ///
+    /// Browsers that show the page then load tiles from this server, which learns what they look at. Without this option
+    /// they load nothing from elsewhere, and the map shows an outline of the land.
+    #[arg(long, value_name = "URL", requires = "http", value_parser = Tiles::check)]
+    tiles: Option<String>,
+
+    /// Text about the origin of the map tiles, which the page shows on the map
+    #[arg(long, value_name = "TEXT", requires = "tiles")]
+    tiles_attribution: Option<String>,
 }
 
 impl HttpArgs {
@@ -64,7 +75,12 @@ impl HttpArgs {
         let Some(listener) = listener else { return server };
         let Size(max_upload_bytes) = self.max_upload_bytes;
         let ingest_time_zone = self.ingest_time_zone;
-        let config = HttpConfig { max_upload_bytes, ingest_time_zone, ..HttpConfig::default() };
+        // The parser of the option has checked the template.
+        let tiles = self.tiles.as_ref().and_then(|template| Tiles::new(template).ok());
+        let credit = self.tiles_attribution.clone().unwrap_or_default();
+        let tiles = tiles.map(|tiles| tiles.with_attribution(credit));
+        let config =
+            HttpConfig { max_upload_bytes, ingest_time_zone, tiles, ..HttpConfig::default() };
         let api = Arc::new(HttpApi::new(config, Some(Arc::new(PostedFiles))));
         admin.add(ingest_metrics(Arc::clone(&api)));
         server.with_http(listener, api)
