@@ -10,7 +10,6 @@ use http::{Request, StatusCode, Uri};
 use tonic::Code;
 
 use super::error::ApiError;
-#[cfg(feature = "ingest")]
 use super::ingest;
 use super::query::Query;
 use super::{Shared, answer, events, measure, paths};
@@ -25,9 +24,6 @@ const OPENAPI: &str = "/api/openapi.json";
 const API_ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
 
 /// All routes.
-#[cfg(not(feature = "ingest"))]
-pub(super) const ROUTES: [&str; 5] = API_ROUTES;
-#[cfg(feature = "ingest")]
 pub(super) const ROUTES: [&str; API_ROUTES.len() + ingest::ROUTES.len()] = {
     let mut routes = [""; API_ROUTES.len() + ingest::ROUTES.len()];
     let (api, rest) = routes.split_at_mut(API_ROUTES.len());
@@ -60,7 +56,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(EVENTS, get(events::events))
         .route(MEASURE, post(measure::measure))
         .route(OPENAPI, get(openapi));
-    #[cfg(feature = "ingest")]
     let router = ingest::add_routes(router);
     router.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(shared)
 }
@@ -79,7 +74,6 @@ async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let allow = match route(request.uri().path()).and_then(|index| ROUTES.get(index).copied()) {
         Some(PATH) => "GET, HEAD, DELETE",
         Some(MEASURE) => "POST",
-        #[cfg(feature = "ingest")]
         Some(route) if route.starts_with("/ingest/") => ingest::methods(route),
         _ => "GET, HEAD",
     };
