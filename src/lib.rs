@@ -14,7 +14,7 @@
 //! | `service` | the gRPC services, as `tower` services (feature `server`) |
 //! | `server` | listener, limits, health, reflection and shutdown (feature `server`) |
 //! | `metrics` | metrics for Prometheus, and health checks over HTTP (feature `metrics`) |
-//! | `http` | the JSON API of the HTTP listener (feature `http`) |
+//! | `http` | the JSON API of the HTTP listener, and the requests of phone apps (feature `http`) |
 //! | `client` | the client of the services (feature `client`) |
 //! | `proto` | the generated messages of the contracts (features `client` and `server`) |
 //! | `cli` | the `waywiser` program (feature `cli`) |

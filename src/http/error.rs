@@ -27,7 +27,6 @@ struct Parts {
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
     /// Whether the content of the request is the reason.
-    #[cfg(feature = "ingest")]
     is_rejection: bool,
 }
 
@@ -48,7 +47,6 @@ impl ApiError {
             metadata,
             retry_after,
             allow,
-            #[cfg(feature = "ingest")]
             is_rejection: false,
         }))
     }
@@ -80,20 +78,17 @@ impl ApiError {
     }
 
     /// Marks the error as one of the content of a request, for the metrics.
-    #[cfg(feature = "ingest")]
     pub(super) fn into_rejection(mut self) -> Self {
         self.0.is_rejection = true;
         self
     }
 
     /// Returns whether the content of the request is the reason.
-    #[cfg(feature = "ingest")]
     pub(super) fn is_rejection(&self) -> bool {
         self.0.is_rejection
     }
 
     /// Returns the status of HTTP.
-    #[cfg(feature = "ingest")]
     pub(super) fn status(&self) -> StatusCode {
         self.0.status
     }
@@ -156,7 +151,6 @@ impl From<Status> for ApiError {
             metadata: metadata.into_iter().collect(),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
             allow: None,
-            #[cfg(feature = "ingest")]
             is_rejection: false,
         }))
     }

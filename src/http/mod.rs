@@ -15,7 +15,6 @@ mod call;
 mod error;
 mod events;
 mod guard;
-#[cfg(feature = "ingest")]
 mod ingest;
 mod json;
 mod measure;
@@ -34,10 +33,8 @@ use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tower_service::Service as _;
 
-#[cfg(feature = "ingest")]
 use crate::measure::Zone;
 use crate::server::{Answer, WebBody, WebService};
-#[cfg(feature = "ingest")]
 pub use ingest::{IngestCount, IngestStats};
 pub use measure::{Measure, MeasureError, MeasureJob, Measured};
 pub use page::{Tiles, TilesError};
@@ -50,7 +47,6 @@ pub struct HttpConfig {
     /// The interval of comments in a stream of events without events, so that proxies keep it open.
     pub heartbeat: Duration,
     /// The time zone of the days of new recordings of phones.
-    #[cfg(feature = "ingest")]
     pub ingest_time_zone: Zone,
     /// The tiles of the map of the page.
     pub tiles: Option<Tiles>,
@@ -61,7 +57,6 @@ impl Default for HttpConfig {
         Self {
             max_upload_bytes: 32 << 20,
             heartbeat: Duration::from_secs(15),
-            #[cfg(feature = "ingest")]
             ingest_time_zone: Zone::UTC,
             tiles: None,
         }
@@ -71,7 +66,6 @@ impl Default for HttpConfig {
 /// The JSON API.
 pub struct HttpApi {
     router: Router,
-    #[cfg(feature = "ingest")]
     shared: Arc<Shared>,
 }
 
@@ -81,7 +75,6 @@ pub(super) struct Shared {
     measure: Option<Arc<dyn Measure>>,
     /// The files that are measured at the same time: one for each processor.
     measuring: Semaphore,
-    #[cfg(feature = "ingest")]
     ingest: ingest::Ingest,
     page: page::Page,
 }
@@ -91,22 +84,16 @@ impl HttpApi {
     pub fn new(config: HttpConfig, measure: Option<Arc<dyn Measure>>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let shared = Arc::new(Shared {
-            #[cfg(feature = "ingest")]
             ingest: ingest::Ingest::new(config.ingest_time_zone, cores),
             page: page::Page::new(config.tiles.as_ref()),
             config,
             measure,
             measuring: Semaphore::new(cores),
         });
-        Self {
-            router: router::router(Arc::clone(&shared)),
-            #[cfg(feature = "ingest")]
-            shared,
-        }
+        Self { router: router::router(Arc::clone(&shared)), shared }
     }
 
     /// Returns the numbers of requests and fixes of phone apps.
-    #[cfg(feature = "ingest")]
     pub fn ingest_stats(&self) -> IngestStats {
         self.shared.ingest.counters.stats()
     }

@@ -10,7 +10,6 @@ use http::{Request, StatusCode, Uri};
 use tonic::Code;
 
 use super::error::ApiError;
-#[cfg(feature = "ingest")]
 use super::ingest;
 use super::query::Query;
 use super::{Shared, answer, events, measure, page, paths};
@@ -25,17 +24,13 @@ const PAGE_FILE: &str = "/page/{file}";
 
 /// The routes of the API and of the page.
 const OWN_ROUTES: [&str; 7] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI, PAGE, PAGE_FILE];
-#[cfg(not(feature = "ingest"))]
-const INGEST_ROUTES: [&str; 0] = [];
-#[cfg(feature = "ingest")]
-const INGEST_ROUTES: [&str; ingest::ROUTES.len()] = ingest::ROUTES;
 
 /// All routes.
-pub(super) const ROUTES: [&str; OWN_ROUTES.len() + INGEST_ROUTES.len()] = {
-    let mut routes = [""; OWN_ROUTES.len() + INGEST_ROUTES.len()];
+pub(super) const ROUTES: [&str; OWN_ROUTES.len() + ingest::ROUTES.len()] = {
+    let mut routes = [""; OWN_ROUTES.len() + ingest::ROUTES.len()];
     let (own, rest) = routes.split_at_mut(OWN_ROUTES.len());
     own.copy_from_slice(&OWN_ROUTES);
-    rest.copy_from_slice(&INGEST_ROUTES);
+    rest.copy_from_slice(&ingest::ROUTES);
     routes
 };
 
@@ -65,7 +60,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(OPENAPI, get(openapi))
         .route(PAGE, get(page::index))
         .route(PAGE_FILE, get(page::file));
-    #[cfg(feature = "ingest")]
     let router = ingest::add_routes(router);
     router.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(shared)
 }
@@ -84,7 +78,6 @@ async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let allow = match route(request.uri().path()).and_then(|index| ROUTES.get(index).copied()) {
         Some(PATH) => "GET, HEAD, DELETE",
         Some(MEASURE) => "POST",
-        #[cfg(feature = "ingest")]
         Some(route) if route.starts_with("/ingest/") => ingest::methods(route),
         _ => "GET, HEAD",
     };

@@ -30,7 +30,7 @@ use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::auth::{AuthError, Credentials, Principal, Session};
 use crate::service::{
-    CallLoad, ClientAddress, Owner, Progress, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
+    CallLoad, ClientAddress, Owner, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
 };
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
@@ -247,6 +247,7 @@ impl CallService {
 
     /// Passes a message to a method as a part of a call that was admitted. It has no record, and no rate limits: its
     /// caller keeps to them. The body of the answer is complete, because the method is unary.
+    #[cfg(feature = "http")]
     pub(super) async fn part(
         &self,
         request: Request<Body>,
@@ -257,15 +258,16 @@ impl CallService {
         if let Some(principal) = principal {
             parts.extensions.insert(principal);
         }
-        // The progress of the call is that of its own request.
-        let progress = Arc::<Progress>::default();
-        parts.extensions.insert(Arc::clone(&progress));
         let address = record.peer().ip();
         let peer = peer_key(address);
         parts.extensions.insert(self.shared.creations.of_peer(peer));
         parts.extensions.insert(ClientAddress(address));
+        // The progress of the call is that of its own request.
+        let progress = Arc::default();
         let owner = Owner::of(record.principal(), peer);
-        let mut load = CallLoad::new(Arc::clone(&self.shared.load), owner, None, progress);
+        let load = Arc::clone(&self.shared.load);
+        let mut load = CallLoad::new(load, owner, None, Arc::clone(&progress));
+        parts.extensions.insert(progress);
         let mut call = Box::pin(self.routes.clone().call(Request::from_parts(parts, body)));
         let answer = poll_fn(|cx| load.poll(|| call.as_mut().poll(cx)));
         match answer.instrument(record.span().clone()).await {
