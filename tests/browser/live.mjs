@@ -109,6 +109,7 @@ export async function aTokenIsRequestedAndKept() {
     run(["record", "--server", server.grpc, "--name", "paths/secret", file], { env: { ...process.env, WAYWISER_TOKEN: token } });
     const page = await openPage(server, "live");
     page.expected.push(/Failed to load resource.*401/);
+    page.secret = token;
     await page.locator("#token").waitFor();
     await page.fill("#token", "wrong");
     await page.keyboard.press("Enter");

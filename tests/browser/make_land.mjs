@@ -5,6 +5,7 @@
 // Source: the file land-110m.json of the npm package world-atlas 2.0.2 (ISC), which is Natural Earth 1:110m land, version
 // 4.1.0, public domain (https://www.naturalearthdata.com/). The coordinates are rounded to 0.01 degrees. Each ring is an
 // encoded polyline of longitudes and latitudes; rings are separated by a space.
+// Longitudes are continued across the antimeridian, so that they may be outside -180 to 180.
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -23,13 +24,27 @@ function encode(value) {
     return text + String.fromCharCode(bits + 63);
 }
 
+/** Continues the longitudes of a ring across the antimeridian. The ring around the south pole ends there. */
+function unwrap(ring) {
+    let turns = 0;
+    const made = ring.map(([x, y], index) => {
+        const step = index > 0 ? x - ring[index - 1][0] : 0;
+        turns += step > 180 ? -360 : step < -180 ? 360 : 0;
+        return [x + turns, y];
+    });
+    if (turns !== 0) {
+        made.push([made.at(-1)[0], -90], [made[0][0], -90], made[0]);
+    }
+    return made;
+}
+
 const rings = [];
 for (const { geometry } of topojson.feature(world, world.objects.land).features) {
     for (const polygon of geometry.coordinates) {
         for (const ring of polygon) {
             let [x, y] = [0, 0];
             let text = "";
-            for (const position of ring) {
+            for (const position of unwrap(ring)) {
                 const [nextX, nextY] = position.map((degrees) => Math.round(degrees * 100));
                 text += encode(nextX - x) + encode(nextY - y);
                 [x, y] = [nextX, nextY];

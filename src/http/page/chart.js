@@ -320,7 +320,7 @@ export class ProfileChart {
 }
 
 /**
- * Shows lengths by day as bars.
+ * Shows lengths by hour, day, week, month or year as bars.
  * @param {HTMLElement} parent
  * @param {{start: string, length: number}[]} days
  * @param {boolean} isPlanar
@@ -328,6 +328,10 @@ export class ProfileChart {
  */
 export function showBars(parent, days, isPlanar, unit) {
     const shown = days.slice(-62);
+    const name = (/** @type {string} */ start) =>
+        unit === "hour" ? start.slice(0, 16).replace("T", " ") : start.slice(0, unit === "year" ? 4 : unit === "month" ? 7 : 10);
+    const tick = (/** @type {string} */ start) =>
+        unit === "hour" ? start.slice(11, 16) : unit === "month" || unit === "year" ? name(start) : start.slice(5, 10);
     const most = Math.max(...shown.map(({ length }) => length), 1e-9);
     const width = Math.max(Math.min(parent.clientWidth || 320, 1200), 240);
     const [height, bottom] = [150, 126];
@@ -343,13 +347,13 @@ export function showBars(parent, days, isPlanar, unit) {
     shown.forEach(({ start, length }, index) => {
         const size = (length / most) * (bottom - TOP);
         const x = LEFT + index * step + step * 0.12;
-        const title = shape("title", {}, `${start.slice(0, 10)}: ${formatLength(length, isPlanar)}`);
+        const title = shape("title", {}, `${name(start)}: ${formatLength(length, isPlanar)}`);
         picture.append(shape("rect", { class: "bar", x, y: bottom - size, width: step * 0.76, height: size }, title));
         if ((shown.length - 1 - index) % every === 0) {
-            picture.append(shape("text", { class: "tick", x: x + step * 0.38, y: height - 8, "text-anchor": "middle" }, start.slice(5, 10)));
+            picture.append(shape("text", { class: "tick", x: x + step * 0.38, y: height - 8, "text-anchor": "middle" }, tick(start)));
         }
     });
-    const rows = shown.map(({ start, length }) => [start.slice(0, 10), formatLength(length, isPlanar)]).reverse();
+    const rows = shown.map(({ start, length }) => [name(start), formatLength(length, isPlanar)]).reverse();
     const caption = `Length by ${unit}`;
     const values = table(caption, false, [{ text: unit[0].toUpperCase() + unit.slice(1) }, { text: "Length", numeric: true }], rows);
     const isOpen = parent.querySelector("details")?.open ?? false;

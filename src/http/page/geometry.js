@@ -182,7 +182,7 @@ function weigh(xs, ys, isStart) {
 /**
  * Decodes the rings of the outline of the land to projected coordinates.
  * @param {string} text
- * @returns {{xs: Float64Array, ys: Float64Array}[]}
+ * @returns {{xs: Float64Array, ys: Float64Array, minX: number, maxX: number}[]}
  */
 export function decodeRings(text) {
     return text.split(" ").map((ring) => {
@@ -200,7 +200,8 @@ export function decodeRings(text) {
                 [axis, value, shift] = [1 - axis, 0, 0];
             }
         }
-        return { xs: Float64Array.from(axes[0], mercator.x), ys: Float64Array.from(axes[1], mercator.y) };
+        const [xs, ys] = [Float64Array.from(axes[0], mercator.x), Float64Array.from(axes[1], mercator.y)];
+        return { xs, ys, minX: Math.min(...xs), maxX: Math.max(...xs) };
     });
 }
 

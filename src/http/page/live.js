@@ -227,6 +227,7 @@ export class LiveView {
     showList() {
         const { recordings } = this;
         byId("live-empty").hidden = recordings.length > 0;
+        byId("live-hint").hidden = recordings.length === 0 || this.selectedName !== "";
         byId("live-pages").hidden = this.pages.length === 0 && !this.nextPage;
         byId("live-page").textContent = `Page ${this.pages.length + 1}`;
         /** @type {HTMLButtonElement} */ (byId("live-previous")).disabled = this.pages.length === 0;
@@ -314,7 +315,6 @@ export class LiveView {
     showSelected() {
         const { selected } = this;
         byId("live-detail").hidden = !this.selectedName;
-        byId("live-hint").hidden = this.selectedName !== "";
         if (!selected) {
             return;
         }

@@ -8,6 +8,8 @@ import { LAND } from "./land.js";
 /** Maximum number of vertices in a frame while the map moves, and when it rests. */
 const MOVING_VERTICES_MAX = 12000;
 const RESTING_VERTICES_MAX = 60000;
+/** While the map moves, a frame with more vertices has thin lines. */
+const PLAIN_VERTICES_MIN = 3000;
 /** The time after the last movement until the map rests. */
 const REST_MS = 160;
 const TILE_SIZE = 256;
@@ -57,7 +59,9 @@ export class MapView {
         this.size = { width: 0, height: 0, ratio: 1 };
         /** The drawn frames, and the times that drawing them took, for tests. */
         this.frames = { count: 0, vertices: 0, milliseconds: /** @type {number[]} */ ([]) };
-        this.movedAt = -Infinity;
+        this.isMoving = false;
+        /** @type {ReturnType<typeof setTimeout> | undefined} */
+        this.restTimer = undefined;
         this.isWaiting = false;
         this.isFitted = true;
         /** @type {Map<string, HTMLImageElement>} */
@@ -218,9 +222,13 @@ export class MapView {
 
     moved() {
         this.isFitted = false;
-        this.movedAt = performance.now();
+        this.isMoving = true;
         this.draw();
-        setTimeout(() => this.draw(), REST_MS + 20);
+        clearTimeout(this.restTimer);
+        this.restTimer = setTimeout(() => {
+            this.isMoving = false;
+            this.draw();
+        }, REST_MS);
     }
 
     listen() {
@@ -394,8 +402,7 @@ export class MapView {
             this.drawTiles();
         }
         this.drawGraticule();
-        const isMoving = start - this.movedAt < REST_MS;
-        this.frames.vertices = this.drawLines(isMoving ? MOVING_VERTICES_MAX : RESTING_VERTICES_MAX);
+        this.frames.vertices = this.drawLines(this.isMoving ? MOVING_VERTICES_MAX : RESTING_VERTICES_MAX);
         this.drawRejected();
         this.drawMarkers();
         this.drawScale();
@@ -423,8 +430,12 @@ export class MapView {
         context.strokeStyle = colors.coast;
         context.lineWidth = 1;
         context.beginPath();
-        for (let turn = Math.floor(visible.minX); turn <= visible.maxX; turn += 1) {
-            for (const { xs, ys } of landRings) {
+        // Rings may be up to a turn outside of their part of the plane.
+        for (let turn = Math.floor(visible.minX) - 1; turn <= visible.maxX + 1; turn += 1) {
+            for (const { xs, ys, minX, maxX } of landRings) {
+                if (maxX + turn < visible.minX || minX + turn > visible.maxX) {
+                    continue;
+                }
                 for (let index = 0; index < xs.length; index += 1) {
                     const [x, y] = [this.screenX(xs[index] + turn), this.screenY(ys[index])];
                     if (index === 0) {
@@ -545,7 +556,10 @@ export class MapView {
             count = parts.reduce((sum, part) => sum + part.to - part.from, 0);
         }
         const { context, colors } = this;
-        context.lineJoin = context.lineCap = "round";
+        // Wide strokes with round joins are the most expensive part of a frame with many vertices.
+        const isPlain = this.isMoving && count > PLAIN_VERTICES_MIN;
+        context.lineJoin = isPlain ? "bevel" : "round";
+        context.lineCap = isPlain ? "butt" : "round";
         // One stroke for all parts of a style.
         /** @type {Map<string, typeof parts>} */
         const styles = new Map();
@@ -568,14 +582,14 @@ export class MapView {
                 continue;
             }
             const isFaint = this.selected >= 0 && !style.startsWith("1");
-            if (!isFaint) {
+            if (!isFaint && !isPlain) {
                 context.strokeStyle = colors.halo;
                 context.lineWidth = 5;
                 context.stroke();
             }
             context.globalAlpha = isFaint ? 0.55 : 1;
             context.strokeStyle = colors[style.slice(2)] ?? colors.track0;
-            context.lineWidth = isFaint ? 1.5 : 2.5;
+            context.lineWidth = isPlain ? 1 : isFaint ? 1.5 : 2.5;
             context.stroke();
             context.globalAlpha = 1;
         }

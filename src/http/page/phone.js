@@ -71,8 +71,6 @@ export class PhoneView {
             copied("Address", address),
             ...app.settings(setup).filter(([, text]) => text !== "").map(([label, text]) => copied(label, text)),
         );
-        const help = byId("phone-help");
-        help.textContent = app.linkHelp;
         const anchor = /** @type {HTMLAnchorElement} */ (byId("phone-link"));
         anchor.hidden = link === null;
         anchor.textContent = link === null ? "" : `Open in ${app.name} on this device`;
@@ -90,6 +88,7 @@ export class PhoneView {
         this.running = running;
         const place = byId("phone-code");
         place.hidden = text === null;
+        byId("phone-help").textContent = "";
         if (text === null) {
             return;
         }
@@ -99,6 +98,7 @@ export class PhoneView {
                 return;
             }
             const url = URL.createObjectURL(picture);
+            byId("phone-help").textContent = this.app.linkHelp;
             place.replaceChildren(element("img", { src: url, alt: `QR code for ${this.app.name}`, width: 232, height: 232 }));
             URL.revokeObjectURL(this.imageUrl);
             this.imageUrl = url;
