@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
 use super::Shared;
 use super::answer;
+use super::body;
 use super::error::ApiError;
 use super::paths::gate;
 use super::query::Query;
-use crate::server::{BodyError, HeldBytes, OpenRequest};
+use crate::server::OpenRequest;
 
 const ROUTE: &str = "POST /api/measure";
 
@@ -128,7 +127,15 @@ async fn measure_upload(
         ));
     }
     let job = measure.job(Query::parse(request.uri().query())?.rest())?;
-    let (file, _held) = upload(shared, open, request.into_body()).await?;
+    let max_bytes = shared.config.max_upload_bytes;
+    let too_large = || {
+        let message = format!(
+            "the file is larger than {max_bytes} bytes (--max-upload-bytes); compress it, or measure it with \
+             waywiser measure"
+        );
+        body::too_large(message)
+    };
+    let (file, _held) = body::read(open, request.into_body(), max_bytes, too_large).await?;
     if file.is_empty() {
         return Err(
             MeasureError::File("the request has no file: its body is empty".to_owned()).into()
@@ -152,58 +159,5 @@ struct CancelOnDrop(Arc<AtomicBool>);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
-    }
-}
-
-/// Reads a file into memory, which is charged to the memory budget.
-async fn upload(
-    shared: &Shared,
-    open: &mut OpenRequest,
-    mut body: Body,
-) -> Result<(Bytes, Vec<HeldBytes>), ApiError> {
-    let max_bytes = shared.config.max_upload_bytes;
-    let too_large = || {
-        let message = format!(
-            "the file is larger than {max_bytes} bytes (--max-upload-bytes); compress it, or measure it with \
-             waywiser measure"
-        );
-        let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
-        ApiError::new(status, code, "UPLOAD_TOO_LARGE", message)
-    };
-    if body.size_hint().lower() > max_bytes as u64 {
-        return Err(too_large());
-    }
-    let (mut file, mut held) = (BytesMut::new(), Vec::new());
-    let mut held_bytes = 0;
-    while let Some(frame) = open.run(body.frame()).await? {
-        let Ok(data) = frame.map_err(body_error)?.into_data() else { continue };
-        if file.len() + data.len() > max_bytes {
-            return Err(too_large());
-        }
-        // The buffer grows by doubling.
-        file.extend_from_slice(&data);
-        if file.capacity() > held_bytes {
-            held.push(open.hold((file.capacity() - held_bytes) as u64)?);
-            held_bytes = file.capacity();
-        }
-        open.received(data.len()).await?;
-    }
-    Ok((file.freeze(), held))
-}
-
-/// Returns the error of a request body.
-fn body_error(error: axum::Error) -> ApiError {
-    let error = error.into_inner();
-    let is_slow = matches!(error.downcast_ref::<BodyError>(), Some(BodyError::Slow { .. }));
-    let message = error.to_string();
-    match is_slow {
-        true => {
-            let (status, code) = (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded);
-            ApiError::new(status, code, "STREAM_IDLE", message)
-        }
-        false => {
-            let (status, code) = (StatusCode::BAD_REQUEST, Code::Cancelled);
-            ApiError::new(status, code, "STREAM_RESET", message)
-        }
     }
 }

@@ -3,11 +3,12 @@
 //! [`HttpApi`] answers the requests that [`crate::server`] accepts: `guard` refuses those of other sites and adds the headers
 //! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
 //! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
-//! [`Measure`]. `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
+//! [`Measure`], `qr` draws QR codes, and `body` reads the bodies of both. `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
 //!
 //! docs/http.md is the reference for users.
 
 mod answer;
+mod body;
 mod call;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ mod guard;
 mod json;
 mod measure;
 mod paths;
+mod qr;
 mod query;
 mod router;
 

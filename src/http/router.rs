@@ -11,16 +11,17 @@ use tonic::Code;
 
 use super::error::ApiError;
 use super::query::Query;
-use super::{Shared, answer, events, measure, paths};
+use super::{Shared, answer, events, measure, paths, qr};
 
 const PATHS: &str = "/api/paths";
 const PATH: &str = "/api/paths/{name}";
 const EVENTS: &str = "/api/paths/{name}/events";
 const MEASURE: &str = "/api/measure";
+const QR: &str = "/api/qr";
 const OPENAPI: &str = "/api/openapi.json";
 
 /// All routes.
-pub(super) const ROUTES: [&str; 5] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI];
+pub(super) const ROUTES: [&str; 6] = [PATHS, PATH, EVENTS, MEASURE, QR, OPENAPI];
 
 /// The description of the API.
 const OPENAPI_DOCUMENT: &str = include_str!("openapi.json");
@@ -45,6 +46,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(PATH, get(paths::get).delete(paths::delete))
         .route(EVENTS, get(events::events))
         .route(MEASURE, post(measure::measure))
+        .route(QR, post(qr::qr))
         .route(OPENAPI, get(openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -64,7 +66,7 @@ async fn not_found() -> ApiError {
 async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let allow = match route(request.uri().path()).and_then(|index| ROUTES.get(index).copied()) {
         Some(PATH) => "GET, HEAD, DELETE",
-        Some(MEASURE) => "POST",
+        Some(MEASURE | QR) => "POST",
         _ => "GET, HEAD",
     };
     let method: &Method = request.method();

@@ -437,5 +437,6 @@ impl TryFrom<State> for PathAccumulator {
 }
 
 mod in_order;
+mod last_fix;
 #[cfg(test)]
 mod tests;
