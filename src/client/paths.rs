@@ -11,7 +11,7 @@ use tonic::Streaming;
 use super::call::with_timeout;
 use super::transport::Transport;
 use super::{Client, ClientError, REPLY_TIMEOUT};
-use crate::contract::points::{MESSAGE_POINTS_MAX, points};
+use crate::contract::points::{MESSAGE_POINTS_MAX, fix, points};
 use crate::contract::time::unix_ms;
 use crate::contract::{options, reason, summary};
 use crate::measure::{Fix, InvalidPoints, Options, PathSummary};
@@ -40,6 +40,9 @@ pub struct StoredPath {
     pub update_unix_ms: Option<i64>,
     /// The time at which it will be deleted unless it grows, in milliseconds since 1970-01-01T00:00:00Z.
     pub expire_unix_ms: Option<i64>,
+    /// Where the receiver was most recently, with what the recording keeps of that fix. `None` from a server of an
+    /// earlier version.
+    pub last_fix: Option<Fix>,
 }
 
 impl StoredPath {
@@ -247,7 +250,7 @@ pub(super) async fn get_path(
     stub: &mut Stub,
     name: &RecordingName,
 ) -> Result<StoredPath, ClientError> {
-    let request = pb::GetPathRequest { name: name.to_string() };
+    let request = pb::GetPathRequest { name: name.to_string(), include_recent_points: false };
     required_path(stub.get_path(request).await.map_err(Box::new)?.into_inner().path)
 }
 
@@ -257,7 +260,8 @@ pub(super) async fn watch_path(
     name: &RecordingName,
     allow_missing: bool,
 ) -> Result<Streaming<pb::WatchPathResponse>, ClientError> {
-    let request = pb::WatchPathRequest { name: name.to_string(), allow_missing };
+    let request =
+        pb::WatchPathRequest { name: name.to_string(), allow_missing, ..Default::default() };
     Ok(stub.watch_path(request).await.map_err(Box::new)?.into_inner())
 }
 
@@ -272,6 +276,13 @@ fn is_after(name: &str, prefix: &str) -> bool {
 }
 
 fn stored_path(path: pb::Path) -> Result<StoredPath, ClientError> {
+    let model = path.summary.as_ref().and_then(|summary| summary.options.as_ref());
+    let metric = model.and_then(|options| options::metric(options.model));
+    let last = path.last_point.as_ref().zip(metric);
+    let last_fix = last.map(|(point, metric)| {
+        let fix = fix(metric.space(), point);
+        fix.ok_or_else(|| ClientError::reply("its last point is not valid"))
+    });
     Ok(StoredPath {
         name: path.name,
         is_complete: path.complete,
@@ -281,6 +292,7 @@ fn stored_path(path: pb::Path) -> Result<StoredPath, ClientError> {
         create_unix_ms: path.create_time.map(unix_ms),
         update_unix_ms: path.update_time.map(unix_ms),
         expire_unix_ms: path.expire_time.map(unix_ms),
+        last_fix: last_fix.transpose()?,
     })
 }
 

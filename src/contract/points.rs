@@ -4,7 +4,7 @@
 //! multiple, or if only some of them have a column. A fix without a position is NaN in a row, and a coordinate out of
 //! range in columns. Its attributes are not sent in columns: a receiver ignores them.
 
-use super::time::timestamp_of_ns;
+use super::time::{timestamp_of_ns, unix_ns};
 use crate::measure::{Fix, Metric, Options, Point, Space};
 use crate::proto::waywiser_v1 as pb;
 
@@ -140,7 +140,8 @@ fn whole_numbers(point: Point) -> Option<(i64, i64)> {
     }
 }
 
-fn row(fix: Fix) -> pb::Point {
+/// Returns a fix as a row.
+pub(crate) fn row(fix: Fix) -> pb::Point {
     // A receiver counts a point that is not a number as one without a position.
     let (x, y) = fix.point().map_or((f64::NAN, f64::NAN), degrees);
     pb::Point {
@@ -151,6 +152,21 @@ fn row(fix: Fix) -> pb::Point {
         accuracy_m: fix.accuracy_m(),
         starts_segment: fix.starts_segment(),
     }
+}
+
+/// Reads a row whose position is valid. Returns `None` if a value is out of range.
+pub(crate) fn fix(space: Space, row: &pb::Point) -> Option<Fix> {
+    let mut fix = Fix::new(Point::new(space, row.x, row.y).ok()?);
+    if let Some(z) = row.z {
+        fix = fix.with_z(z).ok()?;
+    }
+    if let Some(time) = row.time {
+        fix = fix.at_unix_ns(unix_ns((time.seconds, time.nanos))?).ok()?;
+    }
+    if let Some(accuracy_m) = row.accuracy_m {
+        fix = fix.with_accuracy_m(accuracy_m).ok()?;
+    }
+    Some(if row.starts_segment { fix.starting_segment() } else { fix })
 }
 
 /// Returns coordinates that [`Point::new`] converts back into the same point. A point stores geographic coordinates in
@@ -182,28 +198,29 @@ mod tests {
 
     use super::*;
 
-    const NS_PER_S: i64 = 1_000_000_000;
-
     /// Reads points as the contract specifies.
     fn read(points: &MessagePoints, options: &Options) -> Vec<Fix> {
         let space = options.metric().space();
         let Some(columns) = &points.columns else {
-            let fix = |row: &pb::Point| {
-                let mut fix =
-                    Point::new(space, row.x, row.y).map_or(Fix::without_position(), Fix::new);
-                if let Some(z) = row.z {
+            let read = |row: &pb::Point| {
+                if !row.x.is_nan() {
+                    return fix(space, row).unwrap();
+                }
+                // The attributes of a fix without a position are read from the same row at the origin.
+                let at_origin = fix(space, &pb::Point { x: 0.0, y: 0.0, ..*row }).unwrap();
+                let mut fix = Fix::without_position();
+                if let Some(z) = at_origin.z() {
                     fix = fix.with_z(z).unwrap();
                 }
-                if let Some(time) = row.time {
-                    let unix_ns = time.seconds * NS_PER_S + i64::from(time.nanos);
+                if let Some(unix_ns) = at_origin.unix_ns() {
                     fix = fix.at_unix_ns(unix_ns).unwrap();
                 }
-                if let Some(accuracy_m) = row.accuracy_m {
+                if let Some(accuracy_m) = at_origin.accuracy_m() {
                     fix = fix.with_accuracy_m(accuracy_m).unwrap();
                 }
                 if row.starts_segment { fix.starting_segment() } else { fix }
             };
-            return points.rows.iter().map(fix).collect();
+            return points.rows.iter().map(read).collect();
         };
         let sums = |column: &[i64]| {
             let mut sum = 0;

@@ -1,4 +1,4 @@
-//! Reads the body of a request into memory.
+//! Reads the body of a request into memory, with a limit.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -10,10 +10,16 @@ use tonic::Code;
 use super::error::ApiError;
 use crate::server::{BodyError, HeldBytes, OpenRequest};
 
-/// Reads a body of at most `max_bytes`. It is charged to the memory budget while the second value exists.
+/// Returns the error of a body above its limit.
+pub(super) fn too_large(message: String) -> ApiError {
+    let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
+    ApiError::new(status, code, "UPLOAD_TOO_LARGE", message)
+}
+
+/// Reads a body of at most `max_bytes`, which is charged to the memory budget until the second value is dropped.
 ///
 /// # Errors
-/// `too_large` if the body is larger, and the reason why it cannot be read.
+/// If the body is too large, arrives too slowly or is cut, or if the memory budget or a quota is used up.
 pub(super) async fn read(
     open: &mut OpenRequest,
     mut body: Body,
@@ -23,22 +29,22 @@ pub(super) async fn read(
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(too_large());
     }
-    let (mut content, mut held) = (BytesMut::new(), Vec::new());
+    let (mut bytes, mut held) = (BytesMut::new(), Vec::new());
     let mut held_bytes = 0;
     while let Some(frame) = open.run(body.frame()).await? {
         let Ok(data) = frame.map_err(body_error)?.into_data() else { continue };
-        if content.len() + data.len() > max_bytes {
+        if bytes.len() + data.len() > max_bytes {
             return Err(too_large());
         }
         // The buffer grows by doubling.
-        content.extend_from_slice(&data);
-        if content.capacity() > held_bytes {
-            held.push(open.hold((content.capacity() - held_bytes) as u64)?);
-            held_bytes = content.capacity();
+        bytes.extend_from_slice(&data);
+        if bytes.capacity() > held_bytes {
+            held.push(open.hold((bytes.capacity() - held_bytes) as u64)?);
+            held_bytes = bytes.capacity();
         }
         open.received(data.len()).await?;
     }
-    Ok((content.freeze(), held))
+    Ok((bytes.freeze(), held))
 }
 
 /// Returns the error of a request body.

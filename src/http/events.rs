@@ -48,12 +48,19 @@ pub(super) async fn events(
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(uri.query())?;
     let allow_missing = query.take_flag("allow_missing")?;
+    let include_recent_points = query.take_flag("recent_points")?;
     query.finish()?;
-    let request = pb::WatchPathRequest { name: name(segment)?, allow_missing };
+    let request =
+        pb::WatchPathRequest { name: name(segment)?, allow_missing, include_recent_points };
     let replies = WATCH.call(&gate(&extensions)?, &headers, &request).await?;
     let heartbeat = shared.config.heartbeat;
-    let events =
-        Events { replies, state: Stage::Start, heartbeat, timer: Box::pin(sleep(heartbeat)) };
+    let events = Events {
+        replies,
+        state: Stage::Start,
+        heartbeat,
+        timer: Box::pin(sleep(heartbeat)),
+        has_recent_points: include_recent_points,
+    };
     let mut response = Response::new(Body::new(StreamBody::new(events)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -74,6 +81,7 @@ struct Events {
     state: Stage,
     heartbeat: Duration,
     timer: Pin<Box<Sleep>>,
+    has_recent_points: bool,
 }
 
 impl Stream for Events {
@@ -88,7 +96,9 @@ impl Stream for Events {
                 RETRY.to_owned()
             }
             Stage::Open => match Pin::new(&mut this.replies).poll_next(cx) {
-                Poll::Ready(Some(Ok(mut reply))) => path_event(&take_path(&mut reply)),
+                Poll::Ready(Some(Ok(mut reply))) => {
+                    path_event(&take_path(&mut reply, this.has_recent_points))
+                }
                 Poll::Ready(Some(Err(error))) => {
                     this.state = Stage::Over;
                     format!("event: error\ndata: {}\n\n", error.json())

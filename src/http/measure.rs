@@ -16,7 +16,7 @@ use super::body;
 use super::error::ApiError;
 use super::paths::gate;
 use super::query::Query;
-use crate::server::{HeldBytes, OpenRequest};
+use crate::server::OpenRequest;
 
 const ROUTE: &str = "POST /api/measure";
 
@@ -127,7 +127,15 @@ async fn measure_upload(
         ));
     }
     let job = measure.job(Query::parse(request.uri().query())?.rest())?;
-    let (file, _held) = upload(shared, open, request.into_body()).await?;
+    let max_bytes = shared.config.max_upload_bytes;
+    let too_large = || {
+        let message = format!(
+            "the file is larger than {max_bytes} bytes (--max-upload-bytes); compress it, or measure it with \
+             waywiser measure"
+        );
+        body::too_large(message)
+    };
+    let (file, _held) = body::read(open, request.into_body(), max_bytes, too_large).await?;
     if file.is_empty() {
         return Err(
             MeasureError::File("the request has no file: its body is empty".to_owned()).into()
@@ -152,22 +160,4 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
-}
-
-/// Reads a file into memory.
-async fn upload(
-    shared: &Shared,
-    open: &mut OpenRequest,
-    body: Body,
-) -> Result<(Bytes, Vec<HeldBytes>), ApiError> {
-    let max_bytes = shared.config.max_upload_bytes;
-    let too_large = || {
-        let message = format!(
-            "the file is larger than {max_bytes} bytes (--max-upload-bytes); compress it, or measure it with \
-             waywiser measure"
-        );
-        let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
-        ApiError::new(status, code, "UPLOAD_TOO_LARGE", message)
-    };
-    body::read(open, body, max_bytes, too_large).await
 }

@@ -3,9 +3,9 @@
 //! [`HttpApi`] answers the requests that [`crate::server`] accepts: `guard` refuses those of other sites and adds the headers
 //! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
 //! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
-//! [`Measure`]. `ingest` passes the fixes of phone apps to the method AppendPoints. `page` has the files of the page. `body` reads
-//! bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json`
-//! describes the API.
+//! [`Measure`]. `ingest` passes the fixes of phone apps to the method AppendPoints. `page` has the files of the page, and `qr` draws
+//! QR codes. `body` reads bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings,
+//! and `openapi.json` describes the API.
 //!
 //! docs/http.md is the reference for users.
 
@@ -20,6 +20,7 @@ mod json;
 mod measure;
 mod page;
 mod paths;
+mod qr;
 mod query;
 mod router;
 

@@ -84,15 +84,21 @@ pub(super) async fn get(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    Query::parse(uri.query())?.finish()?;
-    let request = pb::GetPathRequest { name: name(segment)? };
+    let mut query = Query::parse(uri.query())?;
+    let include_recent_points = query.take_flag("recent_points")?;
+    query.finish()?;
+    let request = pb::GetPathRequest { name: name(segment)?, include_recent_points };
     let mut reply = GET.reply(&gate(&extensions)?, &headers, &request).await?;
-    Ok(answer::json(format!("{}\n", take_path(&mut reply))))
+    Ok(answer::json(format!("{}\n", take_path(&mut reply, include_recent_points))))
 }
 
-/// Removes the recording from the message around it.
-pub(super) fn take_path(reply: &mut Value) -> Value {
-    reply.get_mut("path").map_or_else(|| json!({}), Value::take)
+/// Removes the recording from the message around it. With `has_recent_points`, the recent points become a member of it.
+pub(super) fn take_path(reply: &mut Value, has_recent_points: bool) -> Value {
+    let mut path = reply.get_mut("path").map_or_else(|| json!({}), Value::take);
+    if has_recent_points && let Some(points) = reply.get_mut("recent_points") {
+        path["recent_points"] = points.take();
+    }
+    path
 }
 
 pub(super) async fn delete(

@@ -12,18 +12,19 @@ use tonic::Code;
 use super::error::ApiError;
 use super::ingest;
 use super::query::Query;
-use super::{Shared, answer, events, measure, page, paths};
+use super::{Shared, answer, events, measure, page, paths, qr};
 
 const PATHS: &str = "/api/paths";
 const PATH: &str = "/api/paths/{name}";
 const EVENTS: &str = "/api/paths/{name}/events";
 const MEASURE: &str = "/api/measure";
+const QR: &str = "/api/qr";
 const OPENAPI: &str = "/api/openapi.json";
 const PAGE: &str = "/";
 const PAGE_FILE: &str = "/page/{file}";
 
 /// The routes of the API and of the page.
-const OWN_ROUTES: [&str; 7] = [PATHS, PATH, EVENTS, MEASURE, OPENAPI, PAGE, PAGE_FILE];
+const OWN_ROUTES: [&str; 8] = [PATHS, PATH, EVENTS, MEASURE, QR, OPENAPI, PAGE, PAGE_FILE];
 
 /// All routes.
 pub(super) const ROUTES: [&str; OWN_ROUTES.len() + ingest::ROUTES.len()] = {
@@ -57,6 +58,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(PATH, get(paths::get).delete(paths::delete))
         .route(EVENTS, get(events::events))
         .route(MEASURE, post(measure::measure))
+        .route(QR, post(qr::qr))
         .route(OPENAPI, get(openapi))
         .route(PAGE, get(page::index))
         .route(PAGE_FILE, get(page::file));
@@ -77,7 +79,7 @@ pub(super) async fn not_found() -> ApiError {
 async fn method_not_allowed(request: Request<Body>) -> ApiError {
     let allow = match route(request.uri().path()).and_then(|index| ROUTES.get(index).copied()) {
         Some(PATH) => "GET, HEAD, DELETE",
-        Some(MEASURE) => "POST",
+        Some(MEASURE | QR) => "POST",
         Some(route) if route.starts_with("/ingest/") => ingest::methods(route),
         _ => "GET, HEAD",
     };

@@ -26,6 +26,8 @@ mod error;
 mod estimate;
 mod fix;
 mod fix_block;
+#[cfg(feature = "server")]
+mod fix_samples;
 mod fix_sink;
 mod index_set;
 pub(crate) mod level;

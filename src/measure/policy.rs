@@ -65,6 +65,12 @@ impl Filter {
         &self.accepted
     }
 
+    /// Returns the last checked fix of the path, with what is kept of it.
+    pub(super) fn last_checked(&self) -> Option<TrackFix> {
+        let position = || self.accepted.last().map(TrackFix::at_position);
+        self.rules.last_checked().or_else(position)
+    }
+
     /// Returns the rejections by reason, in the order of [`RejectionReason`].
     pub(super) fn rejections(&self) -> Vec<Rejection> {
         self.rules.ledger.rejections().collect()

@@ -116,6 +116,11 @@ impl ReorderBuffer {
         self.duplicates
     }
 
+    /// Returns the last of the fixes that wait.
+    pub(super) fn last(&self) -> Option<BufferedFix> {
+        self.waiting.back().map(|waiting| waiting.fix())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

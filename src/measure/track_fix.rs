@@ -17,6 +17,13 @@ pub(super) struct FixAttributes {
     pub(super) unix_ns: Option<i64>,
 }
 
+impl TrackFix {
+    /// Returns a fix of which only the position is known.
+    pub(super) fn at_position(at: (f64, f64)) -> Self {
+        Self { at, attributes: FixAttributes::NOTHING }
+    }
+}
+
 impl FixAttributes {
     pub(super) const NOTHING: Self = Self { z: None, unix_ns: None };
 }

@@ -171,7 +171,7 @@ async fn client(address: SocketAddr) -> Result<PathServiceClient<Channel>, Strin
 }
 
 async fn summary(address: SocketAddr, name: &str) -> Result<pb::PathSummary, String> {
-    let request = pb::GetPathRequest { name: name.to_owned() };
+    let request = pb::GetPathRequest { name: name.to_owned(), include_recent_points: false };
     let reply =
         client(address).await?.get_path(request).await.map_err(|error| error.to_string())?;
     Ok(reply.into_inner().path.unwrap().summary.unwrap())

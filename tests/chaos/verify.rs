@@ -30,7 +30,11 @@ pub async fn verify(
             return Err(format!("{} is not finished: {before:?}", checker.name));
         }
         resend_last_points(&mut client, checker).await?;
-        let request = pb::WatchPathRequest { name: checker.name.clone(), allow_missing: false };
+        let request = pb::WatchPathRequest {
+            name: checker.name.clone(),
+            allow_missing: false,
+            ..Default::default()
+        };
         let bound = checker.bound();
         let mut watch = client.watch_path(request).await.map_err(failed)?.into_inner();
         while let Some(response) = watch.message().await.map_err(failed)? {

@@ -42,7 +42,11 @@ async fn watch_once(
     let mut client = bounded(connect(address)).await?;
     get_path(&mut client, checker).await?;
     let mut bound = checker.bound();
-    let request = pb::WatchPathRequest { name: checker.name.clone(), allow_missing: true };
+    let request = pb::WatchPathRequest {
+        name: checker.name.clone(),
+        allow_missing: true,
+        ..Default::default()
+    };
     let mut watch = bounded(client.watch_path(request)).await?.into_inner();
     let mut is_first = true;
     while let Ok(response) = timeout(QUIET_TIME, watch.message()).await {

@@ -38,7 +38,7 @@ pub async fn bounded<T>(call: impl Future<Output = Result<T, Status>>) -> Result
 /// Reads the recording. Returns `None` if it does not exist.
 pub async fn get_path(client: &mut Client, checker: &Checker) -> Result<Option<pb::Path>, Status> {
     let bound = checker.bound();
-    let request = pb::GetPathRequest { name: checker.name.clone() };
+    let request = pb::GetPathRequest { name: checker.name.clone(), ..Default::default() };
     match bounded(client.get_path(request)).await {
         Ok(reply) => {
             let path = reply.into_inner().path.unwrap_or_default();

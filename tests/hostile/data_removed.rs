@@ -22,7 +22,7 @@ fn a_deleted_data_directory_is_reported_as_unavailable() {
 
         std::fs::remove_dir_all(server.data().unwrap()).unwrap();
         let deleted = Instant::now();
-        let get = v1::GetPathRequest { name: "paths/before".to_owned() };
+        let get = v1::GetPathRequest { name: "paths/before".to_owned(), ..Default::default() };
         let (mut read, mut written) = (Reply::default(), Reply::default());
         let (mut confirmed, mut number) = (0, 0);
         while deleted.elapsed() < HANG_TIMEOUT / 4 {

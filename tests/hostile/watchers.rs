@@ -31,8 +31,11 @@ fn every_watcher_receives_the_current_state() {
         let first = recording("paths/watched", 10, false).encode_to_vec();
         writer.send(&data(stream, &message(false, &first), false)).await;
 
-        let request =
-            v1::WatchPathRequest { name: "paths/watched".to_owned(), allow_missing: true };
+        let request = v1::WatchPathRequest {
+            name: "paths/watched".to_owned(),
+            allow_missing: true,
+            ..Default::default()
+        };
         let mut first = Connection::connect(server.address).await.unwrap();
         let watch = first.send_request(WATCH_PATH, &request).await;
         let durable = async {

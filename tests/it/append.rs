@@ -50,7 +50,7 @@ async fn append(server: &Server, points: Vec<pb::Point>) -> Result<u64, Status> 
 }
 
 async fn path(server: &Server) -> pb::Path {
-    let request = pb::GetPathRequest { name: NAME.to_owned() };
+    let request = pb::GetPathRequest { name: NAME.to_owned(), ..Default::default() };
     server.paths().await.get_path(request).await.unwrap().into_inner().path.unwrap()
 }
 
@@ -278,4 +278,19 @@ async fn faults_of_the_store_lose_and_double_nothing() {
     append(&server, points(400..POINTS)).await.unwrap();
     assert_eq!(path(&server).await.committed_points, 600);
     assert_eq!(totals(path(&server).await.summary.unwrap()), expected(&server).await);
+}
+
+#[tokio::test]
+async fn a_recording_has_its_last_and_its_recent_points() {
+    let server = Server::start().await;
+    append(&server, points(0..3)).await.unwrap();
+    append(&server, points(3..6)).await.unwrap();
+    let request = pb::GetPathRequest { name: NAME.to_owned(), include_recent_points: true };
+    let reply = server.paths().await.get_path(request).await.unwrap().into_inner();
+    let last = reply.path.unwrap().last_point.unwrap();
+    let expected = points(5..6).remove(0);
+    assert_eq!(
+        (last.time, reply.recent_points.last().unwrap().time),
+        (expected.time, expected.time)
+    );
 }

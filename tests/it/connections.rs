@@ -123,7 +123,11 @@ async fn a_drain_closes_idle_connections_and_watches_at_once() {
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     silent.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut paths = server.paths().await;
-    let watch = pb::WatchPathRequest { name: "paths/none".into(), allow_missing: true };
+    let watch = pb::WatchPathRequest {
+        name: "paths/none".into(),
+        allow_missing: true,
+        ..Default::default()
+    };
     let mut watch = paths.watch_path(watch).await.unwrap().into_inner();
     server.assert_works().await;
     server.stop();
@@ -200,7 +204,11 @@ async fn a_connection_that_only_watches_is_closed_if_none_is_idle() {
     let mut first = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     first.message().await.unwrap();
     let mut paths = server.paths().await;
-    let watch = pb::WatchPathRequest { name: "paths/none".into(), allow_missing: true };
+    let watch = pb::WatchPathRequest {
+        name: "paths/none".into(),
+        allow_missing: true,
+        ..Default::default()
+    };
     let mut second = paths.watch_path(watch).await.unwrap().into_inner();
     server.assert_works().await;
     let status = first.message().await.unwrap_err();

@@ -144,7 +144,7 @@ async fn a_server_without_its_database_is_not_ready_and_measures_paths_without_a
         assert_eq!(status, expected, "{service}");
     }
     let mut paths = waywiser_v1::path_service_client::PathServiceClient::new(channel.clone());
-    let request = waywiser_v1::GetPathRequest { name: "paths/walk".into() };
+    let request = waywiser_v1::GetPathRequest { name: "paths/walk".into(), ..Default::default() };
     let status = paths.get_path(request).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert!(!status.message().contains("hunter2"), "{status:?}");

@@ -247,5 +247,8 @@ impl Client {
 
 /// Returns a request for a recording with this identifier.
 fn get_path(id: &str) -> waywiser::proto::waywiser_v1::GetPathRequest {
-    waywiser::proto::waywiser_v1::GetPathRequest { name: format!("paths/{id}") }
+    waywiser::proto::waywiser_v1::GetPathRequest {
+        name: format!("paths/{id}"),
+        ..Default::default()
+    }
 }

@@ -50,7 +50,7 @@ async fn record(
 }
 
 async fn path(server: &Server) -> pb::Path {
-    let request = pb::GetPathRequest { name: NAME.to_owned() };
+    let request = pb::GetPathRequest { name: NAME.to_owned(), ..Default::default() };
     server.paths().await.get_path(request).await.unwrap().into_inner().path.unwrap()
 }
 
@@ -92,7 +92,11 @@ async fn a_recording_counts_points_without_a_position_in_its_offsets() {
         let mut client = server.paths().await;
         let listed = client.list_paths(pb::ListPathsRequest::default()).await.unwrap();
         assert_eq!(listed.into_inner().paths[0].summary.as_ref(), Some(&summary));
-        let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false };
+        let request = pb::WatchPathRequest {
+            name: NAME.to_owned(),
+            allow_missing: false,
+            ..Default::default()
+        };
         let mut watch = client.watch_path(request).await.unwrap().into_inner();
         let update = watch.message().await.unwrap().unwrap();
         assert_eq!(update.path.unwrap().summary, Some(summary));
@@ -108,7 +112,7 @@ async fn a_point_without_a_position_is_an_error_by_default() {
         assert_eq!((status.code(), &*info.reason), (Code::InvalidArgument, "POINT_INVALID"));
         assert_eq!((&*info.metadata["offset"], &*info.metadata["field"]), ("0", "points[0].x"));
     }
-    let request = pb::GetPathRequest { name: NAME.to_owned() };
+    let request = pb::GetPathRequest { name: NAME.to_owned(), ..Default::default() };
     let status = server.paths().await.get_path(request).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }

@@ -286,7 +286,11 @@ async fn calls_touch_only_recordings_of_their_namespace() {
 #[tokio::test]
 async fn a_watch_receives_no_update_of_another_namespace() {
     let server = server(memory(), callers(), |_| {}).await;
-    let request = pb::WatchPathRequest { name: "paths/walk".to_owned(), allow_missing: true };
+    let request = pb::WatchPathRequest {
+        name: "paths/walk".to_owned(),
+        allow_missing: true,
+        ..Default::default()
+    };
     let mut client = paths(&server, "a").await;
     let mut watch = client.watch_path(request.clone()).await.unwrap().into_inner();
     let mut other = paths(&server, "b").await.watch_path(request).await.unwrap().into_inner();
@@ -330,7 +334,7 @@ async fn roles_allow_methods() {
     record(&server, ("b", "walk", 3, false)).await;
     let mut reader = paths(&server, "reader").await;
     let name = "paths/walk".to_owned();
-    let get = |name: &str| pb::GetPathRequest { name: name.to_owned() };
+    let get = |name: &str| pb::GetPathRequest { name: name.to_owned(), ..Default::default() };
     let delete = |name: &str| pb::DeletePathRequest { name: name.to_owned(), allow_missing: false };
     let path = reader.get_path(get(&name)).await.unwrap().into_inner().path.unwrap();
     assert_eq!(path.committed_points, 2);
@@ -417,7 +421,7 @@ async fn a_server_without_authentication_treats_callers_as_administrators() {
     let status = client.list_paths(list("namespaces/beta")).await.unwrap_err();
     assert!(status.message().contains("namespaces/NAMESPACE/paths/"), "{}", status.message());
     let name = "namespaces/beta/paths/walk".to_owned();
-    let request = pb::GetPathRequest { name: name.clone() };
+    let request = pb::GetPathRequest { name: name.clone(), ..Default::default() };
     let path = client.get_path(request.clone()).await.unwrap().into_inner().path.unwrap();
     assert_eq!((path.name, path.committed_points), (name.clone(), 3));
     client.delete_path(pb::DeletePathRequest { name, allow_missing: false }).await.unwrap();

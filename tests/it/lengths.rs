@@ -175,7 +175,7 @@ fn every_call_returns_the_summary_of_one_fold_for_any_cuts() {
             let summary = reply.summary.unwrap();
             check(&summary);
             let mut paths = server.paths().await;
-            let request = pb::GetPathRequest { name: name.clone() };
+            let request = pb::GetPathRequest { name: name.clone(), ..Default::default() };
             let path = paths.get_path(request).await.unwrap().into_inner().path.unwrap();
             assert_eq!(path.summary.as_ref(), Some(&summary));
             let request = pb::WatchPathRequest { name: name.clone(), ..Default::default() };

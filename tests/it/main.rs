@@ -42,6 +42,7 @@ mod paths;
 mod program;
 mod proxy;
 mod quotas;
+mod recent_points;
 mod record;
 mod recorder;
 #[path = "../common/reserved.rs"]

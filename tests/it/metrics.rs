@@ -131,7 +131,10 @@ impl Observed {
         assert_eq!(reply.into_inner().length, 49.0);
         let mut paths =
             waywiser::proto::waywiser_v1::path_service_client::PathServiceClient::new(channel);
-        let request = waywiser::proto::waywiser_v1::GetPathRequest { name: "paths/none".into() };
+        let request = waywiser::proto::waywiser_v1::GetPathRequest {
+            name: "paths/none".into(),
+            ..Default::default()
+        };
         paths.get_path(request).await.unwrap_err();
     }
 }

@@ -76,7 +76,7 @@ async fn record(
 }
 
 async fn path(server: &Server, name: &str) -> Result<pb::Path, Status> {
-    let request = pb::GetPathRequest { name: name.to_owned() };
+    let request = pb::GetPathRequest { name: name.to_owned(), ..Default::default() };
     Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
 }
 
@@ -134,7 +134,8 @@ async fn a_refused_stream_does_not_end_the_stream_of_another_writer() {
     let mut client = server.paths().await;
     let writer = tokio::spawn(async move { client.record_path(messages).await });
     sender.send(message(name, None, &[0, 1])).await.unwrap();
-    let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
+    let request =
+        pb::WatchPathRequest { name: name.to_owned(), allow_missing: true, ..Default::default() };
     let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
     while watch.message().await.unwrap().unwrap().path.unwrap().committed_points < 2 {}
 

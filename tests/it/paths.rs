@@ -50,7 +50,7 @@ async fn record(
 }
 
 async fn path(server: &Server, name: &str) -> Result<pb::Path, tonic::Status> {
-    let request = pb::GetPathRequest { name: name.to_owned() };
+    let request = pb::GetPathRequest { name: name.to_owned(), ..Default::default() };
     Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
 }
 
@@ -149,7 +149,11 @@ async fn the_valid_points_of_a_cut_stream_are_committed() {
         let mut call = raw.call(RECORD_PATH);
         call.send(frame(&message(name, 0..4).encode_to_vec()));
         // It exists once a watcher receives it.
-        let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
+        let request = pb::WatchPathRequest {
+            name: name.to_owned(),
+            allow_missing: true,
+            ..Default::default()
+        };
         let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
         if cut {
             watch.next().await.unwrap().unwrap();
@@ -178,7 +182,8 @@ async fn the_newest_writer_wins() {
     let mut raw = Raw::connect(server.address).await;
     let mut stale = raw.call(RECORD_PATH);
     stale.send(frame(&message(name, 0..2).encode_to_vec()));
-    let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing: true };
+    let request =
+        pb::WatchPathRequest { name: name.to_owned(), allow_missing: true, ..Default::default() };
     let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
     while watch.next().await.unwrap().unwrap().path.unwrap().committed_points < 2 {}
 
@@ -213,7 +218,8 @@ async fn recordings_are_listed_watched_and_deleted() {
     assert_eq!(names, ["paths/p0", "paths/p1", "paths/p2", "paths/p3", "paths/p4"]);
 
     // A watch of a finished recording sends one update and ends.
-    let request = pb::WatchPathRequest { name: names[0].clone(), allow_missing: false };
+    let request =
+        pb::WatchPathRequest { name: names[0].clone(), allow_missing: false, ..Default::default() };
     let watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
     let updates: Vec<_> =
         watch.map(|update| update.unwrap().path.unwrap().complete).collect().await;
@@ -224,7 +230,8 @@ async fn recordings_are_listed_watched_and_deleted() {
     let status = server.paths().await.delete_path(request).await.unwrap_err();
     assert_eq!(code_and_reason(&status), (Code::NotFound, "PATH_NOT_FOUND".to_owned()));
     assert_eq!(path(&server, &names[0]).await.unwrap_err().code(), Code::NotFound);
-    let request = pb::WatchPathRequest { name: names[0].clone(), allow_missing: false };
+    let request =
+        pb::WatchPathRequest { name: names[0].clone(), allow_missing: false, ..Default::default() };
     let status = server.paths().await.watch_path(request).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(path(&server, "nonsense").await.unwrap_err().code(), Code::InvalidArgument);
@@ -361,7 +368,11 @@ async fn every_violation_is_reported_with_its_field() {
     let status = record(&server, vec![bad]).await.unwrap_err();
     assert_eq!(violations(status), ["points[2].z"]);
     // The valid points before it are committed.
-    let request = pb::WatchPathRequest { name: "paths/bad".to_owned(), allow_missing: true };
+    let request = pb::WatchPathRequest {
+        name: "paths/bad".to_owned(),
+        allow_missing: true,
+        ..Default::default()
+    };
     let mut watch = server.paths().await.watch_path(request).await.unwrap().into_inner();
     while watch.next().await.unwrap().unwrap().path.unwrap().committed_points < 2 {}
 }

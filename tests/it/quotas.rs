@@ -162,7 +162,7 @@ async fn a_recording_far_above_its_rate_keeps_its_points_and_resumes() {
     assert_eq!(status.get_details_error_info().unwrap().reason, "POINT_RATE");
     assert!(retry_delay(&status) > Duration::from_secs(30), "{status:?}");
     // A call that would soon be refused does not start.
-    let name = || pb::GetPathRequest { name: "paths/a".to_owned() };
+    let name = || pb::GetPathRequest { name: "paths/a".to_owned(), ..Default::default() };
     let refused = limited.paths().await.get_path(name()).await.unwrap_err();
     assert_eq!(refused.get_details_error_info().unwrap().reason, "POINT_RATE");
     assert!(retry_delay(&refused) > Duration::from_secs(5), "{refused:?}");

@@ -16,7 +16,11 @@ const WATCH_PATH: &str = "/waywiser.v1.PathService/WatchPath";
 async fn a_connection_that_resets_more_than_half_of_its_streams_is_closed() {
     let server = Server::start().await;
     let (send, connection, _) = connect(server.address, 1 << 16).await;
-    let watch = pb::WatchPathRequest { name: "paths/none".into(), allow_missing: true };
+    let watch = pb::WatchPathRequest {
+        name: "paths/none".into(),
+        allow_missing: true,
+        ..Default::default()
+    };
     let watch = frame(&watch.encode_to_vec());
     let run = async |is_reset: bool| {
         let mut send = send.clone().ready().await?;

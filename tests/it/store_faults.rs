@@ -47,7 +47,7 @@ fn message(range: std::ops::Range<usize>, finish_write: bool) -> pb::RecordPathR
 }
 
 async fn stored(server: &Server) -> Result<pb::Path, Status> {
-    let request = pb::GetPathRequest { name: NAME.to_owned() };
+    let request = pb::GetPathRequest { name: NAME.to_owned(), ..Default::default() };
     Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
 }
 

@@ -37,7 +37,8 @@ async fn record(server: &Server, range: std::ops::Range<usize>, finish_write: bo
 }
 
 async fn watch(server: &Server, allow_missing: bool) -> Streaming<pb::WatchPathResponse> {
-    let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing };
+    let request =
+        pb::WatchPathRequest { name: NAME.to_owned(), allow_missing, ..Default::default() };
     server.paths().await.watch_path(request).await.unwrap().into_inner()
 }
 
@@ -114,7 +115,8 @@ async fn a_watcher_of_a_recording_that_expires_receives_not_found() {
     };
     store.open(NAME.parse().unwrap(), opening).await.unwrap();
     // The recording expires before the watch begins, or during it.
-    let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false };
+    let request =
+        pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false, ..Default::default() };
     let status = match server.paths().await.watch_path(request).await {
         Err(status) => status,
         Ok(watch) => {
@@ -179,7 +181,8 @@ async fn a_load_that_is_reported_after_the_deletion_is_ignored() {
     let loads = store.calls(Call::Load);
     store.on(Call::Load, loads + 1, Fault::HeldAfter);
     let mut client = server.paths().await;
-    let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false };
+    let request =
+        pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: false, ..Default::default() };
     let watching = tokio::spawn(async move { client.watch_path(request).await });
     while store.calls(Call::Load) == loads {
         tokio::task::yield_now().await;

@@ -41,12 +41,13 @@ async fn record(
 }
 
 async fn path(server: &Server) -> Result<pb::Path, Status> {
-    let request = pb::GetPathRequest { name: NAME.to_owned() };
+    let request = pb::GetPathRequest { name: NAME.to_owned(), ..Default::default() };
     Ok(server.paths().await.get_path(request).await?.into_inner().path.unwrap())
 }
 
 async fn watch(server: &Server) -> Streaming<pb::WatchPathResponse> {
-    let request = pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: true };
+    let request =
+        pb::WatchPathRequest { name: NAME.to_owned(), allow_missing: true, ..Default::default() };
     server.paths().await.watch_path(request).await.unwrap().into_inner()
 }
 

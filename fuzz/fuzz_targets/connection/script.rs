@@ -192,8 +192,8 @@ impl<'a> Script<'a> {
                 model: i32::from(self.byte() % 5),
             }
             .encode_to_vec(),
-            3 => v1::GetPathRequest { name }.encode_to_vec(),
-            4 => v1::WatchPathRequest { name, allow_missing: self.byte() % 2 == 0 }.encode_to_vec(),
+            3 => v1::GetPathRequest { name, ..Default::default() }.encode_to_vec(),
+            4 => v1::WatchPathRequest { name, allow_missing: self.byte() % 2 == 0, ..Default::default() }.encode_to_vec(),
             5 => {
                 v1::DeletePathRequest { name, allow_missing: self.byte() % 2 == 0 }.encode_to_vec()
             }

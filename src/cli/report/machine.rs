@@ -12,7 +12,7 @@ use crate::cli::flags::{flag, missing_data};
 use crate::client::StoredPath;
 use crate::formats::{Note, Position};
 use crate::measure::{
-    ClimbOptions, EstimatedLength, Metric, Options, PathSummary, RejectionReason, Space, Trips,
+    ClimbOptions, EstimatedLength, Fix, Metric, Options, PathSummary, RejectionReason, Space, Trips,
 };
 
 const REASONS: [RejectionReason; 5] = [
@@ -239,7 +239,26 @@ pub(super) fn json_recording<'a>(
     });
     row.push(("unused_options".into(), Value::Rows(unused.collect())));
     row.push(state);
+    let last = path.last_fix.and_then(|fix| last_point(summary.metric, fix));
+    row.push(("last_point".into(), last.map_or(Value::Missing, Value::Row)));
     Row(row)
+}
+
+/// Returns the last point of a recording.
+fn last_point<'a>(metric: Metric, fix: Fix) -> Option<Row<'a>> {
+    let point = fix.point()?;
+    let (x, y, z) = match metric.space() {
+        Space::Geographic => ("longitude_deg", "latitude_deg", "elevation_m"),
+        Space::Planar => ("x", "y", "z"),
+    };
+    let time = fix.unix_ns().map_or(Value::Missing, |ns| Value::Text(rfc3339(ns).into()));
+    Some(Row(vec![
+        (x.into(), Value::Number(point.x())),
+        (y.into(), Value::Number(point.y())),
+        (z.into(), Value::number(fix.z())),
+        ("time".into(), time),
+        ("accuracy_m".into(), Value::number(fix.accuracy_m())),
+    ]))
 }
 
 /// Returns the members about the content of the file.

@@ -138,6 +138,11 @@ impl<W: Write> Report<W> {
         if let Some(trips) = &summary.trips {
             report.table.trips(&mut report.out, trips)?;
         }
+        if let Some(fix) = path.last_fix {
+            for (label, value) in text::last_point(fix) {
+                report.table.wide_detail(&mut report.out, label, &value)?;
+            }
+        }
         for (label, unix_ms) in [
             ("created", path.create_unix_ms),
             ("last changed", path.update_unix_ms),

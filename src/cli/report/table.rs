@@ -356,7 +356,12 @@ impl Table {
     }
 
     /// Writes a row whose value may take all columns that the label leaves.
-    fn wide_detail(&self, out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
+    pub(super) fn wide_detail(
+        &self,
+        out: &mut impl Write,
+        label: &str,
+        value: &str,
+    ) -> io::Result<()> {
         let label = format!("    {label}");
         let width = WIDTH.saturating_sub(label.width() + 1);
         match value {

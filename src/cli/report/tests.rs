@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::measure::{
-    ClimbOptions, EstimateOptions, EstimatedLength, MissingData, PathAccumulator, Rejection,
-    RejectionReason, Stop, Totals, Trip, Trips, UnusedOption,
+    ClimbOptions, EstimateOptions, EstimatedLength, Fix, MissingData, PathAccumulator, Point,
+    Rejection, RejectionReason, Stop, Totals, Trip, Trips, UnusedOption,
 };
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -341,14 +341,44 @@ fn a_recording_has_its_trips_and_unused_options() {
         create_unix_ms: None,
         update_unix_ms: None,
         expire_unix_ms: None,
+        last_fix: Some(last_fix()),
     };
     let row = machine::json_recording(&path, Some(&lists()), "finished");
     let json = serde_json::to_string(&row).unwrap();
     let end = json.split_once(r#""gap_length_m""#).unwrap().1;
-    insta::assert_snapshot!(end, @r#":20.12,"raw_ascent_m":4979.7,"raw_descent_m":4974.1,"estimated_length_m":8012.4,"estimated_length_low_m":7691.9039999999995,"estimated_length_high_m":8413.02,"stop_count":1,"trip_count":2,"stopped_s":600.5,"ascent_method":{"smoothing_s":45.0,"threshold_m":3.0},"stops":[{"longitude_deg":13.8125,"latitude_deg":46.46875,"arrival_time":"2024-05-18T10:12:40Z","departure_time":"2024-05-18T10:22:40.5Z"}],"trips":[{"start_time":"2024-05-18T09:12:40Z","end_time":"2024-05-18T10:12:40Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":5000.0,"estimated_length_low_m":4800.0,"estimated_length_high_m":5250.0},{"start_time":"2024-05-18T10:22:40Z","end_time":"2024-05-20T16:46:47Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":3012.4,"estimated_length_low_m":2891.904,"estimated_length_high_m":3163.0200000000004}],"unused_options":[{"option":"--reorder","missing":"time"}],"state":"finished"}"#);
+    insta::assert_snapshot!(end, @r#":20.12,"raw_ascent_m":4979.7,"raw_descent_m":4974.1,"estimated_length_m":8012.4,"estimated_length_low_m":7691.9039999999995,"estimated_length_high_m":8413.02,"stop_count":1,"trip_count":2,"stopped_s":600.5,"ascent_method":{"smoothing_s":45.0,"threshold_m":3.0},"stops":[{"longitude_deg":13.8125,"latitude_deg":46.46875,"arrival_time":"2024-05-18T10:12:40Z","departure_time":"2024-05-18T10:22:40.5Z"}],"trips":[{"start_time":"2024-05-18T09:12:40Z","end_time":"2024-05-18T10:12:40Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":5000.0,"estimated_length_low_m":4800.0,"estimated_length_high_m":5250.0},{"start_time":"2024-05-18T10:22:40Z","end_time":"2024-05-20T16:46:47Z","start_longitude_deg":13.75,"start_latitude_deg":46.4375,"end_longitude_deg":13.875,"end_latitude_deg":46.5,"estimated_length_m":3012.4,"estimated_length_low_m":2891.904,"estimated_length_high_m":3163.0200000000004}],"unused_options":[{"option":"--reorder","missing":"time"}],"state":"finished","last_point":{"longitude_deg":13.8125,"latitude_deg":-0.5,"elevation_m":-3.5,"time":"2024-05-20T16:46:47.5Z","accuracy_m":4.0}}"#);
     let mut text = Vec::new();
     Report::recording(&mut text, "finished", &path, &summary, Names::Truncated).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("    trip  2024-05-18T09:12:40Z  1h"), "{text}");
     assert!(text.contains("    stop  2024-05-18T10:12:40Z  10m"), "{text}");
+    let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("last point"));
+    let values: Vec<_> = lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(values, [vec!["-0.5000000,", "13.8125000"], vec!["at", "2024-05-20T16:46:47Z"]]);
+}
+
+fn last_fix() -> Fix {
+    let fix = Fix::new(Point::geographic(-0.5, 13.8125).unwrap()).with_z(-3.5).unwrap();
+    fix.at_unix_ns(1_716_223_607_500_000_000).unwrap().with_accuracy_m(4.0).unwrap()
+}
+
+#[test]
+fn the_last_point_of_a_planar_recording_is_in_the_unit_of_the_caller() {
+    let summary = PathAccumulator::new(Options::new(Metric::Planar)).summary();
+    let point = Point::planar(1e6, -2.25).unwrap();
+    let path = StoredPath {
+        name: "paths/a".to_owned(),
+        is_complete: false,
+        committed_points: 1,
+        summary: Some(summary),
+        options: None,
+        create_unix_ms: None,
+        update_unix_ms: None,
+        expire_unix_ms: None,
+        last_fix: Some(point.into()),
+    };
+    let json = serde_json::to_string(&machine::json_recording(&path, None, "growing")).unwrap();
+    assert!(json.ends_with(r#""last_point":{"x":1000000.0,"y":-2.25}}"#), "{json}");
+    let lines = super::text::last_point(point.into());
+    assert_eq!(lines, [("last point", "1000000, -2.25".to_owned())]);
 }

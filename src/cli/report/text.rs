@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::measure::{Fix, Space};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Formats a number and a noun: `1 track`, `2 tracks`.
@@ -44,6 +45,17 @@ pub(in crate::cli) fn rfc3339(unix_ns: i64) -> String {
 /// Formats a time in nanoseconds since 1970 as in RFC 3339, without a fraction of a second.
 pub(in crate::cli) fn seconds_utc(unix_ns: i64) -> String {
     rfc3339(unix_ns.saturating_sub(unix_ns.rem_euclid(1_000_000_000)))
+}
+
+/// Returns the labels and the values of the last point of a recording: latitude and longitude, or x and y, and its time.
+pub(in crate::cli) fn last_point(fix: Fix) -> Vec<(&'static str, String)> {
+    let Some(point) = fix.point() else { return Vec::new() };
+    let place = match point.space() {
+        Space::Geographic => format!("{:.7}, {:.7}", point.y() + 0.0, point.x() + 0.0),
+        Space::Planar => format!("{}, {}", point.x(), point.y()),
+    };
+    let time = fix.unix_ns().map(|unix_ns| ("last point at", seconds_utc(unix_ns)));
+    [("last point", place)].into_iter().chain(time).collect()
 }
 
 /// Removes the sign of a number that is rounded to zero.

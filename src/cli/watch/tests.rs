@@ -15,6 +15,7 @@ fn stored(summary: Option<PathSummary>) -> StoredPath {
         create_unix_ms: Some(1_700_000_000_000),
         update_unix_ms: Some(1_700_000_060_123),
         expire_unix_ms: None,
+        last_fix: None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 use super::output::Output;
 use crate::measure::error::PathError;
 use crate::measure::rejection_reason::RejectionReason;
-use crate::measure::track_fix::TrackFix;
+use crate::measure::track_fix::{FixAttributes, TrackFix};
 
 /// The fixes of the current segment with which later fixes are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +53,19 @@ impl SegmentRules {
     pub(super) fn previous(&self) -> Option<(f64, f64)> {
         let checked = self.segment.map(|segment| segment.checked);
         self.chain.last().map(|candidate| candidate.fix.at).or(checked)
+    }
+
+    /// Returns the last checked fix of the segment. Its elevation is known if it is accepted.
+    pub(super) fn last_checked(&self) -> Option<TrackFix> {
+        let Segment { accepted, checked, timed } = self.segment?;
+        let unix_ns = timed.filter(|timed| timed.at == checked).map(|timed| timed.unix_ns);
+        match checked == accepted.at && accepted.attributes.unix_ns == unix_ns {
+            true => Some(accepted),
+            false => {
+                let attributes = FixAttributes { z: None, unix_ns };
+                Some(TrackFix { at: checked, attributes })
+            }
+        }
     }
 
     /// Returns the last fix if it is the last accepted and checked one, the last one with a time unless the segment has

@@ -15,12 +15,13 @@ use super::append_queue::{Append, AppendMessage, Opening};
 use super::point_buffer::PointBuffer;
 use super::recording_writer::RecordingWriter;
 use super::scope::PathName;
-use super::shared::{Shared, unix_ms};
+use super::shared::Shared;
 use crate::measure::{Options, PathAccumulator};
 use crate::recording::{Recording, StoreError};
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 use crate::service::work::{Step, Work};
+use crate::wire::MessageView;
 
 /// Maximum number of requests that wait for one recording, and that share a commit.
 const QUEUE_MAX: usize = 64;
@@ -262,29 +263,35 @@ async fn add(writer: &mut RecordingWriter, message: &AppendMessage) -> Result<()
     let ended = || RpcError::ShuttingDown { point_count: 0 };
     let view = message.view().ok_or_else(ended)?;
     let mut work = Work::default();
-    let mut buffer = PointBuffer::default();
     let recording = writer.recording().ok_or_else(ended)?;
     // A request is small, so checking it costs less than keeping a copy of the recording.
     let mut checked = PathAccumulator::new(*recording.accumulator().options());
-    for is_check in [true, false] {
-        let recording = writer.recording().ok_or_else(ended)?;
-        if !is_check {
-            let count = checked.point_count();
-            recording.admit(Some(recording.accumulator().point_count()), count)?;
-        }
-        let accumulator = match is_check {
-            true => &mut checked,
-            false => recording.accumulator_mut(),
-        };
-        let mut adder = buffer.begin(accumulator, &view, 0)?;
-        while buffer.add(accumulator, &mut adder, &mut work)? == Step::Spent {
-            work.pause().await;
-        }
-        buffer.flush(accumulator, &mut work)?;
-        if !is_check {
-            recording.folded(unix_ms());
-        }
-        work.pause_if_spent().await;
+    let mut buffer = PointBuffer::default();
+    add_all(&mut buffer, &mut checked, &view, &mut work).await?;
+    buffer.flush(&mut checked, &mut work)?;
+    work.pause_if_spent().await;
+
+    recording.admit(Some(recording.accumulator().point_count()), checked.point_count())?;
+    let mut buffer = PointBuffer::sampled();
+    add_all(&mut buffer, recording.accumulator_mut(), &view, &mut work).await?;
+    writer.fold(&mut buffer, &mut work)?;
+    work.pause_if_spent().await;
+    Ok(())
+}
+
+/// Adds the points of a message. Some may still be in the buffer afterwards.
+///
+/// # Errors
+/// At the first point that is not valid.
+async fn add_all(
+    buffer: &mut PointBuffer,
+    accumulator: &mut PathAccumulator,
+    view: &MessageView<'_>,
+    work: &mut Work,
+) -> Result<(), RpcError> {
+    let mut adder = buffer.begin(accumulator, view, 0)?;
+    while buffer.add(accumulator, &mut adder, work)? == Step::Spent {
+        work.pause().await;
     }
     Ok(())
 }

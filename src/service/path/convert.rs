@@ -2,6 +2,7 @@
 //! message of a recording.
 
 use super::scope::PathName;
+use crate::contract::points::row;
 use crate::contract::time::timestamp;
 use crate::contract::{options, summary};
 use crate::measure::{EstimateOptions, Metric, Options, WindowOptions};
@@ -87,6 +88,7 @@ pub(super) fn path_message(name: &PathName, checkpoint: &Checkpoint) -> pb::Path
         create_time: Some(timestamp(checkpoint.create_unix_ms)),
         update_time: Some(timestamp(checkpoint.update_unix_ms)),
         expire_time: Some(timestamp(checkpoint.expire_unix_ms)),
+        last_point: accumulator.last_fix().map(row),
     }
 }
 

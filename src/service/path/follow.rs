@@ -27,7 +27,7 @@ pub(super) async fn follow(shared: &Shared) {
 async fn report(shared: &Shared, event: StoreEvent) {
     match event {
         StoreEvent::Removed(Removed { name, epoch }) => {
-            shared.watchers.report_removed(&name, epoch);
+            shared.report_removed(&name, epoch);
         }
         StoreEvent::Stored { name, epoch, committed_points, complete } => {
             if shared.watchers.misses(&name, (epoch, complete, committed_points)) {

@@ -8,6 +8,7 @@
 //!   `appender` adds the points of all requests for one recording.
 //! - `batch` measures many paths in one stream.
 //! - `updates` orders the reports about watched recordings for `watch`; `follow` adds the changes of other servers.
+//! - `recent` has the last points of the recordings that this server writes, in memory.
 //! - `list` lists recordings, `sweep` removes expired and abandoned ones, and `recordings` has the other unary methods.
 //!
 //! All calls of the store have the time limit of `super::store_timeout`. [`crate::recording`] defines the rules of
@@ -24,6 +25,7 @@ mod follow;
 mod list;
 mod options_diff;
 mod point_buffer;
+mod recent;
 mod reclaim_state;
 mod record;
 mod recording_writer;
@@ -157,7 +159,7 @@ impl PathService {
             v1::WATCH_PATH => method::respond_stream(async move {
                 let request: pb::WatchPathRequest = method::request(request, &limits).await?;
                 let name = scope.name(&request.name, MessageRef::Request)?;
-                watch::watch_path(shared, name, request.allow_missing).await
+                watch::watch_path(shared, name, &request).await
             }),
             v1::MEASURE_PATHS => {
                 method::respond_stream(async move { batch::measure_paths(request, limits) })

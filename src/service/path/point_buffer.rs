@@ -7,6 +7,7 @@ use crate::wire::{ColumnBlock, ColumnReader, MessageView, Rows};
 
 use super::column_fill::{fill, fill_each, invalid, misfit};
 use super::fix::{fix, push};
+use super::recent::{RecentPoint, Sampler};
 
 /// Collects points until they fill a block. Folding a block costs nearly the same whether it is full or not, so the
 /// points of short messages are folded together.
@@ -15,6 +16,8 @@ use super::fix::{fix, push};
 #[derive(Default)]
 pub(super) struct PointBuffer {
     blocks: Option<Box<Blocks>>,
+    /// Whether it keeps samples of the points that it folds.
+    is_sampled: bool,
 }
 
 struct Blocks {
@@ -22,6 +25,9 @@ struct Blocks {
     block: FixBlock,
     /// Decoded columns that are not checked yet.
     read: ColumnBlock,
+    is_sampled: bool,
+    /// The last point of the last block that was folded because it was full.
+    passed: Option<RecentPoint>,
 }
 
 /// Adds the points of one message, in several steps.
@@ -45,6 +51,26 @@ impl Adder<'_> {
 }
 
 impl PointBuffer {
+    /// Returns a buffer that keeps samples of its points, see [`PointBuffer::take_samples`].
+    pub(super) fn sampled() -> Self {
+        Self { is_sampled: true, ..Self::default() }
+    }
+
+    /// Adds samples of the points to a sampler: of the points that are not folded, and the last one of those that are.
+    /// `first_offset` is the offset of the first point that is not folded.
+    pub(super) fn take_samples(
+        &mut self,
+        sampler: &mut Sampler,
+        first_offset: u64,
+        now_unix_ms: i64,
+    ) {
+        let Some(blocks) = self.blocks.as_mut().filter(|_| self.is_sampled) else { return };
+        if let Some(passed) = blocks.passed.take() {
+            sampler.push(passed);
+        }
+        sampler.take_block(&blocks.block, first_offset, now_unix_ms);
+    }
+
     /// Returns the number of points that were added and are not folded.
     pub(super) fn len(&self) -> u64 {
         self.blocks.as_ref().map_or(0, |blocks| blocks.block.len() as u64)
@@ -133,7 +159,7 @@ impl PointBuffer {
     #[inline]
     fn blocks(&mut self, accumulator: &PathAccumulator) -> &mut Blocks {
         let metric = accumulator.options().metric();
-        let blocks = self.blocks.get_or_insert_with(|| Blocks::new(metric));
+        let blocks = self.blocks.get_or_insert_with(|| Blocks::new(metric, self.is_sampled));
         if blocks.block.metric() != metric && blocks.block.is_empty() {
             // Another path of the same stream.
             blocks.block = FixBlock::new(metric);
@@ -169,8 +195,24 @@ impl PointBuffer {
 }
 
 impl Blocks {
-    fn new(metric: Metric) -> Box<Self> {
-        Box::new(Self { block: FixBlock::new(metric), read: ColumnBlock::default() })
+    fn new(metric: Metric, is_sampled: bool) -> Box<Self> {
+        let (block, read) = (FixBlock::new(metric), ColumnBlock::default());
+        Box::new(Self { block, read, is_sampled, passed: None })
+    }
+
+    /// Folds a block before the end of the chunk.
+    fn flush_early(
+        &mut self,
+        accumulator: &mut PathAccumulator,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        if !self.is_sampled {
+            return self.flush(accumulator, work);
+        }
+        let sample = RecentPoint::of_block(&self.block, accumulator.point_count(), 1).last();
+        self.flush(accumulator, work)?;
+        self.passed = sample;
+        Ok(())
     }
 
     fn flush(
@@ -197,7 +239,7 @@ impl Blocks {
         let space = accumulator.options().metric().space();
         let allows_invalid = allows_invalid_points(accumulator.options());
         if self.block.is_full() {
-            self.flush(accumulator, work)?;
+            self.flush_early(accumulator, work)?;
         }
         let from = *index;
         for (at, row) in (from..).zip(rows) {
@@ -213,7 +255,7 @@ impl Blocks {
                 self.block.push(fix).map_err(|error| RpcError::Path { index: offset, error })?;
             }
             if self.block.is_full() {
-                self.flush(accumulator, work)?;
+                self.flush_early(accumulator, work)?;
                 if work.is_spent() {
                     *index = at + 1;
                     return Ok(Step::Spent);
@@ -232,7 +274,7 @@ impl Blocks {
         work: &mut Work,
     ) -> Result<Step, RpcError> {
         loop {
-            let Self { block, read } = self;
+            let Self { block, read, .. } = self;
             let mut refusal = reader.next(read).map_err(|error| misfit(&error, base)).err();
             if read.len == 0 && refusal.is_none() {
                 return Ok(Step::Done);
@@ -240,9 +282,9 @@ impl Blocks {
             work.add_columns();
             let mut new = skip.saturating_sub(read.index).min(read.len)..read.len;
             if new.len() > block.remaining_capacity() {
-                self.flush(accumulator, work)?;
+                self.flush_early(accumulator, work)?;
             }
-            let Self { block, read } = self;
+            let Self { block, read, .. } = self;
             let options = accumulator.options();
             let mut filled = fill(block, read, new.clone(), options);
             if filled.is_err() && allows_invalid_points(options) {
@@ -280,7 +322,7 @@ pub(super) fn first_error(view: &MessageView<'_>, options: &Options) -> Option<R
             Ok(reader) => reader,
             Err(error) => return Some(misfit(&error, 0)),
         };
-        let Blocks { block, read } = &mut *Blocks::new(options.metric());
+        let Blocks { block, read, .. } = &mut *Blocks::new(options.metric(), false);
         // A difference that overflows is never the first entry.
         let _ = reader.next(read);
         let first = 0..read.len.min(1);

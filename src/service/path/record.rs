@@ -79,14 +79,14 @@ impl RecordStream {
     /// Reads until the client closes the stream.
     async fn read_all(&mut self) -> Result<(), StreamError> {
         while let Some(chunk) = self.next_chunk().await.map_err(StreamError::before_chunk)? {
-            let mut buffer = PointBuffer::default();
+            let mut buffer = PointBuffer::sampled();
             let taken = self.take_chunk(&chunk, &mut buffer).await;
             // The points before an error are valid, so they are folded.
             let mut folded = Ok(());
             if let Some(target) = &mut self.target {
                 folded = target.fold(&mut buffer, self.body.work());
                 self.body.progress().set_points(target.point_count());
-                let path_bytes = target.accumulator().map_or(0, |path| path.heap_bytes());
+                let path_bytes = target.heap_bytes();
                 self.body.progress().set_path_bytes(path_bytes);
             }
             self.body.progress().set_messages(self.messages.message_count());

@@ -13,6 +13,8 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::point_buffer::PointBuffer;
+use super::recent::Sampler;
 use super::scope::PathName;
 use super::shared::{Shared, unix_ms};
 use super::sweep;
@@ -20,6 +22,7 @@ use super::writers::Writing;
 use crate::measure::Options;
 use crate::recording::{Checkpoint, NextStep, OpenRequest, Recording, StoreError};
 use crate::service::status::RpcError;
+use crate::service::work::Work;
 
 /// The recording that a stream writes. If it is dropped before all points are durable, a task of its own commits them.
 pub(super) struct RecordingWriter {
@@ -32,6 +35,7 @@ struct Session {
     shared: Arc<Shared>,
     name: PathName,
     recording: Recording,
+    sampler: Sampler,
     pending: Pending,
     /// No more points follow, so all that are not durable are due.
     is_last: bool,
@@ -82,6 +86,7 @@ impl RecordingWriter {
             shared: Arc::clone(shared),
             name,
             recording,
+            sampler: Sampler::default(),
             pending: Pending::Nothing,
             is_last: false,
             is_retrying: false,
@@ -97,6 +102,28 @@ impl RecordingWriter {
     #[inline]
     pub(super) fn recording(&mut self) -> Option<&mut Recording> {
         self.session.as_mut().map(|session| &mut session.recording)
+    }
+
+    /// Folds the points in the buffer, takes samples of them, and records the time in the recording.
+    ///
+    /// # Errors
+    /// If a total is out of range.
+    pub(super) fn fold(
+        &mut self,
+        buffer: &mut PointBuffer,
+        work: &mut Work,
+    ) -> Result<(), RpcError> {
+        let Some(Session { recording, sampler, .. }) = &mut self.session else { return Ok(()) };
+        let now_unix_ms = unix_ms();
+        buffer.take_samples(sampler, recording.accumulator().point_count(), now_unix_ms);
+        let result = buffer.flush(recording.accumulator_mut(), work);
+        recording.folded(now_unix_ms);
+        result
+    }
+
+    /// Returns the number of bytes of the samples that are not durable.
+    pub(super) fn sample_bytes(&self) -> usize {
+        self.session.as_ref().map_or(0, |session| session.sampler.heap_bytes())
     }
 
     /// Waits for the next answer of the store. Never completes after the writer has ended. Cancel-safe.
@@ -204,7 +231,7 @@ impl Session {
                     self.is_retrying = result.is_err();
                     let Err(error) = result else {
                         self.recording.committed();
-                        self.shared.watchers.report_stored(&self.name.stored, &checkpoint);
+                        self.report_stored(&checkpoint);
                         return Poll::Ready(Ok(()));
                     };
                     if matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_)) {
@@ -219,7 +246,7 @@ impl Session {
                     let found = loaded.as_ref().ok().and_then(Option::as_ref).cloned();
                     let step = self.recording.reconcile(loaded, unix_ms());
                     if let (NextStep::Continue, Some(found)) = (&step, found) {
-                        self.shared.watchers.report_stored(&self.name.stored, &Arc::new(found));
+                        self.report_stored(&Arc::new(found));
                     }
                     self.is_retrying &= !self.recording.is_settled();
                     return Poll::Ready(self.apply(step, self.shared.policy.retry_pause()));
@@ -248,6 +275,15 @@ impl Session {
             // The system clock may be some milliseconds earlier than the timer, so the timer is set again.
             self.due_at = None;
         }
+    }
+
+    /// Reports a durable checkpoint of this writer, with its recent points.
+    fn report_stored(&mut self, checkpoint: &Arc<Checkpoint>) {
+        let Self { shared, name, sampler, .. } = self;
+        let points = sampler.take_durable(checkpoint.committed_points());
+        // Watchers that receive the checkpoint find the points.
+        shared.recent.add(&name.stored, checkpoint, points);
+        shared.watchers.report_stored(&name.stored, checkpoint);
     }
 
     /// Performs the next step of the recording, a load after `pause`.

@@ -45,7 +45,11 @@ pub(super) async fn path(
 ) -> Result<pb::GetPathResponse, RpcError> {
     let name = scope.name(&request.name, MessageRef::Request)?;
     let checkpoint = shared.stored(&name).await?.ok_or_else(|| not_found(&name))?;
-    Ok(pb::GetPathResponse { path: Some(path_message(&name, &checkpoint)) })
+    let recent_points = match request.include_recent_points {
+        true => shared.recent.rows(&name.stored, &checkpoint, 0),
+        false => Vec::new(),
+    };
+    Ok(pb::GetPathResponse { path: Some(path_message(&name, &checkpoint)), recent_points })
 }
 
 pub(super) async fn delete_path(

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::append_queue::Appenders;
+use super::recent::RecentPoints;
 use super::reclaim_state::ReclaimState;
 use super::scope::PathName;
 use super::updates::Watchers;
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub watchers: Arc<Watchers>,
     pub writers: Arc<Writers>,
     pub appenders: Appenders,
+    pub recent: RecentPoints,
     /// Open recordings, and the commits of streams that were cut.
     pub commits: TaskTracker,
     pub reclaim: Arc<Mutex<ReclaimState>>,
@@ -49,6 +51,7 @@ impl Shared {
             watchers: Arc::default(),
             writers: Arc::default(),
             appenders: Appenders::default(),
+            recent: RecentPoints::default(),
             commits: TaskTracker::new(),
             reclaim: Arc::default(),
             reclaims: AtomicU64::new(0),
@@ -60,6 +63,12 @@ impl Shared {
     pub(super) async fn stored(&self, name: &PathName) -> Result<Option<Checkpoint>, RpcError> {
         let stored = self.call(name, self.store.load(name.stored.clone())).await?;
         Ok(stored.filter(|stored| !has_expired(stored)))
+    }
+
+    /// Reports that every checkpoint of `epoch` or an older one was removed.
+    pub(super) fn report_removed(&self, name: &RecordingName, epoch: u64) {
+        self.recent.remove(name, epoch);
+        self.watchers.report_removed(name, epoch);
     }
 
     /// Loads a checkpoint and reports the result to watchers.
@@ -77,7 +86,7 @@ impl Shared {
         let loaded = self.store.load(name.clone()).await?;
         match (&loaded, known_epoch) {
             (Some(stored), _) => self.watchers.report_stored(name, &Arc::new(stored.clone())),
-            (None, Some(epoch)) => self.watchers.report_removed(name, epoch),
+            (None, Some(epoch)) => self.report_removed(name, epoch),
             (None, None) => {}
         }
         Ok(loaded)
@@ -96,7 +105,7 @@ impl Shared {
                 let result = shared.store.delete(name.clone()).await;
                 let is_unknown = matches!(result, Err(StoreError::Unknown(_)));
                 if let Ok(Some(epoch)) = result {
-                    shared.watchers.report_removed(&name, epoch);
+                    shared.report_removed(&name, epoch);
                 }
                 // The caller may have stopped waiting.
                 let _ = reply.send(result);

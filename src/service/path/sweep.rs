@@ -170,7 +170,7 @@ async fn step(
             match &swept {
                 Ok(swept) => {
                     for removed in &swept.removed {
-                        shared.watchers.report_removed(&removed.name, removed.epoch);
+                        shared.report_removed(&removed.name, removed.epoch);
                     }
                 }
                 // The store may have removed any of them.

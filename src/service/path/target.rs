@@ -176,10 +176,11 @@ impl Target {
     ) -> Result<(), RpcError> {
         if message.view.is_end
             && let Self::Named { writer, .. } = self
-            && let Some(recording) = writer.recording()
         {
-            fold(recording, buffer, work)?;
-            recording.end_here()?;
+            writer.fold(buffer, work)?;
+            if let Some(recording) = writer.recording() {
+                recording.end_here()?;
+            }
         }
         Ok(())
     }
@@ -195,10 +196,14 @@ impl Target {
     ) -> Result<(), RpcError> {
         match self {
             Self::Anonymous { accumulator, .. } => buffer.flush(accumulator, work),
-            Self::Named { writer, .. } => {
-                writer.recording().map_or(Ok(()), |recording| fold(recording, buffer, work))
-            }
+            Self::Named { writer, .. } => writer.fold(buffer, work),
         }
+    }
+
+    /// Returns the number of bytes that the path holds in addition to its own size.
+    pub(super) fn heap_bytes(&mut self) -> usize {
+        let samples = self.writer().map_or(0, |writer| writer.sample_bytes());
+        samples + self.accumulator().map_or(0, |path| path.heap_bytes())
     }
 
     /// Returns the number of folded points.
@@ -245,17 +250,6 @@ pub(super) fn empty_reply() -> pb::RecordPathResponse {
     let accumulator = PathAccumulator::new(Options::default());
     let summary = Some(summary_message(accumulator.options(), &accumulator.summary()));
     pb::RecordPathResponse { complete: true, summary, ..Default::default() }
-}
-
-/// Folds the points in the buffer, and records the time in the recording.
-fn fold(
-    recording: &mut Recording,
-    buffer: &mut PointBuffer,
-    work: &mut Work,
-) -> Result<(), RpcError> {
-    let result = buffer.flush(recording.accumulator_mut(), work);
-    recording.folded(unix_ms());
-    result
 }
 
 /// Returns the error with which a new recording would refuse the first point of a message.

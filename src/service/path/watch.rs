@@ -45,6 +45,7 @@ struct Watch {
     seen_epoch: Option<u64>,
     /// The number of reversions of the recording when this watcher started.
     reversions: u64,
+    has_recent_points: bool,
     /// The last checkpoint that was sent.
     sent: Option<Arc<Checkpoint>>,
     is_over: bool,
@@ -57,18 +58,25 @@ struct Watch {
 pub(super) async fn watch_path(
     shared: Arc<Shared>,
     name: PathName,
-    allow_missing: bool,
-) -> Result<impl Stream<Item = Result<pb::WatchPathResponse, RpcError>> + Send, RpcError> {
+    request: &pb::WatchPathRequest,
+) -> Result<impl Stream<Item = Result<pb::WatchPathResponse, RpcError>> + Send + use<>, RpcError> {
     // Subscribes before it loads, so that no update after the load is missed.
     let subscription = Subscription::new(&shared, name.clone());
     let loaded = shared.load_and_report(&name).await?;
     let stored = loaded.filter(|stored| !has_expired(stored));
-    if stored.is_none() && !allow_missing {
+    if stored.is_none() && !request.allow_missing {
         return Err(not_found(&name));
     }
     let seen_epoch = stored.map(|stored| stored.epoch);
     let reversions = subscription.updates.borrow().reversions();
-    let watch = Watch { subscription, seen_epoch, reversions, sent: None, is_over: false };
+    let watch = Watch {
+        subscription,
+        seen_epoch,
+        reversions,
+        has_recent_points: request.include_recent_points,
+        sent: None,
+        is_over: false,
+    };
     Ok(stream::unfold(watch, |mut watch| async {
         let item = watch.next().await?;
         Some((item, watch))
@@ -133,13 +141,19 @@ impl Watch {
             }
         }
         let is_first = self.sent.is_none();
+        let sent_points = self.sent.as_ref().map_or(0, |sent| sent.committed_points());
         let has_grown = self.sent.as_ref().is_none_or(|sent| points > sent.committed_points());
         self.is_over = checkpoint.complete;
         self.seen_epoch = Some(checkpoint.epoch);
         self.sent = Some(Arc::clone(checkpoint));
         (is_first || has_grown || self.is_over).then(|| {
-            let path = path_message(&self.subscription.name, checkpoint);
-            Ok(pb::WatchPathResponse { path: Some(path) })
+            let Subscription { shared, name, .. } = &self.subscription;
+            let recent_points = match self.has_recent_points {
+                true => shared.recent.rows(&name.stored, checkpoint, sent_points),
+                false => Vec::new(),
+            };
+            let path = path_message(name, checkpoint);
+            Ok(pb::WatchPathResponse { path: Some(path), recent_points })
         })
     }
 

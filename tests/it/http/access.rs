@@ -34,6 +34,7 @@ async fn every_request_for_recordings_and_files_needs_a_token() {
         ("GET", "/api/paths/a/events"),
         ("POST", "/api/measure"),
         ("POST", "/api/measure?unknown"),
+        ("POST", "/api/qr"),
     ] {
         let answer = web.request(method, path, &[], b"").await;
         assert_eq!(answer.error(), (401, "CREDENTIALS_MISSING".to_owned()), "{method} {path}");

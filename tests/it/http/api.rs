@@ -33,13 +33,20 @@ async fn recordings_are_listed_in_pages_shown_and_deleted() {
         let page = web.get(&format!("/api/paths?prefix={prefix}")).await.json();
         assert_eq!(names(&page), ["paths/b-1", "paths/b-2"], "{prefix}");
     }
+    let last_point = json!({ "x": 6.0, "y": 8.0, "starts_segment": false });
     for name in ["a", "paths%2Fa", "namespaces%2F-%2Fpaths%2Fa"] {
         let path = web.get(&format!("/api/paths/{name}")).await.json();
         assert_eq!(path["committed_points"], 3, "{path}");
         assert_eq!((&path["complete"], &path["summary"]["point_count"]), (&json!(true), &json!(3)));
         let summary = path["summary"].as_object().unwrap();
         assert!(summary.contains_key("raw_length_m") || summary.contains_key("raw_length"));
+        assert_eq!(path["last_point"], last_point);
     }
+    let path = web.get("/api/paths/a?recent_points=true").await.json();
+    let points = path["recent_points"].as_array().unwrap();
+    assert_eq!((points.len(), &points[2]), (3, &last_point));
+    let without = web.get("/api/paths/a?recent_points=false").await.json();
+    assert_eq!(without.get("recent_points"), None);
     let deleted = web.request("DELETE", "/api/paths/a", &[], b"").await;
     assert_eq!((deleted.status, deleted.body.as_str()), (204, ""));
     let missing = (404, "PATH_NOT_FOUND".to_owned());
@@ -69,6 +76,9 @@ async fn a_request_that_is_not_valid_has_an_error_with_its_reason() {
         ("GET", "/api/openapi.json?x=1", 400, field),
         ("POST", "/api/measure?x=1", 400, field),
         ("POST", "/api/measure", 422, "FILE_INVALID"),
+        ("POST", "/api/qr", 400, field),
+        ("POST", "/api/qr?x=1", 400, field),
+        ("GET", "/api/qr", 405, "METHOD_UNKNOWN"),
         ("GET", "/", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/a/b", 404, "ROUTE_UNKNOWN"),
@@ -141,6 +151,23 @@ async fn requests_are_counted_by_route_and_status() {
     let ended = web.server.all_ended_calls().methods();
     let routes: Vec<_> = ended.iter().map(|(method, _)| method.as_str()).collect();
     assert_eq!(routes, ["GET /api/paths", "GET /api/paths/{name}", "POST /api/measure"]);
+}
+
+#[tokio::test]
+async fn a_text_becomes_a_qr_code_if_it_fits() {
+    let web = Web::start().await;
+    let answer = web.request("POST", "/api/qr", &[], b"https://paths.example.org").await;
+    assert_eq!((answer.status, answer.header("content-type").as_str()), (200, "image/svg+xml"));
+    assert!(answer.body.starts_with("<svg xmlns=") && answer.body.ends_with("</svg>\n"));
+    assert_eq!(web.request("POST", "/api/qr", &[], &[b'x'; 2331]).await.status, 200);
+    for (body, status, reason) in [
+        (&[b'x'; 2332][..], 413, "UPLOAD_TOO_LARGE"),
+        (&[b'7'; 5597][..], 413, "UPLOAD_TOO_LARGE"),
+        (b"a\xff", 400, "FIELD_INVALID"),
+    ] {
+        let answer = web.request("POST", "/api/qr", &[], body).await;
+        assert_eq!(answer.error(), (status, reason.to_owned()));
+    }
 }
 
 #[tokio::test]

@@ -57,7 +57,8 @@ async fn a_watcher_sees_a_recording_grow_until_its_end() {
     let same = |server| server;
     let web = Web::with_store(Arc::clone(&store) as _, quick, same).await;
     // The identifier of an earlier event changes nothing.
-    let mut watcher = watch(&web, "?allow_missing", &[("last-event-id", "999 x")]).await;
+    let query = "?allow_missing&recent_points";
+    let mut watcher = watch(&web, query, &[("last-event-id", "999 x")]).await;
     // Comments keep the stream open while there is no recording.
     for _ in 0..3 {
         assert!(watcher.until(": heartbeat\n\n").await.is_some());
@@ -72,6 +73,8 @@ async fn a_watcher_sees_a_recording_grow_until_its_end() {
             assert_eq!((kind.as_str(), &path["name"]), ("path", &Value::from("paths/live")));
             let committed = path["committed_points"].as_u64().unwrap();
             assert!(committed >= last, "{committed} after {last}");
+            let points = path["recent_points"].as_array().unwrap();
+            assert_eq!(points.len() as u64, committed - last, "those since the last event");
             last = committed;
         }
     }

@@ -17,8 +17,12 @@ async fn an_administrator_with_a_namespace_uses_the_default_namespace_by_full_na
     }
     record(&server, ("admin", "walk", 5, false)).await;
     let full = "namespaces/-/paths/walk";
-    let get = |name: &str| pb::GetPathRequest { name: name.to_owned() };
-    let watch = |name: &str| pb::WatchPathRequest { name: name.to_owned(), allow_missing: false };
+    let get = |name: &str| pb::GetPathRequest { name: name.to_owned(), ..Default::default() };
+    let watch = |name: &str| pb::WatchPathRequest {
+        name: name.to_owned(),
+        allow_missing: false,
+        ..Default::default()
+    };
     let delete = |name: &str| pb::DeletePathRequest { name: name.to_owned(), allow_missing: false };
     let mut admin = paths(&server, "admin").await;
     let path = admin.get_path(get(full)).await.unwrap().into_inner().path.unwrap();

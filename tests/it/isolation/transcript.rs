@@ -76,7 +76,7 @@ impl Transcript {
     }
 
     pub async fn get(&mut self, name: &str) {
-        let request = pb::GetPathRequest { name: name.to_owned() };
+        let request = pb::GetPathRequest { name: name.to_owned(), include_recent_points: true };
         let answer = self.client.get_path(request).await;
         self.add(&format!("Get {name}"), answer.map(|reply| reply.into_inner().path.map(timeless)));
     }
@@ -135,7 +135,8 @@ impl Transcript {
     /// Watches a recording for up to `count` updates.
     pub async fn watch(&mut self, name: &str, allow_missing: bool, count: usize) {
         let call = format!("Watch {name}");
-        let request = pb::WatchPathRequest { name: name.to_owned(), allow_missing };
+        let request =
+            pb::WatchPathRequest { name: name.to_owned(), allow_missing, ..Default::default() };
         let updates = match self.client.watch_path(request).await {
             Ok(updates) => updates.into_inner(),
             Err(status) => return self.add(&call, Err::<(), _>(status)),

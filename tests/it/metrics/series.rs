@@ -178,7 +178,8 @@ async fn a_recording_shows_its_writer_its_watcher_and_its_commits() {
     let url = format!("http://{}", server.serve.address);
     let channel = tonic::transport::Endpoint::from_shared(url).unwrap().connect().await.unwrap();
     let mut paths = pb::path_service_client::PathServiceClient::new(channel);
-    let request = pb::WatchPathRequest { name: "paths/a".into(), allow_missing: true };
+    let request =
+        pb::WatchPathRequest { name: "paths/a".into(), allow_missing: true, ..Default::default() };
     let mut updates = paths.watch_path(request).await.unwrap().into_inner();
     updates.next().await.unwrap().unwrap();
     wait_for(&server, "waywiser_watchers", &[], 1.0).await;

@@ -197,7 +197,10 @@ impl Fake {
                 if let Plan::Stale(by) | Plan::Late(by) | Plan::Behind(by) = plan {
                     kept.points -= by;
                 }
-                send(&mut stream, &pb::GetPathResponse { path: Some(path(kept)) })?;
+                send(
+                    &mut stream,
+                    &pb::GetPathResponse { path: Some(path(kept)), ..Default::default() },
+                )?;
                 status(&mut stream, 0)
             }
             "WatchPath" => {
@@ -214,7 +217,10 @@ impl Fake {
                     let kept = *updates.borrow_and_update();
                     let is_reported = !matches!(plan, Plan::CutUnreported(_) | Plan::Stale(_));
                     if let Some(kept) = kept.filter(|_| is_reported) {
-                        send(&mut stream, &pb::WatchPathResponse { path: Some(path(kept)) })?;
+                        send(
+                            &mut stream,
+                            &pb::WatchPathResponse { path: Some(path(kept)), ..Default::default() },
+                        )?;
                         if kept.is_complete {
                             return status(&mut stream, 0);
                         }

@@ -4,6 +4,7 @@ use super::*;
 use std::sync::atomic::AtomicUsize;
 
 use crate::measure::{Metric, Options};
+use crate::proto::waywiser_v1 as pb;
 use crate::recording::CheckpointPolicy;
 use crate::recording::{
     Checkpoint, CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, Page, SWEEP_STEP,
@@ -54,7 +55,10 @@ async fn expiry_removes_and_reports_every_expired_recording() {
     let mut watchers = Vec::new();
     for i in [0, SWEEP_STEP, count - 1] {
         let watched: PathName = name(&format!("walk-{i:05}")).into();
-        let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
+        let watcher =
+            watch_path(Arc::clone(&shared), watched.clone(), &pb::WatchPathRequest::default())
+                .await
+                .unwrap();
         let mut watcher = Box::pin(watcher);
         assert!(watcher.next().await.unwrap().is_ok());
         watchers.push((watched, watcher));
@@ -79,7 +83,10 @@ async fn a_full_store_removes_abandoned_recordings_and_reports_them() {
     recorded(&shared, "written", 1, old).await;
     let writer = RecordingWriter::open(&shared, name("written").into(), None, None).await.unwrap();
     let watched: PathName = name("abandoned").into();
-    let watcher = watch_path(Arc::clone(&shared), watched.clone(), false).await.unwrap();
+    let watcher =
+        watch_path(Arc::clone(&shared), watched.clone(), &pb::WatchPathRequest::default())
+            .await
+            .unwrap();
     let mut watcher = Box::pin(watcher);
     assert!(watcher.next().await.unwrap().is_ok());
 

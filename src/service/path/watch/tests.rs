@@ -49,8 +49,17 @@ fn report(shared: &Shared, stored: &Checkpoint) {
 type Responses =
     std::pin::Pin<Box<dyn Stream<Item = Result<pb::WatchPathResponse, RpcError>> + Send>>;
 
+fn request(allow_missing: bool) -> pb::WatchPathRequest {
+    pb::WatchPathRequest { name: name().to_string(), allow_missing, ..Default::default() }
+}
+
 async fn watch(shared: &Arc<Shared>, allow_missing: bool) -> Responses {
-    Box::pin(watch_path(Arc::clone(shared), name().into(), allow_missing).await.unwrap().fuse())
+    Box::pin(
+        watch_path(Arc::clone(shared), name().into(), &request(allow_missing))
+            .await
+            .unwrap()
+            .fuse(),
+    )
 }
 
 /// Returns the responses that are ready: numbers of points, then the state of the stream.
@@ -114,7 +123,8 @@ async fn a_watcher_without_reports_receives_the_state() {
 #[tokio::test(start_paused = true)]
 async fn every_watcher_of_an_expired_recording_receives_not_found() {
     let shared = shared();
-    let begin = || watch_path(Arc::clone(&shared), name().into(), false);
+    let exactly = request(false);
+    let begin = || watch_path(Arc::clone(&shared), name().into(), &exactly);
     let (expire_unix_ms, watchers) = loop {
         let now_unix_ms = unix_ms();
         let expire_unix_ms = now_unix_ms + 50;
@@ -140,7 +150,7 @@ async fn every_watcher_of_an_expired_recording_receives_not_found() {
     while unix_ms() < expire_unix_ms {
         tokio::task::yield_now().await;
     }
-    assert!(watch_path(Arc::clone(&shared), name().into(), false).await.is_err());
+    assert!(watch_path(Arc::clone(&shared), name().into(), &request(false)).await.is_err());
     drop(ready(&mut waiting));
     assert_eq!(ready(&mut watch(&shared, true).await), ["open"], "it waits for a new recording");
 }
