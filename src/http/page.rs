@@ -49,7 +49,9 @@ pub struct Tiles {
 
 /// The reason why a template of tiles cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it must be an http or https URL with {{z}}, {{x}} and {{y}}, such as https://tiles.example.org/{{z}}/{{x}}/{{y}}.png")]
+#[error(
+    "it must be an http or https URL with {{z}}, {{x}} and {{y}}, such as https://tiles.example.org/{{z}}/{{x}}/{{y}}.png"
+)]
 pub struct TilesError;
 
 impl Tiles {
@@ -125,8 +127,9 @@ impl Page {
         let text = |content_type, text: &'static str| {
             Asset::new(content_type, Bytes::from_static(text.as_bytes()))
         };
-        let modules =
-            MODULES.iter().map(|&(name, code)| (name, text("text/javascript; charset=utf-8", code)));
+        let modules = MODULES
+            .iter()
+            .map(|&(name, code)| (name, text("text/javascript; charset=utf-8", code)));
         let others = [
             ("style.css", text("text/css; charset=utf-8", STYLE)),
             ("icon.svg", text("image/svg+xml", ICON)),
@@ -141,12 +144,14 @@ impl Page {
     /// Returns a file, or that the browser has it already.
     fn answer(&self, asset: &Asset, headers: &HeaderMap) -> Response {
         let tags = headers.get_all(header::IF_NONE_MATCH).iter();
-        let is_known = tags.filter_map(|tags| tags.to_str().ok()).flat_map(|tags| tags.split(',')).any(
-            |tag| {
+        let is_known = tags
+            .filter_map(|tags| tags.to_str().ok())
+            .flat_map(|tags| tags.split(','))
+            .any(|tag| {
                 let tag = tag.trim();
-                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == asset.tag.as_bytes()
-            },
-        );
+                tag == "*"
+                    || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == asset.tag.as_bytes()
+            });
         let mut response = match is_known {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => Response::new(Body::from(asset.body.clone())),
@@ -181,10 +186,7 @@ fn policy(tiles: Option<&Tiles>) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-pub(super) async fn index(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn index(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     shared.page.answer(&shared.page.index, &headers)
 }
 

@@ -94,8 +94,7 @@ impl Web {
         let cancelled = Arc::default();
         let measure = Arc::new(Sizes(Arc::clone(&cancelled)));
         let heartbeat = Duration::from_millis(20);
-        let config =
-            HttpConfig { max_upload_bytes: 100_000, heartbeat, ..HttpConfig::default() };
+        let config = HttpConfig { max_upload_bytes: 100_000, heartbeat, ..HttpConfig::default() };
         let api = Arc::new(HttpApi::new(config, Some(measure)));
         let mut monitor = Monitor::default();
         let server = Server::adapted(grpc, store, configure, |server| {

@@ -184,8 +184,7 @@ impl MeasureJob for Job {
             (Bounded::new(ROWS_BYTES_MAX), Bounded::new(MESSAGES_BYTES_MAX));
         let progress = Progress::hidden();
         let read_options = self.args.read_options();
-        let lines =
-            RefCell::new(Lines::new(self.options.all.metric(), Arc::clone(&is_cancelled)));
+        let lines = RefCell::new(Lines::new(self.options.all.metric(), Arc::clone(&is_cancelled)));
         let mut run = MeasureRun::new(
             &self.args,
             slice::from_ref(&input),

@@ -76,8 +76,7 @@ impl TrackLine {
         };
         let distance = self.last.map_or(0.0, |last| last.distance) + leg;
         let (z, unix_ns) = (fix.z(), fix.unix_ns());
-        let vertex =
-            Vertex { point, z, unix_ns, distance, starts_segment, offset, rejected: None };
+        let vertex = Vertex { point, z, unix_ns, distance, starts_segment, offset, rejected: None };
         self.last = Some(vertex);
         let is_kept = self.count.is_multiple_of(self.stride);
         // A start that is not kept moves to the next point that is.
@@ -309,7 +308,9 @@ mod tests {
             .collect();
         assert!(marked.contains(&0.0) && marked.contains(&39_999.0), "{marked:?}");
         let kept = |x: f64| x == 39_999.0 || x % stride == 0.0;
-        assert!(marked.iter().all(|&x| [0.0, 20_000.0, 20_001.0, 39_999.0].contains(&x) && kept(x)));
+        assert!(
+            marked.iter().all(|&x| [0.0, 20_000.0, 20_001.0, 39_999.0].contains(&x) && kept(x))
+        );
         assert_eq!(rejected.as_array().unwrap().len(), LINE_POINTS);
     }
 

@@ -9,7 +9,8 @@ fn imports(code: &str) -> Vec<&str> {
     let starts = code.lines().filter(|line| line.starts_with("import "));
     starts
         .map(|line| {
-            let file = line.rsplit_once(" from \"./").and_then(|(_, file)| file.strip_suffix("\";"));
+            let file =
+                line.rsplit_once(" from \"./").and_then(|(_, file)| file.strip_suffix("\";"));
             file.unwrap_or_else(|| panic!("an import must be on one line and relative: {line}"))
         })
         .collect()
@@ -36,7 +37,9 @@ fn the_modules_are_in_the_order_of_their_imports_and_share_no_names() {
             let name = rest.split(end).next().unwrap();
             assert!(names.insert(name), "{module} defines {name}, as another module does");
         }
-        for forbidden in ["innerHTML", "eval(", "await import(", "https://", "http://www.w3.org/1999"] {
+        for forbidden in
+            ["innerHTML", "eval(", "await import(", "https://", "http://www.w3.org/1999"]
+        {
             let is_link = forbidden == "https://" && module == "land.js";
             assert!(is_link || !code.contains(forbidden), "{module} has {forbidden}");
         }
