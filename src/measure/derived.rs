@@ -22,7 +22,7 @@ pub(super) struct Derived {
     windows: Option<Windows>,
     estimate: Option<Box<Estimator>>,
     /// The rejected fixes since the last time that they were taken, if the path lists them.
-    pub(super) rejected: Option<Box<Vec<RejectedFix>>>,
+    pub(super) rejected: Option<Vec<RejectedFix>>,
 }
 
 impl Derived {

@@ -23,6 +23,13 @@ async function finishStream({ child }) {
     equal(await ended(child), 0, `the recording has failed: ${child.log}`);
 }
 
+/** Opens the view. A server that keeps no recent points refuses the parameter once. */
+async function openLive(server) {
+    const page = await openPage(server, "live");
+    page.expected.push(/Failed to load resource.*400/);
+    return page;
+}
+
 const length = (page) => page.evaluate(() => Number(document.getElementById("live-length")?.value ?? 0));
 
 async function select(page, name) {
@@ -34,9 +41,9 @@ async function select(page, name) {
 export async function aRecordingGrows(server) {
     const recording = stream(server, "growing");
     recording.send(10);
-    const page = await openPage(server, "live");
+    const page = await openLive(server);
     let streams = 0;
-    page.on("request", (request) => (streams += request.url().endsWith("/events") ? 1 : 0));
+    page.on("response", (response) => (streams += /\/events(\?|$)/.test(response.url()) && response.ok() ? 1 : 0));
     await select(page, "growing");
     let before = await until("the total is shown", () => length(page));
     for (let round = 0; round < 3; round += 1) {
@@ -63,7 +70,7 @@ export async function theServerIsLostAndComesBack() {
     let server = await startServer(["--data-dir", data]);
     const recording = stream(server, "van");
     recording.send(20);
-    const page = await openPage(server, "live");
+    const page = await openLive(server);
     page.expected.push(/Failed to load resource/);
     await select(page, "van");
     const before = await until("the total is shown", () => length(page));
@@ -86,7 +93,7 @@ export async function manyRecordingsHavePages() {
     for (let index = 0; index < 55; index += 1) {
         run(["record", "--server", server.grpc, "--name", `paths/car-${String(index).padStart(3, "0")}`, file]);
     }
-    const page = await openPage(server, "live");
+    const page = await openLive(server);
     const rows = page.locator("#recordings li");
     await until("the first page is shown", async () => (await rows.count()) === 50);
     await page.click("#live-next");
@@ -107,7 +114,7 @@ export async function aTokenIsRequestedAndKept() {
     const server = await startServer(["--ephemeral", "--tokens", tokens]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
     run(["record", "--server", server.grpc, "--name", "paths/secret", file], { env: { ...process.env, WAYWISER_TOKEN: token } });
-    const page = await openPage(server, "live");
+    const page = await openLive(server);
     page.expected.push(/Failed to load resource.*401/);
     page.secret = token;
     await page.locator("#token").waitFor();
@@ -133,7 +140,7 @@ export async function aTokenIsRequestedAndKept() {
 
 /** Days, positions and recent points, which not every server returns, with an answer of this test. */
 export async function daysAreBarsAndPositionsAreOnTheMap(server) {
-    const page = await openPage(server, "live");
+    const page = await openLive(server);
     const days = Array.from({ length: 30 }, (_, day) => ({
         start_time: new Date(Date.UTC(2024, 2, day + 1, 23)).toISOString(),
         end_time: new Date(Date.UTC(2024, 2, day + 2, 23)).toISOString(),
@@ -152,7 +159,7 @@ export async function daysAreBarsAndPositionsAreOnTheMap(server) {
         },
     });
     await page.route(/api\/paths\?/, (route) => route.fulfill({ json: { paths: [0, 1, 2].map(recording), next_page_token: "" } }));
-    await page.route(/events$/, (route) =>
+    await page.route(/events\?recent_points=true$/, (route) =>
         route.fulfill({
             contentType: "text/event-stream",
             body: `event: path\ndata: ${JSON.stringify({ ...recording(1), recent_points: [{ x: 14, y: 46 }, { x: 14.2, y: 46.1 }] })}\n\nevent: end\ndata: {}\n\n`,
@@ -176,7 +183,7 @@ export async function daysAreBarsAndPositionsAreOnTheMap(server) {
 export async function memoryIsSteady(server, { minutes }) {
     const recording = stream(server, "long");
     recording.send(10);
-    const page = await openPage(server, "live");
+    const page = await openLive(server);
     await select(page, "long");
     const client = await page.context().newCDPSession(page);
     const used = async () => {

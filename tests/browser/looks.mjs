@@ -1,6 +1,6 @@
 // Sizes, colour schemes, keyboard and accessibility. Writes screenshots to target/browser.
 import path from "node:path";
-import { OUTPUT, ROOT, axe, check, closePage, equal, openPage, scratchFile } from "./harness.mjs";
+import { OUTPUT, ROOT, axe, check, closePage, equal, openPage, scratchFile, startServer, stop, until } from "./harness.mjs";
 
 const WALK = path.join(ROOT, "examples/hill-walk.gpx");
 
@@ -135,6 +135,28 @@ export async function withoutTilesThePolicyAllowsNoOtherServer(server) {
     equal(refused, "img-src", "refused by");
     page.faults.length = 0;
     await closePage(page);
+}
+
+export async function tilesOfTheOperatorAreShown() {
+    const credit = "© Somebody <b>";
+    const tiles = ["--tiles", "https://tiles.example.org/{z}/{x}/{y}.png", "--tiles-attribution", credit];
+    const server = await startServer(["--ephemeral", ...tiles]);
+    const page = await openPage(server, "", { tiles: "tiles.example.org" });
+    const requested = [];
+    const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+    await page.route("https://tiles.example.org/**", (route) => {
+        requested.push(new URL(route.request().url()).pathname);
+        return route.fulfill({ contentType: "image/png", body: Buffer.from(pixel, "base64") });
+    });
+    await (await measured(page))(() => page.setInputFiles("#file", scratchFile("tiles.csv", "lon,lat\n179.9,46\n-179.9,46.1\n")));
+    await until("tiles are loaded", () => requested.length > 3);
+    for (const tile of requested) {
+        const [zoom, x, y] = tile.match(/\d+/g).map(Number);
+        check(x >= 0 && y >= 0 && x < 2 ** zoom && y < 2 ** zoom, `there is no tile ${tile}`);
+    }
+    equal(await page.locator("#measure-map .attribution").textContent(), credit, "attribution");
+    await closePage(page);
+    await stop(server);
 }
 
 /** Touch: one finger moves the map, two zoom it. */

@@ -11,6 +11,7 @@
  * @property {string} systems
  * @property {(setup: Setup) => string} address
  * @property {((setup: Setup) => string) | null} link a text that the app reads from a QR code or opens as a link
+ * @property {((setup: Setup) => string) | null} code the text of the QR code, if it is neither the link nor the address
  * @property {string} linkHelp
  * @property {(setup: Setup) => [string, string][]} settings
  * @property {boolean} hasTokenInAddress
@@ -43,6 +44,7 @@ export const APPS = [
             };
             return `owntracks:///config?inline=${encodeURIComponent(base64(JSON.stringify(configuration)))}`;
         },
+        code: null,
         linkHelp: "Scan the code with the camera of the phone. OwnTracks opens and takes the settings.",
         settings: ({ token, device }) => [
             ["Mode", "HTTP"],
@@ -59,6 +61,7 @@ export const APPS = [
         address: (setup) => `${setup.base}ingest/overland`,
         link: ({ base, token, device }) =>
             `overland://setup?${new URLSearchParams({ url: `${base}ingest/overland`, token, device_id: device })}`,
+        code: null,
         linkHelp: "Scan the code with the camera of the phone. Overland opens and takes the settings.",
         settings: ({ token, device }) => [
             ["Access token", token],
@@ -72,7 +75,8 @@ export const APPS = [
         systems: "Android, iOS",
         address: (setup) => withToken(setup, "traccar"),
         link: null,
-        linkHelp: "The code has the address, to copy it to the phone. Version 8 and earlier take the address for OsmAnd below.",
+        code: (setup) => `${withToken(setup, "traccar")}?${new URLSearchParams({ id: setup.device, interval: "60" })}`,
+        linkHelp: "Version 9 and later: scan the code in the settings of the app. Version 8 and earlier take the protocol of OsmAnd.",
         settings: ({ device }) => [["Device identifier", device]],
         hasTokenInAddress: true,
     },
@@ -83,6 +87,7 @@ export const APPS = [
         address: (setup) =>
             `${withToken(setup, "osmand")}?id=${encodeURIComponent(setup.device)}&lat={0}&lon={1}&timestamp={2}&altitude={4}`,
         link: null,
+        code: null,
         linkHelp: "The code has the address, to copy it to the phone.",
         settings: () => [["Plugin", "Trip recording, online tracking"]],
         hasTokenInAddress: true,
@@ -92,23 +97,31 @@ export const APPS = [
         name: "GPSLogger",
         systems: "Android",
         address: (setup) =>
-            `${withToken(setup, "osmand")}?id=${encodeURIComponent(setup.device)}&lat=%LAT&lon=%LON&timestamp=%TIMESTAMP&altitude=%ALT&accuracy=%ACC`,
+            `${setup.base}ingest/osmand?id=${encodeURIComponent(setup.device)}&lat=%LAT&lon=%LON&timestamp=%TIMESTAMP&altitude=%ALT&accuracy=%ACC`,
         link: null,
+        code: null,
         linkHelp: "The code has the address, to copy it to the phone.",
-        settings: () => [["Logging details", "Log to custom URL"]],
-        hasTokenInAddress: true,
+        settings: ({ token, device }) => [
+            ["Logging details", "Log to custom URL"],
+            ["User of the basic authentication", device],
+            ["Password", token],
+        ],
+        hasTokenInAddress: false,
     },
     {
         id: "forward",
         name: "Traccar server",
         systems: "a server with its own trackers",
-        address: (setup) => withToken(setup, "forward"),
+        address: ({ base }) => `${base}ingest/forward`,
         link: null,
+        code: null,
         linkHelp: "",
-        settings: (setup) => [
-            ["forward.url", withToken(setup, "forward")],
+        settings: ({ base, token }) => [
+            ["forward.url", `${base}ingest/forward`],
             ["forward.type", "json"],
+            ["forward.header", token ? `Authorization: Bearer ${token}` : ""],
+            ["forward.retry.enable", "true"],
         ],
-        hasTokenInAddress: true,
+        hasTokenInAddress: false,
     },
 ];

@@ -166,7 +166,7 @@ export class ProfileChart {
             const text = this.isByTime
                 ? formatTime(value).slice(last - first > 2 * 86400000 ? 0 : 11, last - first > 2 * 86400000 ? 10 : 16)
                 : formatRoundLength(value, this.isPlanar);
-            picture.append(shape("text", { class: "tick", x, y: height - 6, "text-anchor": x > width - 40 ? "end" : "middle" }, text));
+            picture.append(shape("text", { class: "tick", x, y: height - 6, "text-anchor": x > width - 22 ? "end" : "middle" }, text));
         }
         this.mark = shape("line", { class: "cursor", x1: 0, x2: 0, y1: TOP - 8, y2: height - AXIS_HEIGHT, visibility: "hidden" });
         picture.append(this.mark);

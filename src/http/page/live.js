@@ -40,6 +40,10 @@ export class LiveView {
         this.pages = [];
         this.nextPage = "";
         this.prefix = "";
+        /** The query of the streams of events. */
+        this.query = "?recent_points=true";
+        /** Whether the next state is the first one of a stream. */
+        this.isFirst = true;
         this.isOpen = false;
         /** @type {AbortController | null} */
         this.polling = null;
@@ -162,7 +166,7 @@ export class LiveView {
         this.following = following;
         const { signal } = following;
         await followEvents(
-            `${recordingPath(this.selectedName)}/events`,
+            `${recordingPath(this.selectedName)}/events${this.query}`,
             signal,
             (event, data) => {
                 if (event === "path" && !signal.aborted) {
@@ -171,6 +175,13 @@ export class LiveView {
             },
             (state, failure) => {
                 if (signal.aborted) {
+                    return;
+                }
+                this.isFirst ||= state === "open";
+                if (failure?.status === 400 && this.query) {
+                    // The server keeps no recent points.
+                    this.query = "";
+                    setTimeout(() => this.restart());
                     return;
                 }
                 const texts = {
@@ -192,9 +203,14 @@ export class LiveView {
         this.selected = recording;
         this.updates += 1;
         document.body.dataset.updates = String(this.updates);
+        // The first state has the last points, and each later one those since the state before.
+        if (this.isFirst && recording.recent_points) {
+            this.trail = [];
+        }
+        this.isFirst = false;
         const recent = recording.recent_points ?? [];
         if (recent.length > 0) {
-            this.trail = recent.map(({ x, y }) => [x ?? 0, y ?? 0]);
+            recent.forEach(({ x, y }) => this.trail.push([x ?? 0, y ?? 0]));
         } else if (recording.last_point) {
             const { x = 0, y = 0 } = recording.last_point;
             const last = this.trail[this.trail.length - 1];

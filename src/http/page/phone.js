@@ -75,7 +75,7 @@ export class PhoneView {
         anchor.hidden = link === null;
         anchor.textContent = link === null ? "" : `Open in ${app.name} on this device`;
         anchor.href = link ?? "#phone";
-        this.showCode(app.linkHelp === "" ? null : link ?? address);
+        this.showCode(app.linkHelp === "" ? null : app.code?.(setup) ?? link ?? address);
     }
 
     /**

@@ -21,14 +21,14 @@ impl PathAccumulator {
     /// ```
     #[must_use]
     pub fn listing_rejected(mut self) -> Self {
-        self.derived.rejected = Some(Box::default());
+        self.derived.rejected = Some(Vec::new());
         self
     }
 
     /// Returns the fixes that were rejected since the last call. A rejection is decided at the latest with the end of the
     /// segment, so that the list may have fixes of earlier folds.
     pub fn take_rejected(&mut self) -> Vec<RejectedFix> {
-        self.derived.rejected.as_mut().map(|list| std::mem::take(&mut **list)).unwrap_or_default()
+        self.derived.rejected.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Returns what [`PathAccumulator::take_rejected`] returns if the path ends here.
@@ -42,7 +42,7 @@ impl PathAccumulator {
         {
             return Vec::new();
         }
-        derived.rejected.map(|list| *list).unwrap_or_default()
+        derived.rejected.unwrap_or_default()
     }
 
     /// Lists a fix that was rejected before the filter.
