@@ -120,6 +120,7 @@ impl Measure for PostedFiles {
                 by,
                 units,
                 sort: None,
+                plot: None,
             },
             connect: ConnectArgs::default(),
             reading,
