@@ -1,5 +1,6 @@
 //! The parts of the result of an input: what a worker passes to the report.
 
+use super::plot::PlotTrack;
 use crate::cli::input::FileEnd;
 use crate::formats::{Note, TrackInfo};
 use crate::measure::PathSummary;
@@ -8,6 +9,8 @@ use crate::measure::PathSummary;
 pub(super) enum FileResult {
     Start(String),
     Track(Box<MeasuredTrack>),
+    /// The line of the track before, for a picture.
+    Line(Box<PlotTrack>),
     /// A note on the file.
     Note(Box<Note>),
     End(FileEnd),

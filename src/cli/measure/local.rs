@@ -15,6 +15,7 @@ use std::thread;
 use super::MeasureArgs;
 use super::file_result::FileResult;
 use super::measure_run::MeasureRun;
+use super::plot_file::PlotFile;
 use super::worker;
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input, Reading, Stdin};
@@ -38,6 +39,7 @@ struct Job {
 struct Shared {
     read_options: ReadOptions,
     options: Options,
+    has_lines: bool,
     stdin: Stdin,
     progress: Arc<Progress>,
     jobs: Mutex<Receiver<Job>>,
@@ -52,16 +54,20 @@ pub(super) fn measure(
     options: FilledOptions,
     inputs: &[Input],
     stdin: Stdin,
-    out: impl Write,
-    messages: &mut dyn Write,
+    (out, messages, plot): (impl Write, &mut dyn Write, Option<PlotFile>),
     progress: Arc<Progress>,
 ) -> io::Result<Outcome> {
     let shown = Arc::clone(&progress);
     let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
+    let has_lines = plot.is_some();
+    run.set_plot(plot);
+    // Lines take more memory than other results.
+    let inputs_ahead = if has_lines { 1 } else { INPUTS_AHEAD };
     let options = options.all;
     let (sender, jobs) = mpsc::channel();
     let read_options = args.read_options();
-    let shared = Shared { read_options, options, stdin, progress, jobs: Mutex::new(jobs) };
+    let jobs = Mutex::new(jobs);
+    let shared = Shared { read_options, options, has_lines, stdin, progress, jobs };
     let thread_count = match start_threads(thread_count(args, inputs), shared) {
         Ok(thread_count) => thread_count,
         Err(error) => {
@@ -72,7 +78,7 @@ pub(super) fn measure(
     let mut waiting = inputs.iter();
     let mut started = VecDeque::new();
     loop {
-        while started.len() < thread_count.saturating_mul(INPUTS_AHEAD)
+        while started.len() < thread_count.saturating_mul(inputs_ahead)
             && let Some(input) = waiting.next()
         {
             let (results, received) = mpsc::sync_channel(RESULTS_MAX);
@@ -124,7 +130,7 @@ fn work(shared: &Shared) {
     loop {
         let job = shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { input, results }) = job else { return };
-        worker::measure(&input, &reading, shared.options, results);
+        worker::measure(&input, &reading, shared.options, shared.has_lines, results);
         shared.progress.file_done();
     }
 }
@@ -140,7 +146,7 @@ fn report<W: Write>(
         match &result {
             FileResult::Start(_) => is_open = true,
             FileResult::End(_) => is_open = false,
-            FileResult::Track(_) | FileResult::Note(_) => {}
+            FileResult::Track(_) | FileResult::Line(_) | FileResult::Note(_) => {}
         }
         run.add(result)?;
     }

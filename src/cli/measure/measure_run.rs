@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use super::file_result::{FileResult, MeasuredTrack};
+use super::plot_file::PlotFile;
 use super::{MeasureArgs, SortKey};
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input};
@@ -54,6 +55,8 @@ pub(super) struct MeasureRun<'a, W> {
     skipped_file_count: u64,
     /// Whether something failed that is not a file.
     has_failed: bool,
+    /// The picture, if one is requested.
+    plot: Option<PlotFile>,
 }
 
 /// The file whose tracks are reported.
@@ -125,7 +128,13 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             unsupported: FileList::default(),
             skipped_file_count: 0,
             has_failed: false,
+            plot: None,
         }
+    }
+
+    /// Sets the picture of the tracks, which is written at the end.
+    pub(super) fn set_plot(&mut self, plot: Option<PlotFile>) {
+        self.plot = plot;
     }
 
     /// Adds a part of the result of an input.
@@ -136,6 +145,11 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         match result {
             FileResult::Start(name) => self.start_file(&name),
             FileResult::Track(track) => self.track(*track)?,
+            FileResult::Line(line) => {
+                if let Some(plot) = &mut self.plot {
+                    plot.add(*line);
+                }
+            }
             FileResult::Note(note) => self.file_note(*note),
             FileResult::End(end) => self.end_file(end),
         }
@@ -160,6 +174,9 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let label = track_label(track.number, &track.info);
         self.file.notes.add_all(&self.file.name, Some(&label), &track.notes);
         let index = track.number.saturating_sub(1) as usize;
+        if let Some(plot) = &mut self.plot {
+            plot.set_track(&self.file.name, track.number, track.info.name.as_deref());
+        }
         self.file.preset_check.add(&track.info);
         let unused = notes::unused_options(Some(index), &track.info, &self.options.given);
         let windows = track.summary.windows.as_ref();
@@ -337,10 +354,24 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             more_note_count: self.more_file_note_count,
         };
         let report = &mut self.report;
-        self.progress.aside(|| {
+        let written = self.progress.aside(|| {
             report.total(&total)?;
             report.out().flush()
-        })
+        });
+        self.write_plot();
+        written
+    }
+
+    fn write_plot(&mut self) {
+        let Some(plot) = self.plot.take() else { return };
+        match plot.finish(&self.total.summary(), self.track_count) {
+            Ok(None) => {}
+            Ok(Some(note)) => self.message("note", &note),
+            Err(error) => {
+                self.error(&format!("--plot: {error}"));
+                self.has_failed = true;
+            }
+        }
     }
 
     fn write_sorted(&mut self) -> io::Result<()> {

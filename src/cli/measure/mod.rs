@@ -1,12 +1,15 @@
 //! `waywiser measure`: the lengths of the tracks in files. This file defines the arguments. `local.rs` measures
 //! in this process, with a `worker.rs` on each thread, and `remote.rs` sends the tracks to a server. Both report
 //! through `measure_run.rs`. `posted.rs` measures files for the HTTP listener of a server, and `profile.rs` makes the lines
-//! that it draws.
+//! that it draws. `plot` draws a picture of these lines, `plot_lines.rs` collects them, and `plot_file.rs` writes the file.
 
 mod answers;
 mod file_result;
 mod local;
 mod measure_run;
+mod plot;
+mod plot_file;
+mod plot_lines;
 mod posted;
 mod profile;
 mod remote;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use self::plot_file::PlotFile;
 pub(super) use self::posted::PostedFiles;
 use super::connect::ConnectArgs;
 use super::input::{self, Stdin};
@@ -27,7 +31,7 @@ use super::progress::Progress;
 use super::reading::ReadingArgs;
 use super::report::{Names, ReportOptions, Style, Units};
 use super::units::at_least_one;
-use super::{Outcome, usage_error};
+use super::{Outcome, fail, usage_error};
 use crate::formats::ReadOptions;
 use crate::measure::{EstimateOptions, Options, Space, WindowOptions, WindowUnit};
 
@@ -159,6 +163,14 @@ struct OutputArgs {
     /// All tracks are then kept in memory until the end, at most 131072. If there are more, the command fails.
     #[arg(long, value_enum, value_name = "KEY")]
     sort: Option<SortKey>,
+
+    /// Write also a picture of the tracks to this file: a map and the profiles, as SVG
+    ///
+    /// The map has no background. The tracks are simplified to what can be seen. At most 256 tracks are drawn. An
+    /// existing file is replaced when the picture is complete. The files are then measured here, also if
+    /// WAYWISER_SERVER is set.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 /// A period of time on the command line.
@@ -195,6 +207,7 @@ Examples:
   waywiser measure --preset car --trips trip.gpx
   waywiser measure --min-step 5 --max-speed 15 --max-gap-time 5min walk.gpx
   waywiser measure --units km --sort length Tracks/
+  waywiser measure --preset walk --plot walk.svg walk.gpx
   waywiser measure --by month --timezone Europe/Ljubljana --units km Tracks/
   waywiser measure --json *.gpx | jq 'select(.track).length_m'
   curl -s https://example.org/tracks.geojson | waywiser measure -
@@ -204,9 +217,9 @@ Examples:
 Exit status: 0 if all files were measured, 1 if a file failed, 2 if the arguments are invalid.";
 
 impl MeasureArgs {
-    /// Returns the URL of the server that measures the files. With --jobs, one of the environment is not used.
+    /// Returns the URL of the server that measures the files. With --jobs or --plot, one of the environment is not used.
     fn server(&self) -> Option<&str> {
-        self.connect.server().filter(|_| self.jobs.is_none())
+        self.connect.server().filter(|_| self.jobs.is_none() && self.output.plot.is_none())
     }
 
     fn style(&self) -> Style {
@@ -270,17 +283,28 @@ fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
         Ok(options) => options,
         Err(error) => return usage_error(format_args!("{error}")),
     };
-    if args.jobs.is_some() && args.connect.server().is_some() && !args.connect.is_from_environment()
+    let here = match (&args.jobs, &args.output.plot) {
+        (Some(_), _) => Some("--jobs"),
+        (_, Some(_)) => Some("--plot"),
+        _ => None,
+    };
+    if let Some(here) = here
+        && args.connect.server().is_some()
+        && !args.connect.is_from_environment()
     {
-        return usage_error(format_args!("--jobs cannot be used with --server"));
+        return usage_error(format_args!("{here} cannot be used with --server"));
     }
+    let plot = match args.output.plot.as_deref().map(PlotFile::create).transpose() {
+        Ok(plot) => plot.map(|plot| plot.with_units(args.output.units)),
+        Err(error) => return fail(format_args!("--plot: {error}")),
+    };
     let inputs = input::expand(&args.files);
     let progress = Arc::new(Progress::new(inputs.len(), input::bytes_of(&inputs)));
     match args.server() {
         Some(url) => remote::measure(args, options, &inputs, url, out, messages, progress),
         None => {
             let stdin = Stdin::of_process();
-            local::measure(args, options, &inputs, stdin, out, messages, progress)
+            local::measure(args, options, &inputs, stdin, (out, messages, plot), progress)
         }
     }
 }

@@ -116,6 +116,7 @@ impl Measure for PostedFiles {
                 by,
                 units,
                 sort: None,
+                plot: None,
             },
             connect: ConnectArgs::default(),
             reading,

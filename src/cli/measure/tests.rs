@@ -6,6 +6,7 @@ use clap::Parser;
 
 use super::*;
 
+mod plots;
 mod windows;
 
 #[derive(Parser)]
@@ -30,7 +31,10 @@ fn measure_locally(
     let inputs = input::expand(&args.files);
     let stdin = Stdin::new(io::Cursor::new(stdin.to_owned()));
     let options = args.options().unwrap();
-    local::measure(args, options, &inputs, stdin, out, messages, Arc::new(Progress::hidden()))
+    let plot = args.output.plot.as_deref();
+    let plot = plot.map(|path| PlotFile::create(path).unwrap().with_units(args.output.units));
+    let out = (out, messages, plot);
+    local::measure(args, options, &inputs, stdin, out, Arc::new(Progress::hidden()))
 }
 
 fn run_with(files: &[(&str, &str)], arguments: &str, stdin: &str) -> Run {

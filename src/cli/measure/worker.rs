@@ -4,20 +4,30 @@
 use std::sync::mpsc::SyncSender;
 
 use super::file_result::{FileResult, MeasuredTrack};
+use super::plot_lines::WithLines;
 use crate::cli::input::{self, FileEnd, FileSink, Input, Reading};
 use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::{Fix, FixBlock, Options, PathAccumulator, RejectedFix};
 
-/// Measures the files of an input, and sends the results until the receiver is dropped.
+/// Measures the files of an input, and sends the results until the receiver is dropped. With `has_lines`, the line of each
+/// track follows its result.
 pub(super) fn measure(
     input: &Input,
     reading: &Reading<'_>,
     options: Options,
+    has_lines: bool,
     results: SyncSender<FileResult>,
 ) {
-    let mut files = Files::new(options, |result| results.send(result).map_err(|_| SinkError::Stop));
+    let send = |result| results.send(result).map_err(|_| SinkError::Stop);
+    let mut files = Files::new(options, send);
     // It stops only if the receiver was dropped, which needs no report.
-    let _ = input::read(input, reading, &mut files);
+    let _ = match has_lines {
+        false => input::read(input, reading, &mut files),
+        true => {
+            let line = |line| send(FileResult::Line(Box::new(line)));
+            input::read(input, reading, &mut WithLines::new(files, options.metric(), line))
+        }
+    };
 }
 
 /// Measures the tracks of one file after another, and passes the results to a function.

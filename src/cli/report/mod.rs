@@ -2,8 +2,9 @@
 //! written at once, and the total is the last row.
 //!
 //! `table` has the rows for people and `machine` those for programs, made of `row`. `text` formats numbers and names
-//! for a terminal, and `units` formats lengths and speeds.
+//! for a terminal, and `units` formats lengths and speeds. `headline` is a total on one line.
 
+mod headline;
 mod machine;
 mod row;
 mod table;
@@ -15,6 +16,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+pub(super) use self::headline::headline;
 pub(super) use self::machine::reason_name;
 use self::table::Table;
 pub(super) use self::text::{Keep, Names, escape_control, grouped, pluralize};

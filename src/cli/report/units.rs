@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+use crate::measure::Space;
+
 /// A unit of length, and the unit of speed that goes with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Units {
@@ -67,6 +69,42 @@ impl Units {
         match self {
             Units::Mi | Units::Ft => format!("{:.1} ft", elevation_m / FOOT_M),
             Units::M | Units::Km | Units::Nmi => format!("{elevation_m:.3} m"),
+        }
+    }
+
+    /// Formats a difference in elevation in metres without decimals.
+    pub(super) fn format_whole_elevation(self, elevation_m: f64) -> String {
+        let (unit, factor) = self.elevation_unit(Space::Geographic);
+        format!("{:.0} {unit}", elevation_m * factor)
+    }
+
+    /// Returns the unit of elevations, and the factor from metres to it. Planar values have no unit.
+    pub(in crate::cli) fn elevation_unit(self, space: Space) -> (&'static str, f64) {
+        match self {
+            _ if space == Space::Planar => ("", 1.0),
+            Units::Mi | Units::Ft => ("ft", 1.0 / FOOT_M),
+            Units::M | Units::Km | Units::Nmi => ("m", 1.0),
+        }
+    }
+
+    /// Returns the unit of speeds in a picture, and the factor from metres per second to it. Planar values have no unit.
+    pub(in crate::cli) fn speed_unit(self, space: Space) -> (&'static str, f64) {
+        match self {
+            _ if space == Space::Planar => ("", 1.0),
+            // People know speeds in km/h.
+            Units::M | Units::Km => ("km/h", 3.6),
+            Units::Mi => ("mph", 3600.0 / 1609.344),
+            Units::Nmi => ("kn", 3600.0 / 1852.0),
+            Units::Ft => ("ft/s", 1.0 / FOOT_M),
+        }
+    }
+
+    /// Returns the unit of distances up to `longest_m`, and the metres of it. Planar values have no unit.
+    pub(in crate::cli) fn distance_unit(self, space: Space, longest_m: f64) -> (&'static str, f64) {
+        match self {
+            _ if space == Space::Planar => ("", 1.0),
+            Units::M if longest_m >= 5000.0 => ("km", 1000.0),
+            units => (units.symbol(), 1.0 / units.length(1.0)),
         }
     }
 

@@ -26,7 +26,7 @@ struct Blocks {
     /// Decoded columns that are not checked yet.
     read: ColumnBlock,
     is_sampled: bool,
-    /// The last point of the last block that was folded because it was full.
+    /// The last point of the first block that was folded because it was full, since samples were taken.
     passed: Option<RecentPoint>,
 }
 
@@ -56,7 +56,7 @@ impl PointBuffer {
         Self { is_sampled: true, ..Self::default() }
     }
 
-    /// Adds samples of the points to a sampler: of the points that are not folded, and the last one of those that are.
+    /// Adds samples of the points to a sampler: of the points that are not folded, and one of those that are.
     /// `first_offset` is the offset of the first point that is not folded.
     pub(super) fn take_samples(
         &mut self,
@@ -206,7 +206,8 @@ impl Blocks {
         accumulator: &mut PathAccumulator,
         work: &mut Work,
     ) -> Result<(), RpcError> {
-        if !self.is_sampled {
+        // One sample for each chunk of the stream costs nothing next to its points.
+        if !self.is_sampled || self.passed.is_some() {
             return self.flush(accumulator, work);
         }
         let sample = RecentPoint::of_block(&self.block, accumulator.point_count(), 1).last();

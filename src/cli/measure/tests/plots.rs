@@ -1,0 +1,80 @@
+//! Tests of `--plot`: which tracks a picture has, and when its file is written.
+
+use super::*;
+
+/// Runs `measure --plot`. Returns the run and the picture, if there is one.
+fn plotted(files: &[(&str, &str)], arguments: &str) -> (Run, Option<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("picture.svg");
+    let arguments = format!("--plot {} {arguments}", picture.display());
+    let run = run_with(files, &arguments, "");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(left.len() <= 1, "{left:?}");
+    (run, std::fs::read_to_string(picture).ok())
+}
+
+/// Returns the texts of a picture.
+fn texts(picture: &str) -> Vec<String> {
+    let of_element = |part: &str| part.split_once('>').map(|(_, rest)| rest.to_owned());
+    let parts = picture.split("</text>").filter_map(|part| part.rsplit("<text ").next());
+    parts.filter_map(of_element).collect()
+}
+
+#[test]
+fn a_picture_has_the_tracks_of_all_files_and_changes_no_output() {
+    let other = "lon,lat\n13,46\n13.01,46.02\n";
+    let files = [("walk.gpx", GPX), ("<&>.csv", other)];
+    let plain = run_with(&files, "walk.gpx <&>.csv", "");
+    let (run, picture) = plotted(&files, "--jobs 2 walk.gpx <&>.csv");
+    assert_eq!((run.outcome, &run.out), (Outcome::Done, &plain.out));
+    let picture = picture.unwrap();
+    let texts = texts(&picture);
+    assert_eq!(texts[0], "3 tracks");
+    assert!(texts[1].starts_with("Length "), "{texts:?}");
+    for name in ["There", "walk.gpx, track 2", "&lt;&amp;&gt;.csv"] {
+        assert!(texts.iter().any(|text| text == name), "{name} {texts:?}");
+    }
+    assert_eq!(
+        picture.matches("class=\"track\" stroke").count(),
+        6,
+        "three lines and their legend"
+    );
+    // It does not depend on the threads.
+    assert_eq!(plotted(&files, "--jobs 1 walk.gpx <&>.csv").1.unwrap(), picture);
+}
+
+#[test]
+fn a_picture_of_one_track_has_its_name_and_the_units() {
+    let (_, picture) = plotted(&[("a.csv", "lon,lat\n13,46\n13.1,46\n")], "--units mi a.csv");
+    let texts = texts(&picture.unwrap());
+    assert_eq!(texts[0], "a.csv");
+    assert!(texts[1].ends_with(" mi") && !texts.iter().any(|text| text == "There"), "{texts:?}");
+}
+
+#[test]
+fn nothing_is_written_if_there_is_no_track() {
+    let (run, picture) = plotted(&[("a.csv", "lon,lat\n")], "a.csv");
+    assert_eq!(picture, None);
+    assert!(run.messages.contains("--plot: there is no track to draw"), "{}", run.messages);
+}
+
+#[test]
+fn more_tracks_than_can_be_drawn_are_reported() {
+    let mut table = String::from("track,lon,lat\n");
+    for track in 0..300 {
+        table += &format!("{track},{},46\n{track},{},46.5\n", track % 90, track % 90 + 1);
+    }
+    let (run, picture) = plotted(&[("a.csv", &table)], "--track-column track a.csv");
+    assert!(run.messages.contains("--plot: 256 of 300 tracks are drawn"), "{}", run.messages);
+    let texts = texts(&picture.unwrap());
+    assert!(texts.iter().any(|text| text == "and 244 more, 44 more tracks not drawn"), "{texts:?}");
+}
+
+#[test]
+fn a_picture_needs_a_file_and_no_server() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(PlotFile::create(folder.path()).is_err_and(|error| error.contains("is a directory")));
+    assert!(PlotFile::create(std::path::Path::new("-")).is_err());
+    let missing = folder.path().join("none/picture.svg");
+    assert!(PlotFile::create(&missing).is_err());
+}
