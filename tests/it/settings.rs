@@ -328,4 +328,13 @@ fn every_command_has_a_manual_page_that_man_accepts() {
     let (code, _, errors) = run(&["man", "--output", file.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(errors.starts_with("error: cannot write manual pages to "), "{errors}");
+    // Other commands write to standard output.
+    let mut command = waywiser(&["man", "--output", "-"]);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("write ./-"));
+    assert!(!folder.path().join("-").exists());
+    let mut command = waywiser(&["man", "--output", "./-"]);
+    assert!(command.current_dir(folder.path()).status().unwrap().success());
+    assert!(folder.path().join("-/waywiser.1").exists());
 }
