@@ -131,7 +131,9 @@ async fn a_server_without_its_database_is_not_ready_and_measures_paths_without_a
     assert!(reply.body.contains("refused") && !reply.body.contains("hunter2"), "{reply:?}");
     assert_eq!(server.ask("GET", "/healthz", "").status, 200);
     let metrics = server.metrics();
-    for line in ["waywiser_database_connected 0", "waywiser_store_up 0"] {
+    for line in
+        ["waywiser_database_connected 0", "waywiser_store_up 0", "waywiser_accepting_calls 1"]
+    {
         assert!(metrics.lines().any(|found| found == line), "{line} is missing in {metrics}");
     }
 

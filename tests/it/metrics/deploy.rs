@@ -281,7 +281,6 @@ async fn the_dashboard_shows_metrics_that_exist_and_each_metric_is_shown_or_list
         "waywiser_http_received_bytes_total",
         "waywiser_http_requests_open",
         "waywiser_http_sent_bytes_total",
-        "waywiser_serving",
     ];
     assert_eq!(not_shown, expected);
     let panels = dashboard["panels"].as_array().unwrap();
