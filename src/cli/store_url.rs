@@ -143,7 +143,10 @@ mod tests {
             ("memory:hunter2", "use memory:"),
             ("mysql://way:hunter2@db/paths", FORMS),
             ("postgres:way:hunter2@db/paths", ""),
-            ("postgres://way:hunter2@db/paths?no_such_option=1", "unknown option"),
+            (
+                "postgres://way:hunter2@db/paths?no_such_option=1",
+                "unknown option \"no_such_option\": use sslmode",
+            ),
             ("postgres://way:hunter2@db:port/paths", "port"),
             ("postgres://:hunter2@db/paths", "USER"),
         ] {
