@@ -203,7 +203,7 @@ async fn a_restore_may_wait_for_its_backup_for_minutes() {
         let restored = restored.await.unwrap();
         match is_ended {
             true => {
-                assert!(matches!(restored, Err(PostgresRestoreError::Database(_))), "{restored:?}")
+                assert!(matches!(restored, Err(PostgresRestoreError::Database(_))), "{restored:?}");
             }
             false => {
                 assert_eq!(restored.unwrap(), 301);
