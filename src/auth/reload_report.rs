@@ -51,10 +51,15 @@ impl ReloadReport {
             Ok(None) => Ok(()),
             Ok(Some(change)) => {
                 let had_credentials = self.has_credentials.swap(true, Relaxed);
-                if logged.take().is_some() {
+                if let Some((LoadError { place, .. }, _)) = logged.take() {
                     match had_credentials {
-                        true => tracing::info!("credentials can be loaded again"),
-                        false => tracing::info!("credentials are loaded; there were none before"),
+                        true => tracing::info!(place, "credentials can be loaded again"),
+                        false => {
+                            tracing::info!(
+                                place,
+                                "credentials are loaded for the first time, or after they had expired"
+                            );
+                        }
                     }
                 }
                 self.loaded.fetch_add(1, Relaxed);

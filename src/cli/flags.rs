@@ -46,6 +46,7 @@ fn flag_of_field(field: &str) -> Option<&'static str> {
         "max_accuracy_m" => "--max-accuracy",
         "reject_backward_time" => "--reject-backward-time",
         "stopped_speed_mps" | "stopped_speed" => "--stopped-speed",
+        "invalid_points" => "--on-invalid",
         "estimate" => "--estimate",
         "min_stop_time" => "--min-stop-time",
         "reject_zero_position" => "--reject-zero-position",
@@ -77,6 +78,7 @@ pub(super) fn explain(error: &RecordError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
     use tonic::{Code, Status};
     use tonic_types::ErrorDetails;
 
@@ -106,12 +108,17 @@ mod tests {
     /// Each option that a client can set has a flag, except those that `record` does not offer.
     #[test]
     fn the_fields_of_options_have_flags() {
-        let without = ["xy_resolution", "z_resolution", "invalid_points", "max_trips"];
-        for field in without {
-            assert_eq!(flag_of_field(field), None);
-        }
-        for option in ["elevation_mode", "max_speed", "max_speed_mps", "climb_smoothing_time"] {
-            assert!(flag_of_field(option).is_some(), "{option}");
+        // The readers of files use the default resolutions, a summary on the command line lists no trips, and a preset
+        // sets other options.
+        let without = ["xy_resolution", "z_resolution", "max_trips", "windows", "preset"];
+        let files =
+            prost_types::FileDescriptorSet::decode(crate::proto::FILE_DESCRIPTOR_SET).unwrap();
+        let mut messages = files.file.iter().flat_map(|file| &file.message_type);
+        let options = messages.find(|message| message.name() == "PathOptions").unwrap();
+        assert!(!options.field.is_empty());
+        for field in &options.field {
+            let field = field.name();
+            assert_eq!(flag_of_field(field).is_none(), without.contains(&field), "{field}");
         }
     }
 }

@@ -41,6 +41,11 @@ Examples:
 /// If an error message cannot be written.
 pub(super) fn run(args: &ManArgs, command: Command) -> io::Result<Outcome> {
     let directory = &args.output;
+    if directory == Path::new("-") {
+        return usage_error(format_args!(
+            "--output names a directory, because the pages are several files; for a directory with the name -, write ./-"
+        ));
+    }
     let date = match std::env::var_os(DATE_VARIABLE).map(|seconds| date(&seconds)) {
         None => VERSION_DATE.to_owned(),
         Some(Some(date)) => date,

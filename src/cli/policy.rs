@@ -221,13 +221,17 @@ pub(super) struct FilledOptions {
 }
 
 impl PolicyArgs {
-    /// Returns the options for the points of a file, without those of the preset. The reader decides about points
-    /// without a valid position, so they are counted and cause no error.
+    /// Returns the options for the points of a file, without those of the preset. `invalid_points` is that of the
+    /// reader, [`ReadingArgs::invalid_points`](super::reading::ReadingArgs::invalid_points).
     ///
     /// # Errors
     /// If an option is out of range or does not apply to the metric.
-    pub(super) fn given_for_files(&self, metric: Metric) -> Result<Options, PolicyError> {
-        let options = self.given(metric)?.to_builder().invalid_points(InvalidPoints::Skip);
+    pub(super) fn given_for_files(
+        &self,
+        metric: Metric,
+        invalid_points: InvalidPoints,
+    ) -> Result<Options, PolicyError> {
+        let options = self.given(metric)?.to_builder().invalid_points(invalid_points);
         Ok(options.build()?)
     }
 
@@ -236,7 +240,7 @@ impl PolicyArgs {
         let Some(PresetName(preset)) = self.preset else {
             return FilledOptions { given, preset: None, all: given };
         };
-        // The readers of files decide about invalid points.
+        // The options for reading files set the treatment of invalid points.
         let explicit =
             ExplicitOptions { stopped_speed: self.stopped_speed.is_some(), invalid_points: true };
         FilledOptions { given, preset: Some(preset.name()), all: preset.fill(given, explicit) }

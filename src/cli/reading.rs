@@ -4,7 +4,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::formats::{Format, OnInvalid, PointsMode, ReadOptions, TrackColumn, TrackKind};
-use crate::measure::{Space, Zone};
+use crate::measure::{InvalidPoints, Space, Zone};
 
 /// A format on the command line.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +166,15 @@ impl ReadingArgs {
     /// Returns the time zone, which is UTC by default.
     pub(super) fn zone(&self) -> Zone {
         self.timezone.unwrap_or(Zone::UTC)
+    }
+
+    /// Returns the treatment of points without a valid position that the options of the path specify.
+    pub(super) fn invalid_points(&self) -> InvalidPoints {
+        match self.on_invalid {
+            InvalidPoint::Skip => InvalidPoints::Skip,
+            InvalidPoint::Split => InvalidPoints::Split,
+            InvalidPoint::Error => InvalidPoints::RejectCall,
+        }
     }
 
     /// Returns the options for files with coordinates in `space`.

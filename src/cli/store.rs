@@ -88,7 +88,7 @@ impl StoreArgs {
     /// warnings.
     ///
     /// # Errors
-    /// If there is none, or a password cannot be read. The message says what to do.
+    /// If no place is set and the user has no home directory, or a password cannot be read. The message says what to do.
     pub(super) fn check(&self) -> Result<Vec<String>, String> {
         let mut warnings = Vec::new();
         match self.location()? {
@@ -173,7 +173,7 @@ impl StoreArgs {
                 tracing::error!(
                     database,
                     max_recordings = max,
-                    reason,
+                    error = reason,
                     "the database cannot be reached; the server connects as soon as it can"
                 );
                 store.set_down(reason);

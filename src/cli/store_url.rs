@@ -1,5 +1,6 @@
 //! The URL of a store: a PostgreSQL database, a directory, or memory.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,6 +16,36 @@ pub(super) enum StoreUrl {
     Directory(PathBuf),
     /// `memory:`
     Memory,
+}
+
+/// The variables that `serve` reads for its store.
+const STORE_VARIABLE: &str = "WAYWISER_STORE";
+const DIRECTORY_VARIABLE: &str = "WAYWISER_DATA_DIR";
+
+impl StoreUrl {
+    /// Returns the store that the environment sets for `serve`, for a command whose arguments set none. An empty variable
+    /// is not set.
+    ///
+    /// # Errors
+    /// If the URL is not valid, or two variables set a store. The message contains no URL.
+    pub(super) fn of_environment() -> Result<Option<Self>, String> {
+        Self::of_variables(|name| std::env::var_os(name))
+    }
+
+    fn of_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, String> {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        match (set(STORE_VARIABLE), set(DIRECTORY_VARIABLE)) {
+            (Some(_), Some(_)) => Err(format!(
+                "{STORE_VARIABLE} and {DIRECTORY_VARIABLE} are both set: remove one of them, or use a flag"
+            )),
+            (Some(url), None) => {
+                let url = url.to_str().ok_or_else(|| format!("{STORE_VARIABLE} is not UTF-8"))?;
+                let url = url.parse().map_err(|error| format!("{STORE_VARIABLE}: {error}"))?;
+                Ok(Some(url))
+            }
+            (None, directory) => Ok(directory.map(|directory| Self::Directory(directory.into()))),
+        }
+    }
 }
 
 const FORMS: &str = "use postgres://USER@HOST/DATABASE, redb:DIRECTORY or memory:";
@@ -81,6 +112,27 @@ mod tests {
     }
 
     #[test]
+    fn the_variables_of_the_server_set_the_store() {
+        let of = |store: &str, directory: &str| {
+            let (store, directory) = (OsString::from(store), OsString::from(directory));
+            let url = StoreUrl::of_variables(|name| match name {
+                "WAYWISER_STORE" => Some(store.clone()),
+                "WAYWISER_DATA_DIR" => Some(directory.clone()),
+                _ => None,
+            });
+            url.map(|url| url.map(|url| url.to_string()))
+        };
+        assert_eq!(of("", ""), Ok(None));
+        assert_eq!(of("redb:a", ""), Ok(Some("redb:a".to_owned())));
+        assert_eq!(of("", "b"), Ok(Some("redb:b".to_owned())));
+        let error = of("postgres://way:hunter2@db/paths", "b").unwrap_err();
+        assert!(error.contains("both set") && !error.contains("hunter2"), "{error}");
+        let error = of("mysql://way:hunter2@db/paths", "").unwrap_err();
+        assert!(error.contains(FORMS) && !error.contains("hunter2"), "{error}");
+        assert_eq!(StoreUrl::of_variables(|_| None).unwrap().map(|url| url.to_string()), None);
+    }
+
+    #[test]
     fn an_error_has_advice_and_no_password() {
         for (text, advice) in [
             ("", FORMS),
@@ -91,7 +143,10 @@ mod tests {
             ("memory:hunter2", "use memory:"),
             ("mysql://way:hunter2@db/paths", FORMS),
             ("postgres:way:hunter2@db/paths", ""),
-            ("postgres://way:hunter2@db/paths?no_such_option=1", "unknown option"),
+            (
+                "postgres://way:hunter2@db/paths?no_such_option=1",
+                "unknown option \"no_such_option\": use sslmode",
+            ),
             ("postgres://way:hunter2@db:port/paths", "port"),
             ("postgres://:hunter2@db/paths", "USER"),
         ] {

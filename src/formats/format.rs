@@ -10,7 +10,7 @@ pub enum Format {
     Gpx,
     /// Garmin Training Center Database. Each activity is a track, and each course is a route.
     Tcx,
-    /// Keyhole Markup Language. Each Placemark with a line or track is a track. If there is none, the points are one
+    /// Keyhole Markup Language. Each Placemark with a line or track is a track. Without such a Placemark, the points are one
     /// path.
     Kml,
     /// Garmin Flexible and Interoperable Data Transfer, a binary format. Each session is a track. A course is a

@@ -12,8 +12,10 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+use tonic::Code;
 
-use super::{Shared, router};
+use super::Shared;
+use super::error::ApiError;
 
 const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -198,7 +200,11 @@ pub(super) async fn file(
     let file = shared.page.files.iter().find(|(known, _)| *known == name);
     match file {
         Some((_, asset)) => shared.page.answer(asset, &headers),
-        None => router::not_found().await.into_response(),
+        None => {
+            let message = "the page has no such file";
+            let (status, code) = (StatusCode::NOT_FOUND, Code::NotFound);
+            ApiError::new(status, code, "ROUTE_UNKNOWN", message).into_response()
+        }
     }
 }
 

@@ -119,7 +119,7 @@ impl Protocol {
 /// The parts of a request that the parsers read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
-    /// The query string without the question mark. Empty if there is none.
+    /// The query string without the question mark. Empty if the URL has no query.
     pub query: &'a str,
     /// The header `Content-Type`.
     pub content_type: Option<&'a str>,

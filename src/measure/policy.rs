@@ -83,7 +83,7 @@ impl Filter {
 
     /// Applies the rules to the fixes of a block that have a position.
     ///
-    /// `legs[i]` is the raw leg to the fix in slot `i`, or 0 if there is none. Returns the cost of the
+    /// `legs[i]` is the raw leg to the fix in slot `i`, or 0 without a leg. Returns the cost of the
     /// distances that are not among the raw legs.
     ///
     /// # Errors

@@ -108,7 +108,7 @@ impl Polyline {
     }
 
     /// Adds the points of a block without clearing it. The points in `starts` start a segment. Sets
-    /// `legs[i]` to the leg to point `i`, or to 0 if there is none. Returns the cost of the legs that are
+    /// `legs[i]` to the leg to point `i`, or to 0 without a leg. Returns the cost of the legs that are
     /// measured one by one.
     ///
     /// # Errors

@@ -188,7 +188,7 @@ impl ReorderBuffer {
         Some(first.fix())
     }
 
-    /// Ends the segment: removes and returns the first fix. If there is none, later fixes are not compared with the
+    /// Ends the segment: removes and returns the first fix. If the buffer is empty, later fixes are not compared with the
     /// earlier ones.
     pub(super) fn pop_at_end(&mut self) -> Option<BufferedFix> {
         let first = self.pop();

@@ -18,8 +18,8 @@ pub fn server(monitor: Monitor) -> impl Source {
 fn life(stats: &ServerStats, samples: &mut Samples<'_>) {
     let labels = [("version", env!("CARGO_PKG_VERSION"))];
     samples.info("waywiser_build", "The version of the program", &labels);
-    let help = "1 while the server accepts calls, 0 while it starts or drains";
-    samples.gauge("waywiser_serving", help, |family| {
+    let help = "1 while the server accepts calls, 0 while it starts or drains; waywiser_store_up reports the store";
+    samples.gauge("waywiser_accepting_calls", help, |family| {
         family.add(&[], stats.phase == Phase::Serving);
     });
     let help = "Log lines that the rate limit has suppressed";

@@ -21,8 +21,8 @@ use crate::service::StreamLimits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Maximum number of connections at the same time. Another one replaces the connection that has been idle for the
-    /// longest time, or that has only watched. If there is none, it is closed at once. Each costs a file descriptor
-    /// and about 20 KiB. Default 1024.
+    /// longest time, or that has only watched. If no connection qualifies, the new one is closed at once. Each costs a
+    /// file descriptor and about 20 KiB. Default 1024.
     pub max_connections: usize,
     /// The same limit for one peer: an IPv4 address, or an IPv6 /64 network. A proxy is one peer, so raise the limit
     /// for a server behind a proxy. Default 512.

@@ -139,7 +139,7 @@ class Server(Process):
         return self
 
     def page(self, path):
-        """Returns status and text of a page for operators, or (0, "") if there is none."""
+        """Returns status and text of a page for operators, or (0, "") without an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=20)
         try:
             connection.request("GET", path)

@@ -40,13 +40,55 @@ fn a_wrong_store_is_a_usage_error_with_advice() {
         (&["restore", "a.backup", "--store", "memory:"], "use a directory or a database"),
         (&["check", "a.backup", "--store", SECRET], "cannot be used with"),
         (&["restore", "a.backup", "--data-dir", "a", "--store", SECRET], "cannot be used with"),
-        (&["restore", "a.backup"], "--data-dir <DIR>"),
+        (&["restore", "a.backup"], "use --data-dir or --store, or set WAYWISER_STORE"),
+        (&["check"], "use PATH or --store, or set WAYWISER_STORE"),
         (&["migrate"], "--store <URL>"),
     ] {
         let (code, out, errors) = run(&[&["store"], arguments].concat());
         assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {errors}");
         assert!(errors.contains(advice) && !errors.contains("hunter2"), "{arguments:?}: {errors}");
     }
+}
+
+#[test]
+fn the_store_of_the_environment_has_less_precedence_than_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    drop(RedbStore::open(path("of-variable")).unwrap());
+    drop(RedbStore::open(path("of-argument")).unwrap());
+    let output = |arguments: &[&str], variables: &[(&str, String)]| {
+        let mut command = waywiser(&[&["store"], arguments].concat());
+        let output = command.envs(variables.iter().cloned()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let store = ("WAYWISER_STORE", format!("redb:{}", path("of-variable")));
+    let directory = ("WAYWISER_DATA_DIR", path("of-variable"));
+    for variable in [&store, &directory] {
+        let (code, errors) = output(&["check"], std::slice::from_ref(variable));
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(errors.contains("of-variable"), "{errors}");
+        let argument = path("of-argument");
+        for arguments in [&[&*argument][..], &["--store", &format!("redb:{argument}")]] {
+            let arguments = [&["check"], arguments].concat();
+            let (code, errors) = output(&arguments, std::slice::from_ref(variable));
+            assert_eq!(code, Some(0), "{errors}");
+            assert!(errors.contains("of-argument"), "{errors}");
+        }
+    }
+    let (code, errors) = output(&["check"], &[store, directory]);
+    assert_eq!(code, Some(2), "{errors}");
+    // An empty backup, which ends in its checksum.
+    let mut backup = Vec::new();
+    waywiser::store::BackupWriter::new(&mut backup, 0).unwrap().finish().unwrap();
+    std::fs::write(path("a.backup"), backup).unwrap();
+    let target = ("WAYWISER_STORE", format!("redb:{}", path("restored")));
+    let (code, errors) = output(&["restore", &path("a.backup")], std::slice::from_ref(&target));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(RedbStore::is_in(path("restored")));
+    let restore = ["restore", &path("a.backup"), "--data-dir", &path("chosen")];
+    let (code, errors) = output(&restore, &[target]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(RedbStore::is_in(path("chosen")));
 }
 
 #[test]
@@ -59,13 +101,16 @@ fn the_settings_show_no_password() {
     };
     let shown = "postgres://way@db.example.org/paths?sslmode=verify-full&sslrootcert=/etc/ca.pem";
     assert_eq!(line(shown), format!("store = \"{shown}\" # flag"));
-    let hidden = "# store is not printed because it may contain a secret # flag";
-    for url in [
-        SECRET,
-        "postgres://way@db/paths?password=hunter2",
-        "postgresql://way:hunter2@db1,db2/paths?sslmode=require",
+    let note = "# flag; without the password: use store-password-file, PGPASSWORD or ~/.pgpass";
+    for (url, shown) in [
+        ("postgres://way:hunter2@db/paths", "postgres://way@db/paths"),
+        ("postgres://way@db/paths?password=hunter2", "postgres://way@db/paths"),
+        (
+            "postgresql://way:hunter2@db1,db2/paths?sslmode=require",
+            "postgres://way@db1,db2/paths?sslmode=require",
+        ),
     ] {
-        assert_eq!(line(url), hidden);
+        assert_eq!(line(url), format!("store = \"{shown}\" {note}"));
     }
     // A source of higher precedence replaces a store of another kind.
     let mut command = waywiser(&["serve", "--ephemeral", "--print-config"]);
@@ -128,7 +173,9 @@ async fn a_server_without_its_database_is_not_ready_and_measures_paths_without_a
     assert!(reply.body.contains("refused") && !reply.body.contains("hunter2"), "{reply:?}");
     assert_eq!(server.ask("GET", "/healthz", "").status, 200);
     let metrics = server.metrics();
-    for line in ["waywiser_database_connected 0", "waywiser_store_up 0"] {
+    for line in
+        ["waywiser_database_connected 0", "waywiser_store_up 0", "waywiser_accepting_calls 1"]
+    {
         assert!(metrics.lines().any(|found| found == line), "{line} is missing in {metrics}");
     }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use tempfile::TempDir;
+use waywiser::proto::waywiser_v1 as pb;
 
 use crate::program::{run, run_async, waywiser};
 use crate::support::Server;
@@ -309,6 +310,37 @@ fn the_output_is_the_same_for_any_number_of_threads() {
         .map(|row| row.split(',').nth(5).unwrap().parse().unwrap())
         .collect();
     assert!(lengths.len() > 4000 && lengths.is_sorted_by(|a, b| a >= b));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_rejects_invalid_points_is_continued_with_on_invalid_error() {
+    let server = Server::start().await;
+    let url = format!("http://{}", server.address);
+    let folder = folder(&[("a.csv", b"lat,lon\n0,0\n0,1\n0,2\n")]);
+    let path = folder.path().join("a.csv");
+    // A client with the default options, which reject such points, begins the recording.
+    let first = pb::RecordPathRequest {
+        name: "paths/begun".to_owned(),
+        points: vec![pb::Point::default()],
+        ..Default::default()
+    };
+    server.paths().await.record_path(tokio_stream::iter([first])).await.unwrap();
+    let record = |action: &'static str| {
+        let path = path.to_str().unwrap();
+        let arguments =
+            ["record", "--server", &url, "--name", "paths/begun", "--on-invalid", action, path]
+                .map(str::to_owned);
+        async move { run_async(&arguments.each_ref().map(|text| &**text)).await }
+    };
+    for action in ["skip", "split"] {
+        let (code, _, errors) = record(action).await;
+        assert_eq!(code, Some(1), "{action}");
+        assert!(errors.contains("options.invalid_points"), "{errors}");
+        assert!(errors.contains("(the flag is --on-invalid)"), "{errors}");
+    }
+    let (code, out, errors) = record("error").await;
+    assert_eq!((code, &*errors), (Some(0), ""));
+    assert!(out.contains("222 638.982 m"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
 //! Recordings over connections that fail: the summary is bit-identical to that of one uninterrupted fold, or the
-//! recorder reports why there is none.
+//! recorder reports the reason for its failure.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

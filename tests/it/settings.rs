@@ -111,6 +111,34 @@ fn printed_settings_are_accepted_as_a_file() {
     assert_eq!(values(&again), values(&printed));
 }
 
+/// A server with such a file must not run without the setting.
+#[test]
+fn a_file_without_a_secret_is_refused_or_means_the_same() {
+    let print = |flags: &[&str]| {
+        let (code, out, errors) = run(&[&["serve", "--print-config"], flags].concat());
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(!out.contains("hunter2"), "{out}");
+        out
+    };
+    let keys = "https://keys.example.org/a?key=hunter2";
+    let printed =
+        print(&["--jwks", keys, "--jwt-issuer", "a", "--jwt-audience", "b", "--ephemeral"]);
+    let (code, _, errors) = with_file(&["config", "check"], &printed);
+    assert_eq!(code, Some(2), "{errors}");
+    let advice = ": --print-config did not print the value of jwks: write it here, set WAYWISER_JWKS, or remove the line";
+    assert!(errors.contains(advice), "{errors}");
+    // A source of higher precedence has it.
+    let flags = ["serve", "--print-config", "--jwks", "https://keys.example.org/a"];
+    let (code, again, errors) = with_file(&flags, &printed);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(again.contains("\njwks = \"https://keys.example.org/a\" # flag\n"), "{again}");
+    // The URL of a database stays, and its password comes from another source.
+    let printed = print(&["--store", "postgres://way:hunter2@db/paths"]);
+    let (code, again, errors) = with_file(&["serve", "--print-config"], &printed);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(again.contains("\nstore = \"postgres://way@db/paths\" # "), "{again}");
+}
+
 #[cfg(unix)]
 mod service {
     use std::io::{BufRead as _, BufReader};
@@ -328,4 +356,13 @@ fn every_command_has_a_manual_page_that_man_accepts() {
     let (code, _, errors) = run(&["man", "--output", file.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(errors.starts_with("error: cannot write manual pages to "), "{errors}");
+    // Other commands write to standard output.
+    let mut command = waywiser(&["man", "--output", "-"]);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("write ./-"));
+    assert!(!folder.path().join("-").exists());
+    let mut command = waywiser(&["man", "--output", "./-"]);
+    assert!(command.current_dir(folder.path()).status().unwrap().success());
+    assert!(folder.path().join("-/waywiser.1").exists());
 }

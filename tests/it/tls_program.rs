@@ -266,6 +266,29 @@ async fn changed_files_are_used_without_a_signal() {
     assert_eq!(Client::new(&new).call(serve.address).await, Ok(Code::Ok));
 }
 
+/// Also if the content is what it was before.
+#[test]
+fn files_that_can_be_used_again_are_logged() {
+    let files = Files::new(&Ca::new());
+    let tokens = files.text("tokens.toml");
+    let (code, _, errors) = run(&["token", "new", "--name", "van", "--append", &tokens]);
+    assert_eq!(code, Some(0), "{errors}");
+    let mut serve = Serve::spawn(&mut files.serve(&["--tokens", &tokens])).unwrap();
+    let mut log = BufReader::new(serve.process.stderr.take().unwrap());
+    for (name, failure, recovery) in [
+        ("server.pem", "the previous ones stay active", "the TLS files can be used again"),
+        ("tokens.toml", "credentials cannot be loaded", "credentials can be loaded again"),
+    ] {
+        let content = fs::read_to_string(files.path(name)).unwrap();
+        fs::write(files.path(name), "-").unwrap();
+        let line = line_with(&mut log, failure);
+        assert!(line.contains(name), "{line}");
+        fs::write(files.path(name), content).unwrap();
+        let line = line_with(&mut log, recovery);
+        assert!(name == "server.pem" || line.contains(name), "{line}");
+    }
+}
+
 #[test]
 fn a_client_of_the_other_kind_of_port_is_logged() {
     fn send(address: SocketAddr, bytes: &[u8]) {

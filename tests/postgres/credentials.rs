@@ -116,3 +116,42 @@ async fn every_method_of_the_server_for_passwords_works() {
         assert_eq!(store.load(name(1)).await, Ok(None), "{method}");
     }
 }
+
+/// One connection may use any of the hosts, so the password must be the same for all of them.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_file_has_the_same_password_for_all_hosts() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let Some((cluster, _)) = cluster_and_store().await else { return };
+    let (_reserved, away) = crate::reserved::reserved_address();
+    let url = format!("postgres://{USER}@{away},{}/{DATABASE}", cluster.address);
+    let folder = tempfile::tempdir().unwrap();
+    let pgpass = folder.path().join("pgpass");
+    let line = |port: u16, password: &str| format!("127.0.0.1:{port}:*:{USER}:{password}\n");
+    let check = async |lines: String| {
+        std::fs::write(&pgpass, lines).unwrap();
+        std::fs::set_permissions(&pgpass, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let mut command = crate::binary::waywiser(["store", "check", "--store", &url]);
+        command.env("PGPASSFILE", &pgpass).env_remove("PGPASSWORD");
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!errors.contains(PASSWORD) && !errors.contains("battery-staple"), "{errors}");
+        (output.status.code(), errors)
+    };
+    let [first, second] = [away.port(), cluster.address.port()];
+    let (code, errors) = check(line(first, PASSWORD) + &line(second, PASSWORD)).await;
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, errors) = check(format!("127.0.0.1:*:*:{USER}:{PASSWORD}\n")).await;
+    assert_eq!(code, Some(0), "{errors}");
+    // Also if the password of the host that answers is right, and if a host has none.
+    for lines in [
+        line(first, "battery-staple") + &line(second, PASSWORD),
+        line(first, PASSWORD) + &line(second, "battery-staple"),
+        line(second, PASSWORD),
+    ] {
+        let (code, errors) = check(lines).await;
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains("different passwords for the hosts of the URL"), "{errors}");
+    }
+}

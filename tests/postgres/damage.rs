@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use waywiser::recording::{
-    CheckpointStore, ExportQuery, ListQuery, StoreError, StoreEvent, Sweep, WatchedRecording,
-    WatchedRecordings,
+    CheckpointStore, ExportQuery, ListQuery, OpenRequest, RecordingName, Removed, StoreError,
+    StoreEvent, Sweep, WatchedRecording, WatchedRecordings,
 };
 use waywiser::store::PostgresStore;
 
@@ -274,6 +274,72 @@ async fn an_error_of_the_disk_affects_the_recording_that_is_read_only() {
     assert_eq!(cluster.value("SELECT string_agg(id, ' ') FROM waywiser_recording").await, "walk-3");
 }
 
+/// A namespace whose recordings cannot be counted gets no new ones if it has a maximum. All others do.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_maximum_of_a_namespace_is_enforced_if_its_recordings_cannot_be_counted() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let within = |namespace: &str, id: &str| -> RecordingName {
+        format!("namespaces/{namespace}/paths/{id}").parse().unwrap()
+    };
+    let limited = || OpenRequest { max_in_namespace: Some(10), ..opening() };
+    for id in ["walk-1", "walk-3"] {
+        store.open(within("van", id), limited()).await.unwrap();
+    }
+    for (code, _) in ERRORS_OF_ROWS {
+        println!("{code}");
+        fail_reads(&cluster, code).await;
+        // Alone, and in a batch.
+        let alone = store.open(within("van", "new"), limited()).await;
+        assert!(matches!(alone, Err(StoreError::Unavailable(_))), "{code}: {alone:?}");
+        let names = [within("van", "new"), within("bus", "new"), within("car", "new"), name(100)];
+        let opens = names.iter().map(|name| store.open(name.clone(), limited()));
+        let outcomes = at_once(opens).await;
+        let are_open: Vec<_> = outcomes.iter().map(Result::is_ok).collect();
+        assert_eq!(are_open, [false, true, true, true], "{code}: {outcomes:?}");
+        assert!(matches!(outcomes[0], Err(StoreError::Unavailable(_))), "{code}: {outcomes:?}");
+        // It has no maximum for this caller.
+        let unlimited = store.open(within("van", "unlimited"), opening()).await;
+        assert!(unlimited.is_ok(), "{code}: {unlimited:?}");
+        cluster.sql(DATABASE, "DROP POLICY readable ON waywiser_recording").await;
+        cluster.sql(DATABASE, "ALTER TABLE waywiser_recording DISABLE ROW LEVEL SECURITY").await;
+        for name in names.into_iter().skip(1).chain([within("van", "unlimited")]) {
+            store.delete(name).await.unwrap();
+        }
+        assert!(store.open(within("van", "new"), limited()).await.is_ok(), "{code}");
+        store.delete(within("van", "new")).await.unwrap();
+    }
+}
+
+/// An error that is not of one recording ends a sweep. It returns what was removed before, so that the server reports
+/// these removals, and the next sweep removes the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_fails_after_a_part_returns_this_part() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    for recording in 1..=5 {
+        recorded(&*store, recording, 5).await;
+    }
+    cluster.sql(DATABASE, "UPDATE waywiser_recording SET expire_ms = 5000").await;
+    // The damaged recording 3 splits the batch, and the disk is full for the last part.
+    let fail = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF OLD.id = 'walk-3' THEN RAISE EXCEPTION 'page' USING ERRCODE = 'XX001'; END IF;
+           IF OLD.id = 'walk-5' THEN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END IF;
+           RETURN OLD;
+         END $$;
+         CREATE TRIGGER fail BEFORE DELETE ON waywiser_recording FOR EACH ROW EXECUTE FUNCTION fail()";
+    cluster.sql(DATABASE, fail).await;
+    let swept = store.sweep(Sweep::expired(EXPIRES - 1), None).await.unwrap();
+    let names = |removed: &[Removed]| -> Vec<RecordingName> {
+        removed.iter().map(|removed| removed.name.clone()).collect()
+    };
+    let removed = names(&swept.removed);
+    let left = "SELECT string_agg(id, ' ' ORDER BY id) FROM waywiser_recording";
+    assert_eq!(removed, [name(1), name(2)]);
+    assert_eq!(cluster.value(left).await, "walk-3 walk-4 walk-5");
+    cluster.sql(DATABASE, "DROP TRIGGER fail ON waywiser_recording").await;
+    let swept = store.sweep(Sweep::expired(EXPIRES - 1), None).await.unwrap();
+    assert_eq!(names(&swept.removed), [name(3), name(4), name(5)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_the_disk_affects_the_recording_that_is_written_only() {
     let Some((cluster, store)) = cluster_and_store().await else { return };
@@ -345,4 +411,25 @@ async fn invalid_names_in_the_table_do_not_shorten_pages() {
     }
     assert_eq!(records, 4);
     assert_eq!(store.check().await.unwrap().damaged.len(), 4 * 700);
+}
+
+/// A page of a list reads a bounded number of rows that waywiser has not stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_would_read_too_many_rows_of_other_programs_is_refused() {
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    recorded(&*store, 1, 5).await;
+    // 1024 queries of 64 rows. Their names precede those of the recordings.
+    let other = "INSERT INTO waywiser_recording
+        (namespace, id, epoch, points, complete, create_ms, update_ms, expire_ms, model, options, state)
+      SELECT '', 'walk! ' || n, 1, 0, false, 0, 0, expire_ms, 'geodesic', '', ''
+      FROM waywiser_recording, generate_series(1, 66000) AS n";
+    cluster.sql(DATABASE, other).await;
+    let refused = store.list(ListQuery::all(), 1).await.unwrap_err();
+    let StoreError::Unavailable(cause) = &refused else { panic!("{refused:?}") };
+    assert!(cause.to_string().contains("rows that waywiser has not stored"), "{cause}");
+    // The requests about recordings do not read them.
+    assert!(store.load(name(1)).await.unwrap().is_some());
+    cluster.sql(DATABASE, "DELETE FROM waywiser_recording WHERE id < 'walk! 5'").await;
+    let page = store.list(ListQuery::all(), 1).await.unwrap();
+    assert_eq!(page.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), [name(1)]);
 }

@@ -1,10 +1,12 @@
 //! Restoring records of a backup: completely, or not at all.
 
+use std::sync::Arc;
+
 use waywiser::recording::{CheckpointStore, ExportQuery, ListQuery, RecordingName};
 use waywiser::store::{BackupError, PostgresRestoreError, PostgresStore};
 
-use crate::cluster::{Cluster, DATABASE};
-use crate::fixtures::{cluster_and_store, connected, migrated, retried};
+use crate::cluster::{Cluster, DATABASE, USER};
+use crate::fixtures::{cluster_and_store, connected, migrated, retried, settings};
 use crate::proxy::{Fault, Proxy};
 use crate::walk::{assert_folded, name, opening, recorded};
 
@@ -126,7 +128,13 @@ async fn a_restore_whose_result_cannot_be_found_out_says_so() {
     let Some((cluster, records)) = prepared(30).await else { return };
     let proxy = Proxy::start(cluster.address).await;
     let url = format!("{}?connect_timeout=1", cluster.url_at(proxy.address));
-    let store = connected(&url).await;
+    // A busy machine may need longer than this limit.
+    let store = loop {
+        match PostgresStore::connect(settings(&url)).await {
+            Ok(store) => break Arc::new(store),
+            Err(error) => assert!(error.is_retriable(), "{error:?}"),
+        }
+    };
     proxy.on(END, Fault::Silence);
     let restored = tokio::spawn({
         let (store, records) = (store.clone(), records.clone());
@@ -153,4 +161,58 @@ async fn a_restore_whose_result_cannot_be_found_out_says_so() {
     let error = restored.await.unwrap().unwrap_err();
     assert!(matches!(&error, PostgresRestoreError::Unknown { .. }), "{error:?}");
     assert!(error.to_string().contains("other recordings"), "{error}");
+}
+
+/// A backup can pause for longer than other transactions may. If it does not continue, the database ends the
+/// transaction after some minutes, and with it the lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_may_wait_for_its_backup_for_minutes() {
+    let Some((cluster, records)) = prepared(300).await else { return };
+    let audit = format!(
+        "CREATE TABLE audit AS SELECT current_setting('idle_in_transaction_session_timeout') AS idle_limit;
+         CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+           UPDATE audit SET idle_limit = current_setting('idle_in_transaction_session_timeout');
+           RETURN NULL;
+         END $$;
+         CREATE TRIGGER audit AFTER INSERT ON waywiser_recording FOR EACH STATEMENT EXECUTE FUNCTION audit();
+         ALTER ROLE {USER} SET idle_in_transaction_session_timeout = '100ms'"
+    );
+    cluster.sql(DATABASE, &audit).await;
+    let store = connected(&cluster.url()).await;
+    for is_ended in [false, true] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (store, handle) = (store.clone(), tokio::runtime::Handle::current());
+        let restored = tokio::task::spawn_blocking(move || {
+            handle.block_on(store.restore(receiver.into_iter()))
+        });
+        let (first, rest) = records.split_at(200);
+        first.iter().for_each(|record| sender.send(Ok(record.clone())).unwrap());
+        let idle =
+            "FROM pg_stat_activity WHERE state = 'idle in transaction' AND usename = 'waywiser'
+            AND clock_timestamp() - state_change > interval '300ms'";
+        cluster.wait_until(&format!("SELECT count(*) {idle}"), "1").await;
+        if is_ended {
+            // As at the end of the limit.
+            cluster.sql(DATABASE, &format!("SELECT pg_terminate_backend(pid) {idle}")).await;
+        }
+        for record in rest {
+            // The restore may have ended.
+            let _ = sender.send(Ok(record.clone()));
+        }
+        drop(sender);
+        let restored = restored.await.unwrap();
+        match is_ended {
+            true => {
+                assert!(matches!(restored, Err(PostgresRestoreError::Database(_))), "{restored:?}");
+            }
+            false => {
+                assert_eq!(restored.unwrap(), 301);
+                assert_eq!(cluster.value("SELECT idle_limit FROM audit").await, "5min");
+            }
+        }
+        assert_eq!(stored(&cluster).await, if is_ended { "0" } else { "301" });
+        cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
+    }
+    // The lock has ended, too.
+    retried(async || store.open(name(1), opening()).await).await;
 }

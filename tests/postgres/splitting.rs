@@ -1,7 +1,14 @@
 //! Errors that concern all rows: the database refuses every part of a batch, and the number of parts is bounded.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use futures::StreamExt as _;
 use futures::future::join_all;
-use waywiser::recording::{CheckpointStore, StoreError};
+use waywiser::recording::{
+    CheckpointStore, StoreError, StoreEvent, WatchedRecording, WatchedRecordings,
+};
 
 use crate::cluster::{Cluster, DATABASE};
 use crate::fixtures::cluster_and_store;
@@ -66,4 +73,75 @@ async fn an_error_of_all_reads_ends_a_batch() {
     assert!(failures > 0 && failures < COUNT as usize, "{failures}");
     cluster.sql(DATABASE, "ALTER TABLE waywiser_recording DISABLE ROW LEVEL SECURITY").await;
     assert!(store.load(name(1)).await.unwrap().is_some());
+}
+
+/// Watches recordings in this number of polls. Returns the watched recordings, and the number of polls that have begun.
+fn watched_for(polls: usize) -> (WatchedRecordings, Arc<AtomicUsize>) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let watched: Vec<_> = (0..COUNT)
+        .map(|recording| WatchedRecording { name: name(recording), known: None })
+        .collect();
+    let counted = Arc::clone(&begun);
+    let watched = WatchedRecordings::new(move || match counted.fetch_add(1, SeqCst) < polls {
+        true => watched.clone(),
+        false => Vec::new(),
+    });
+    (watched, begun)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_all_reads_ends_a_poll_of_the_watched_recordings() {
+    const POLLS: usize = 2;
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    let fail = "CREATE FUNCTION fail() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+           RAISE EXCEPTION 'the disk fails' USING ERRCODE = '58030'; END $$;
+         ALTER TABLE waywiser_recording ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE waywiser_recording FORCE ROW LEVEL SECURITY;
+         CREATE POLICY fail ON waywiser_recording USING (fail())";
+    join_all((0..COUNT).map(|recording| store.open(name(recording), opening()))).await;
+    cluster.sql(DATABASE, fail).await;
+    let (watched, begun) = watched_for(POLLS);
+    let mut events = store.changes(watched);
+    let polls = tokio::spawn(async move { events.next().await });
+    while begun.load(SeqCst) <= POLLS {
+        assert!(!polls.is_finished(), "an event of recordings that cannot be read");
+        tokio::task::yield_now().await;
+    }
+    polls.abort();
+    // Without a limit, each poll would have almost two failed queries for each recording.
+    assert_eq!(failures(&cluster), POLLS * FAILURES_MAX);
+}
+
+/// Many recordings that cannot be read do not hide the changes of the others for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_starts_with_the_recordings_that_the_last_one_has_not_read() {
+    const READABLE: u64 = 10;
+    let Some((cluster, store)) = cluster_and_store().await else { return };
+    join_all((0..COUNT).map(|recording| store.open(name(recording), opening()))).await;
+    let first_readable = COUNT - READABLE;
+    let fail = format!(
+        "CREATE FUNCTION readable(id text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+           IF substr(id, 6)::int < {first_readable} THEN
+             RAISE EXCEPTION 'the disk fails' USING ERRCODE = 'XX001';
+           END IF;
+           RETURN true;
+         END $$;
+         ALTER TABLE waywiser_recording ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE waywiser_recording FORCE ROW LEVEL SECURITY;
+         CREATE POLICY readable ON waywiser_recording USING (readable(id))"
+    );
+    cluster.sql(DATABASE, &fail).await;
+    let (watched, begun) = watched_for(usize::MAX);
+    let mut events = store.changes(watched);
+    let mut changed = BTreeSet::new();
+    while changed.len() < READABLE as usize {
+        match events.next().await.unwrap() {
+            StoreEvent::Stored { name, .. } => changed.insert(name),
+            event => panic!("{event:?}"),
+        };
+    }
+    let expected: BTreeSet<_> = (first_readable..COUNT).map(name).collect();
+    assert_eq!(changed, expected);
+    let (failures, polls) = (failures(&cluster), begun.load(SeqCst));
+    assert!(polls > 1 && failures <= polls * FAILURES_MAX, "{failures} failures in {polls} polls");
 }

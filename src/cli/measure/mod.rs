@@ -244,8 +244,8 @@ impl MeasureArgs {
         };
         let zone = self.reading.zone();
         let windows = self.output.by.map(|by| WindowOptions { unit: by.unit(), zone, max_windows });
-        let mut given =
-            self.policy.given_for_files(metric)?.to_builder().windows(windows).build()?;
+        let given = self.policy.given_for_files(metric, self.reading.invalid_points())?;
+        let mut given = given.to_builder().windows(windows).build()?;
         if self.output.trips {
             if metric.space() == Space::Planar {
                 return Err(PolicyError::not_planar("--trips"));

@@ -113,7 +113,9 @@ impl RecordArgs {
     /// # Errors
     /// If an option is out of range.
     pub(super) fn options(&self) -> Result<FilledOptions, PolicyError> {
-        Ok(self.policy.fill(self.policy.given_for_files(self.metric())?))
+        Ok(self
+            .policy
+            .fill(self.policy.given_for_files(self.metric(), self.reading.invalid_points())?))
     }
 
     /// Returns the options of the readers.
@@ -134,6 +136,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::measure::InvalidPoints;
 
     #[derive(Parser)]
     struct Line {
@@ -157,6 +160,16 @@ mod tests {
         assert_eq!(unsupported("f --method path-length"), None);
         assert_eq!(unsupported("f --method path-length --json"), Some("--json"));
         assert_eq!(unsupported("f --method record-route --min-step 2"), Some("--min-step"));
+    }
+
+    #[test]
+    fn the_treatment_of_invalid_points_is_an_option_of_the_path() {
+        let sent = |line| parse(line).unwrap().options().unwrap().all.invalid_points();
+        assert_eq!(sent("f"), InvalidPoints::Skip);
+        assert_eq!(sent("f --on-invalid skip"), InvalidPoints::Skip);
+        assert_eq!(sent("f --on-invalid split"), InvalidPoints::Split);
+        assert_eq!(sent("f --on-invalid error"), InvalidPoints::RejectCall);
+        assert_eq!(sent("f --preset walk --on-invalid error"), InvalidPoints::RejectCall);
     }
 
     #[test]

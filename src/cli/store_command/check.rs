@@ -16,9 +16,10 @@ use crate::store::{BackupReader, PostgresSettings, PostgresStore, RedbStore, Sto
 
 /// Verify all bytes of a backup, of a data directory or of the recordings in a database
 ///
-/// A data directory must not be in use. A database may be in use.
+/// A data directory must not be in use. A database may be in use. Without PATH and --store, the store is that of
+/// WAYWISER_STORE or WAYWISER_DATA_DIR.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("checked").required(true))]
+#[command(group = ArgGroup::new("checked"))]
 pub(super) struct CheckArgs {
     /// Backup or data directory; - reads a backup from standard input
     #[arg(value_name = "PATH", group = "checked")]
@@ -34,7 +35,11 @@ pub(super) struct CheckArgs {
 
 /// Checks a backup or a store.
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    match (&args.store, &args.path) {
+    let of_environment = match (&args.store, &args.path) {
+        (None, None) => StoreUrl::of_environment().map_err(Failure::Misused)?,
+        _ => None,
+    };
+    match (args.store.as_ref().or(of_environment.as_ref()), &args.path) {
         (Some(StoreUrl::Database(settings)), _) => {
             check_database(&args.password.apply(settings, warn))?;
         }
@@ -48,7 +53,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
             let (path, count) = (shown(path), recordings(count));
             stderr::print(format_args!("{path} is a complete backup of {count}"));
         }
-        (None, None) => return Err(Failure::Misused("use PATH or --store".to_owned())),
+        (None, None) => {
+            return Err(Failure::Misused("use PATH or --store, or set WAYWISER_STORE".to_owned()));
+        }
     }
     Ok(())
 }

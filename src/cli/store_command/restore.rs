@@ -24,8 +24,10 @@ use crate::store::{
 /// backup.
 ///
 /// A restored recording expires after the time that it had left when the backup was made.
+///
+/// Without --data-dir and --store, the target is that of WAYWISER_STORE or WAYWISER_DATA_DIR.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("target").required(true))]
+#[command(group = ArgGroup::new("target"))]
 pub(super) struct RestoreArgs {
     /// Backup to read, or - for standard input
     #[arg(value_name = "FILE")]
@@ -56,16 +58,24 @@ type Backup = Renewal<OpenBackup>;
 /// Restores a backup.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let target = match (&args.store, &args.data_dir) {
-        (Some(StoreUrl::Memory), _) => {
+        (Some(store), _) => Some(store.clone()),
+        (None, Some(directory)) => Some(StoreUrl::Directory(directory.clone())),
+        (None, None) => StoreUrl::of_environment().map_err(Failure::Misused)?,
+    };
+    let target = match target {
+        Some(StoreUrl::Memory) => {
             return Err(Failure::Misused(
                 "a backup cannot be restored to memory, which is lost when the command ends: use a directory or a \
                  database"
                     .to_owned(),
             ));
         }
-        (Some(store), _) => store.clone(),
-        (None, Some(directory)) => StoreUrl::Directory(directory.clone()),
-        (None, None) => return Err(Failure::Misused("use --data-dir or --store".to_owned())),
+        Some(target) => target,
+        None => {
+            return Err(Failure::Misused(
+                "use --data-dir or --store, or set WAYWISER_STORE".to_owned(),
+            ));
+        }
     };
     let file = &args.file;
     if !check::is_stdin(file) {

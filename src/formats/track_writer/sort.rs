@@ -76,7 +76,8 @@ struct Key {
     segment_unix_ns: Option<i64>,
     /// The number of the segment, in the order of the file.
     segment: u32,
-    /// The time of the fix or of the last one before it.
+    /// The time of the fix or of the last one before it; the largest time for invalid points after the last fix of
+    /// their segment.
     unix_ns: Option<i64>,
 }
 
@@ -90,8 +91,12 @@ fn keys(entries: &[Entry]) -> Vec<Key> {
         let (points, after) = rest.split_at(next.map_or(rest.len(), |at| at + 1));
         let segment_unix_ns = points.iter().filter_map(time).min();
         let mut unix_ns = points.iter().find_map(time);
-        for entry in points {
+        // With `OnInvalid::Split`, an invalid point ends its segment, and has to stay at the end of it.
+        let last_fix = points.iter().rposition(|entry| entry.fix.is_some());
+        for (at, entry) in points.iter().enumerate() {
             unix_ns = time(entry).or(unix_ns);
+            let is_after_all = last_fix.is_some_and(|last| at > last);
+            let unix_ns = if is_after_all { Some(i64::MAX) } else { unix_ns };
             keys.push(Key { segment_unix_ns, segment, unix_ns });
         }
         segment += 1;

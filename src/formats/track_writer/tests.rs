@@ -159,6 +159,18 @@ fn fixes_are_sorted_by_time_within_segments_and_segments_by_their_first_time() {
 }
 
 #[test]
+fn an_invalid_point_that_ends_a_segment_is_sorted_to_the_end_of_it() {
+    let file = "lat,lon,time\n1,1,5\n1,2,3\nx,0,\n1,3,9\n1,4,8\ny,0,\n";
+    let split =
+        ReadOptions { sorts_by_time: true, on_invalid: OnInvalid::Split, ..Default::default() };
+    insta::assert_snapshot!(texts_with(file, &split), @r#"
+    track / (2 1 t3) (1 1 t5) (invalid) / (4 1 t8) (3 1 t9) (invalid) = none
+    invalid_position, line 4, column 1: 2 points without a valid position are skipped, and a segment starts after each of them; the first one: the latitude "x" is not a number, in the column "lat"
+    assumed_notation, line 2, column 3: numbers such as "5" are read as times since 1970, here 5 s; if they count from another time, only their differences are right
+    "#);
+}
+
+#[test]
 fn decreasing_times_are_counted() {
     insta::assert_snapshot!(texts("lat,lon,time\n1,1,5\n1,2,4\n1,3,3\n1,4,6\n"), @r#"
     track / (1 1 t5) (2 1 t4) (3 1 t3) (4 1 t6) = none

@@ -66,7 +66,7 @@ pub(super) fn is_possible(dx: f64, y: [f64; 2]) -> bool {
     dx >= WIDE_E7 || y[0] * y[1] > 0.0
 }
 
-/// Returns the latitude of the vertex of a leg in E7 units, or `None` if there is none between the ends, and the cost
+/// Returns the latitude of the vertex of a leg in E7 units, or `None` if it is not between the ends, and the cost
 /// of the computation.
 ///
 /// The line between two meridians that are half a turn apart crosses a pole: the pole of the hemisphere of the mean

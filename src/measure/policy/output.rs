@@ -18,7 +18,7 @@ pub(super) struct Output<'a> {
     starts: IndexSet,
     x: [f64; PointBlock::CAPACITY],
     y: [f64; PointBlock::CAPACITY],
-    /// The leg to each fix, 0 if there is none.
+    /// The length of the leg to each fix, 0 without a leg.
     legs: [f64; PointBlock::CAPACITY],
     /// The cost of the box around the fixes.
     cost: Cost,

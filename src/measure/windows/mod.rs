@@ -163,7 +163,7 @@ impl Windows {
         *count = count.saturating_add(1);
     }
 
-    /// Makes the window of a fix the current one. Returns `false` if there is none.
+    /// Makes the window of a fix the current one. Returns `false` if the fix has no window.
     #[cold]
     fn select_fix(&mut self, unix_ns: Option<i64>) -> bool {
         if self.is_dropped {

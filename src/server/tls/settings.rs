@@ -241,7 +241,9 @@ impl TlsSettings {
 
     fn reset(&self, attempts: &mut Attempts) {
         *attempts = Attempts::default();
-        self.0.is_stale.store(false, Relaxed);
+        if self.0.is_stale.swap(false, Relaxed) {
+            tracing::info!("the TLS files can be used again");
+        }
     }
 
     fn report_failure(&self, error: &TlsError) {

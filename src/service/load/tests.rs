@@ -98,6 +98,29 @@ fn few_very_long_calls_and_calls_that_were_cut_change_the_typical_time_little() 
     assert!(typical_ms(&load).is_finite());
 }
 
+/// A stream without a deadline has equal turns with other calls, whatever its length. So it adds one call to those
+/// that compete, and its work is not part of the typical processing time.
+#[tokio::test(start_paused = true)]
+async fn a_greedy_stream_without_a_deadline_counts_as_one_competing_call() {
+    let load = Arc::new(load(&[10]));
+    let typical = load.state().typical;
+    let mut greedy = call(&load, None);
+    for _ in 0..1000 {
+        greedy.polls(1_000 * MS, 0, true);
+    }
+    assert_eq!(load.competing(), 1);
+    // 3 other calls of 10 ms compete for two threads, so a call would need 25 ms.
+    enter(&load, &peer(2), 3);
+    assert!(!is_refused(&load, &peer(2), 51));
+    assert!(is_refused(&load, &peer(2), 49));
+    drop(greedy);
+    assert_eq!(load.competing(), 3);
+    assert_eq!(load.state().typical, typical);
+    // Its owner may have many of them: the other owner has less than its share, and is not refused.
+    enter(&load, &peer(1), 500);
+    assert!(!is_refused(&load, &peer(2), 0));
+}
+
 struct Call {
     load: CallLoad,
     progress: Arc<Progress>,

@@ -68,7 +68,7 @@ impl ReclaimState {
         if self.logged_at.is_none_or(|at| now >= at + LOG_PAUSE) {
             tracing::warn!(
                 recordings = self.unlogged,
-                %first,
+                name = %first,
                 "the store is full: deleted expired recordings, and small unfinished ones that have not \
                  grown for 10 minutes; raise --max-recordings to keep them"
             );

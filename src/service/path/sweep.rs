@@ -189,7 +189,7 @@ async fn step(
         Ok(result) => result,
         Err(late) => {
             // The caller waits, so that no further step starts while the store works on this one.
-            tracing::warn!(%late, "the store has not finished a step of a sweep");
+            tracing::warn!(error = %late, "the store has not finished a step of a sweep");
             task.await
         }
     };

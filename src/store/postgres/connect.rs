@@ -25,8 +25,8 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// The oldest version of PostgreSQL that can be used, as `server_version_num`.
 const SERVER_VERSION_MIN: i32 = 140_000;
 
-/// The reason for clients if the server does not accept the connection.
-const REFUSED: &str = "the database refuses the connection; the log of the server has the reason";
+/// The reason for clients if the database server does not accept the connection.
+const REFUSED: &str = "the database refuses the connection; the log of this server has the reason";
 
 /// A connection that can be used.
 pub(super) struct Opened {
@@ -53,7 +53,7 @@ impl OpenFailure {
         match &self.error {
             PostgresOpenError::Refused(_) => REFUSED.to_owned(),
             PostgresOpenError::NoPrivilege(_) => {
-                "the user of the database lacks privileges; the log of the server has the reason"
+                "the user of the database lacks privileges; the log of this server has the reason"
                     .to_owned()
             }
             error => self.public.clone().unwrap_or_else(|| error.to_string()),
@@ -63,7 +63,7 @@ impl OpenFailure {
     /// Returns the failure of a statement on a new connection, whose reason can be a text of the server.
     fn of_statement(error: PostgresOpenError) -> Self {
         let has_text = matches!(error, PostgresOpenError::Unavailable(_)) && error != read_only();
-        let public = "the database cannot be used; the log of the server has the reason";
+        let public = "the database cannot be used; the log of this server has the reason";
         Self { error, host: None, public: has_text.then(|| public.to_owned()) }
     }
 }
@@ -97,7 +97,7 @@ pub(super) enum Purpose {
 /// Tries the hosts, starting with the index `first`, and returns a connection to the first one that can be used.
 ///
 /// # Errors
-/// If there is none. An error that does not end by itself is preferred to others.
+/// If no host can be used. An error that does not end by itself is preferred to others.
 pub(super) async fn open(
     settings: &PostgresSettings,
     first: usize,
@@ -241,11 +241,11 @@ async fn check_server(link: &Link, deadline: Instant) -> Result<Conditions, Post
         Some((row.try_get::<_, i32>(0).ok()?, row.try_get::<_, bool>(1).ok()?, conditions))
     };
     let (version, is_standby, conditions) = columns().ok_or_else(|| {
-        PostgresOpenError::Refused("the server is not a PostgreSQL server".to_owned())
+        PostgresOpenError::Refused("the database server is not PostgreSQL".to_owned())
     })?;
     if version < SERVER_VERSION_MIN {
         return Err(PostgresOpenError::Refused(format!(
-            "the server is PostgreSQL {}: use PostgreSQL 14 or newer",
+            "the database server is PostgreSQL {}: use PostgreSQL 14 or newer",
             version / 10_000
         )));
     }
@@ -319,14 +319,14 @@ fn of_connecting(error: &tokio_postgres::Error, tls: &TlsSettings) -> PostgresOp
     }
     if text.contains("server does not support TLS") {
         return PostgresOpenError::Refused(format!(
-            "the server does not support TLS, which sslmode={} requires: enable ssl on the server",
+            "the database server does not support TLS, which sslmode={} requires: set ssl = on in its configuration",
             tls.mode.text()
         ));
     }
     if text.contains("password missing") {
         return PostgresOpenError::Refused(
-            "the server requires a password, and there is none: write it into the file of --store-password-file or \
-             into ~/.pgpass, or set PGPASSWORD"
+            "the database server requires a password, and no source has one: write it into the file of \
+             --store-password-file or into ~/.pgpass, or set PGPASSWORD"
                 .to_owned(),
         );
     }

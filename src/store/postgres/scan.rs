@@ -179,7 +179,7 @@ pub(super) async fn scan(
             Err(QueryError { is_of_rows: true, .. }) if count > 1 => step = count / 2,
             Err(QueryError { is_of_rows: true, error }) if unreadable < UNREADABLE_MAX => {
                 let Some(key) = unreadable_key(reader, &range).await? else { return Err(error) };
-                tracing::error!(?key, %error, "a recording cannot be read");
+                tracing::error!(namespace = key.0, id = key.1, %error, "a recording cannot be read");
                 range.continue_after(&key);
                 if is_counted(&key) {
                     entries.push(Entry::Unreadable(key, error));
@@ -220,7 +220,7 @@ async fn unreadable_key(reader: &Queue<Read>, range: &Range) -> Result<Option<Ke
 struct Search {
     /// The characters that are known.
     text: String,
-    /// The next character is one of these, or there is none. All characters before them are too small.
+    /// The next character is one of these, or the name ends here. All characters before them are too small.
     candidates: std::ops::Range<usize>,
 }
 
@@ -259,7 +259,7 @@ impl Search {
     }
 }
 
-/// Returns whether the first row of a part of a range can be read, or there is none.
+/// Returns whether the first row of a part of a range can be read, or the part has no rows.
 async fn is_readable(reader: &Queue<Read>, range: &Range, to: Key) -> Result<bool, StoreError> {
     let part = Range { from: range.from.clone(), to };
     match ask(reader, PROBE, part.parameters(), false).await {

@@ -143,7 +143,12 @@ impl Session {
                 self.opened_route = *self.route.borrow();
                 self.link = Some(opened.link);
                 (self.failures, self.opened_at) = (0, Instant::now());
-                tracing::debug!(role = ?self.role, "connected to the database");
+                let connection = self.role.name();
+                // The log has the loss of the connection, or the reason why it could not be opened.
+                match std::mem::take(&mut self.reason).is_empty() {
+                    true => tracing::debug!(connection, "connected to the database"),
+                    false => tracing::info!(connection, "the database is connected again"),
+                }
             }
             Err(failure) => {
                 self.counters.failures.fetch_add(1, Relaxed);
@@ -151,7 +156,11 @@ impl Session {
                 let error = PostgresOpenError::from(failure);
                 let text = error.to_string();
                 if text != self.logged {
-                    tracing::warn!(role = ?self.role, "the store is not available: {text}");
+                    tracing::warn!(
+                        connection = self.role.name(),
+                        error = text,
+                        "the database is not available"
+                    );
                 }
                 self.logged = text;
                 self.health.failed(self.role, error);
@@ -176,7 +185,11 @@ impl Session {
             true => "the other connection to the database was lost".to_owned(),
             false => link.end_reason(),
         };
-        tracing::info!(role = ?self.role, "{}", self.reason);
+        tracing::info!(
+            connection = self.role.name(),
+            error = self.reason,
+            "a connection to the database ended"
+        );
         self.health.lost(self.role, self.reason.clone());
         self.next_attempt = Instant::now();
         if !is_replaced && self.opened_at.elapsed() < LIFE_MIN {

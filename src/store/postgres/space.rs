@@ -6,7 +6,8 @@
 //! once, and a lock makes the batches of all servers wait for each other. If the database refuses the batch, its parts use
 //! the same count. A store that is full is not counted again for a while,
 //! or until this server deletes a recording. The rows of a namespace with a maximum are always counted, up to the
-//! maximum and under a lock.
+//! maximum and under a lock. If a row prevents the count of all recordings, their maximum is not enforced, because every
+//! client would be affected. If it prevents the count of a namespace with a maximum, this namespace gets no new recordings.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -160,9 +161,19 @@ impl Space {
         let counts = match counts {
             // Other counts take long. All openings wait for them.
             Err(Failure::Refused(refusal)) if refusal.is_conflict() => return Ok(Created::new()),
-            // A damaged recording of a namespace must not prevent new ones. A larger batch is split.
+            // Without the count, anyone could exceed the maximum of a damaged namespace. A larger batch is split.
+            Err(Failure::Refused(refusal))
+                if refusal.is_of_rows() && indices == limited.as_slice() && indices.len() == 1 =>
+            {
+                self.warn(&refusal, "the recordings of a namespace cannot be counted, so no new ones are created in it");
+                let text = "the recordings of the namespace cannot be counted, because one of them cannot be read";
+                return Ok(Created::from([(
+                    indices[0],
+                    Err(StoreError::Unavailable(text.into())),
+                )]));
+            }
+            // The row of the recording, or of another one on its page, is damaged.
             Err(Failure::Refused(refusal)) if refusal.is_of_rows() && indices.len() == 1 => {
-                self.warn_of_skipped(&refusal);
                 let rows = insert(link, openings, indices, Part::Whole, deadline).await?;
                 return Ok(rows.into_iter().map(|(index, epoch)| (index, Ok(epoch))).collect());
             }
@@ -200,18 +211,15 @@ impl Space {
     /// Makes the next creations do without a count of all recordings, which has failed.
     fn skip_count(&mut self, refusal: &Refusal, needed: u64) {
         self.uncounted = WITHOUT_COUNT.max(needed);
-        self.warn_of_skipped(refusal);
+        self.warn(refusal, "the recordings cannot be counted, so the maximum is not enforced now");
     }
 
-    fn warn_of_skipped(&mut self, refusal: &Refusal) {
+    /// Logs that a count has failed, unless that was logged a short time ago.
+    fn warn(&mut self, refusal: &Refusal, message: &str) {
         let now = Instant::now();
         if self.warned_at.is_none_or(|warned_at| now >= warned_at + WARNING) {
             self.warned_at = Some(now);
-            tracing::error!(
-                max_recordings = self.max_recordings,
-                %refusal,
-                "the recordings cannot be counted, so a maximum is not enforced now"
-            );
+            tracing::error!(max_recordings = self.max_recordings, error = %refusal, "{message}");
         }
     }
 

@@ -76,6 +76,16 @@ pub(super) enum Role {
     Reader,
 }
 
+impl Role {
+    /// Returns the name for the log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Writer => "writer",
+            Self::Reader => "reader",
+        }
+    }
+}
+
 /// The state of both connections.
 #[derive(Debug, Default)]
 pub(super) struct Health(Mutex<Connections>);

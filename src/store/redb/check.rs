@@ -193,7 +193,7 @@ fn with_progress<T>(path: &Path, counters: &Counters, work: impl FnOnce() -> T) 
                     file = %path.display(),
                     file_bytes,
                     bytes_read = counters.bytes_read.load(Relaxed),
-                    duration_s = start.elapsed().as_secs(),
+                    duration_ms = start.elapsed().as_millis() as u64,
                     "checking the database file; it is read about three times"
                 );
             }

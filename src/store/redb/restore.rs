@@ -1,7 +1,7 @@
 //! Fills a new directory with the recordings of a backup. Until all of them are durable, the directory has no store.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use redb::Database;
@@ -41,7 +41,27 @@ pub(super) fn restore(
     directory: &Path,
     recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>>,
 ) -> Result<u64, RestoreError> {
+    let is_new = !directory.exists();
+    let has_lock = directory.join(home::LOCK).exists();
     let lock = home::lock(directory)?;
+    let restored = restore_locked(directory, &lock, recordings);
+    if restored.is_err() {
+        // The error is that of the restore.
+        if !has_lock {
+            let _ = fs::remove_file(directory.join(home::LOCK));
+        }
+        if is_new {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+    restored
+}
+
+fn restore_locked(
+    directory: &Path,
+    lock: &File,
+    recordings: impl Iterator<Item = Result<(RecordingName, Vec<u8>), BackupError>>,
+) -> Result<u64, RestoreError> {
     for entry in fs::read_dir(directory).map_err(at(directory))? {
         let name = entry.map_err(at(directory))?.file_name();
         if name != home::LOCK && name != UNFINISHED {
@@ -49,12 +69,12 @@ pub(super) fn restore(
         }
     }
     let mut count = 0;
-    let created = open::create(directory, &lock, |database| {
+    let created = open::create(directory, lock, |database| {
         count = fill(database, recordings)?;
         Ok::<_, RestoreError>(())
     });
     if created.is_err() {
-        // The error is that of the restore. A file that stays is replaced by the next attempt.
+        // A file that stays is replaced by the next attempt.
         let _ = fs::remove_file(directory.join(UNFINISHED));
     }
     created?;

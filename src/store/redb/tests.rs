@@ -2,6 +2,7 @@
 //! fail.
 
 mod namespaces;
+mod restore;
 
 use std::fs;
 

@@ -285,7 +285,6 @@ async fn the_dashboard_shows_metrics_that_exist_and_each_metric_is_shown_or_list
         "process_virtual_memory_bytes",
         "up",
         "waywiser_build_info",
-        "waywiser_serving",
     ];
     assert_eq!(not_shown, expected);
     let panels = dashboard["panels"].as_array().unwrap();

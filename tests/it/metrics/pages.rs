@@ -25,7 +25,7 @@ fn each_page_has_its_status_and_content_type() {
         ("GET", "/healthz", 200, text, "alive"),
         ("GET", "/healthz?verbose", 200, text, "alive"),
         ("GET", "/readyz", 200, text, "ready"),
-        ("GET", "/metrics", 200, metrics, "waywiser_serving 1\n"),
+        ("GET", "/metrics", 200, metrics, "waywiser_accepting_calls 1\n"),
         ("HEAD", "/metrics", 200, metrics, ""),
         ("HEAD", "/readyz", 200, text, ""),
         ("GET", "/metric", 404, text, "there is no such page"),
@@ -100,7 +100,7 @@ async fn during_a_drain_the_server_is_alive_and_not_ready() {
         (503, "not ready: the server drains: it accepts no new streams\n")
     );
     assert_eq!(server.ask("GET", "/healthz", "").status, 200);
-    assert!(server.metrics().contains("\nwaywiser_serving 0\n"));
+    assert!(server.metrics().contains("\nwaywiser_accepting_calls 0\n"));
     call.close();
     call.answer().await.unwrap();
     assert!(server.serve.process.wait().unwrap().success());

@@ -10,7 +10,7 @@ use super::Observed;
 use super::exposition::{Families, Format, parse};
 use crate::support::{Raw, frame, frames};
 
-/// Returns the value of a sample, or `None` if there is none with these labels.
+/// Returns the value of a sample, or `None` without a sample with these labels.
 pub fn value(families: &Families, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let labels: BTreeMap<String, String> =
         labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

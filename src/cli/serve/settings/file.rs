@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::key::{Key, Kind, nearest};
+use super::print::NOT_PRINTED;
 
 /// Maximum size of the file. One with all settings and comments has a few KiB.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -129,6 +130,11 @@ fn entry(place: &Place<'_>, text: &str, keys: &[Key]) -> Result<Entry, Problem> 
         };
         return Err(Problem::new(at, format!("{name} does not belong to [{table}]; {advice}")));
     }
+    let line = line_at(text.as_bytes(), at);
+    if matches!(value, DeValue::String(text) if text == NOT_PRINTED) {
+        // It is an error unless a source of higher precedence has the setting.
+        return Ok(Entry { key: index, line, values: vec![NOT_PRINTED.into()] });
+    }
     let values =
         values(key, value).map_err(|message| Problem::new(at, format!("{name} {message}")))?;
     if key.kind != Kind::Switch {
@@ -143,7 +149,7 @@ fn entry(place: &Place<'_>, text: &str, keys: &[Key]) -> Result<Entry, Problem> 
             key.check(value).map_err(|error| Problem::new(at, refusal(error)))?;
         }
     }
-    Ok(Entry { key: index, line: line_at(text.as_bytes(), at), values })
+    Ok(Entry { key: index, line, values })
 }
 
 fn unknown_table(at: usize, name: &str, keys: &[Key]) -> Problem {

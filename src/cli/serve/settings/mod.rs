@@ -210,6 +210,14 @@ fn parse_with(
         }
     }
     let used = by_precedence(sources, &keys);
+    if let Some(source) = used.iter().find(|source| source.is_not_printed()) {
+        let Key { name, variables, .. } = &keys[source.key];
+        let variable = variables.first().map_or("", String::as_str);
+        return Err(Rejection::Setting(format!(
+            "{}: --print-config did not print the value of {name}: write it here, set {variable}, or remove the line",
+            source.origin.describe(file.as_deref())
+        )));
+    }
 
     let added = used.iter().flat_map(|source| source.arguments(&keys));
     // The name of the program comes first, and may be any text.
@@ -267,6 +275,12 @@ impl Source {
             Some(argument)
         };
         self.values.iter().filter_map(argument).collect()
+    }
+
+    /// Returns whether a file has the text that `--print-config` prints in place of the value.
+    fn is_not_printed(&self) -> bool {
+        matches!(self.origin, Origin::File { .. })
+            && self.values.iter().any(|value| value == print::NOT_PRINTED)
     }
 
     /// Returns whether the setting has an effect. A switch that is off has none.

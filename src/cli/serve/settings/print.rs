@@ -6,6 +6,10 @@ use super::key::{Key, Kind};
 use super::{Effective, Origin, Settings};
 use crate::cli::report::escape_control;
 use crate::cli::secret;
+use crate::cli::store_url::StoreUrl;
+
+/// The value of a setting that is not printed. A file with it is refused, so that no server runs without the setting.
+pub(super) const NOT_PRINTED: &str = "(not printed)";
 
 /// Returns the settings as a file that `--config` accepts.
 pub(super) fn text(settings: &Settings) -> String {
@@ -45,18 +49,38 @@ fn line(key: &Key, effective: &Effective, settings: &Settings) -> String {
     };
     let source = effective.origin.describe(settings.file.as_deref());
     let source = escape_control(&source);
-    if values.iter().any(|value| secret::may_contain(&value.to_string_lossy())) {
-        return format!("# {name} is not printed because it may contain a secret # {source}");
-    }
-    let Some(texts) = values.iter().map(|value| value.to_str()).collect::<Option<Vec<_>>>() else {
-        return format!("# {name} is not printed because it is not UTF-8 # {source}");
+    let not_printed = |reason: &str| {
+        format!(
+            "{name} = \"{NOT_PRINTED}\" # {source}; it {reason}: replace it, or remove the line"
+        )
     };
+    let Some(texts) = values.iter().map(|value| value.to_str()).collect::<Option<Vec<_>>>() else {
+        return not_printed("is not UTF-8");
+    };
+    if texts.iter().any(|text| secret::may_contain(text)) {
+        return match &texts[..] {
+            [url] if let Some(url) = without_password(url) => {
+                let url = toml::Value::from(url);
+                format!("{name} = {url} # {source}; without the password: use {PASSWORD_SOURCES}")
+            }
+            _ => not_printed("may contain a secret"),
+        };
+    }
     let texts: Vec<String> = texts.into_iter().map(|text| literal(key, text)).collect();
     let value = match key.kind {
         Kind::List => format!("[{}]", texts.join(", ")),
         Kind::Switch | Kind::One => texts.concat(),
     };
     format!("{name} = {value} # {source}")
+}
+
+/// The sources of the password of a database besides its URL.
+const PASSWORD_SOURCES: &str = "store-password-file, PGPASSWORD or ~/.pgpass";
+
+/// Returns the URL of a database without its password, or `None` if something else in it may be a secret.
+fn without_password(url: &str) -> Option<String> {
+    let Ok(StoreUrl::Database(settings)) = url.parse() else { return None };
+    Some(settings.to_string()).filter(|url| !secret::may_contain(url))
 }
 
 /// Returns whether the setting has no effect, because one that it cannot be used with is set.

@@ -152,6 +152,7 @@ impl PostgresSettings {
             channel_binding: ChannelBinding::Prefer,
             max_recordings: Self::RECORDINGS_MAX,
         };
+        let is_shown = url.shows_options;
         let (mut certificate, mut key) = (None, None);
         let mut is_system = false;
         for (option, value) in url.options {
@@ -165,7 +166,7 @@ impl PostgresSettings {
                 "connect_timeout" => settings.connect_timeout = timeout(&value)?,
                 "channel_binding" => settings.channel_binding = channel_binding(&value)?,
                 "target_session_attrs" => session_attributes(&value)?,
-                option => return Err(unknown(option)),
+                option => return Err(unknown(option, is_shown)),
             }
         }
         if is_system && settings.tls.mode != TlsMode::VerifyFull {
@@ -318,21 +319,22 @@ fn session_attributes(value: &str) -> Result<(), PostgresSettingsError> {
     match value {
         "any" | "read-write" | "primary" => Ok(()),
         _ => Err(invalid(format!(
-            "target_session_attrs is {value:?}, but the store writes: use read-write, or leave it out"
+            "target_session_attrs is {value:?}, but the store writes: use read-write, primary or any"
         ))),
     }
 }
 
-fn unknown(option: &str) -> PostgresSettingsError {
+/// Returns the error of an option that is not supported. `is_shown` is whether its name cannot be a part of a password.
+fn unknown(option: &str, is_shown: bool) -> PostgresSettingsError {
     let advice = match option {
         "options" => "set parameters of the session with ALTER ROLE ... SET in the database",
         "passfile" | "service" => "put the values into the URL or into the settings of the program",
         _ => {
-            "use sslmode, sslrootcert, sslcert, sslkey, channel_binding, application_name, connect_timeout or \
-             target_session_attrs"
+            "use sslmode, sslrootcert, sslcert, sslkey, channel_binding, application_name, connect_timeout, \
+             target_session_attrs, host, port, user, password or dbname"
         }
     };
-    // Other text can be a part of a password that is not encoded.
+    // These are shown in any case: no password has a part like them.
     const KNOWN: [&str; 11] = [
         "client_encoding",
         "fallback_application_name",
@@ -348,6 +350,9 @@ fn unknown(option: &str) -> PostgresSettingsError {
     ];
     match KNOWN.contains(&option) {
         true => invalid(format!("the option {option:?} of the URL is not supported: {advice}")),
+        false if is_shown => {
+            invalid(format!("the URL has the unknown option {option:?}: {advice}"))
+        }
         false => invalid(format!("the URL has an unknown option: {advice}")),
     }
 }

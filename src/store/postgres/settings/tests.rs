@@ -73,12 +73,12 @@ fn other_texts_are_refused_with_advice() {
     an IPv6 address in the URL is written as [ADDRESS]:PORT
     sslmode is "on": use disable, prefer, require, verify-ca or verify-full
     an option of the URL has no value: write OPTION=VALUE
-    the URL has an unknown option: use sslmode, sslrootcert, sslcert, sslkey, channel_binding, application_name, connect_timeout or target_session_attrs
+    the URL has the unknown option "colour": use sslmode, sslrootcert, sslcert, sslkey, channel_binding, application_name, connect_timeout, target_session_attrs, host, port, user, password or dbname
     the option "options" of the URL is not supported: set parameters of the session with ALTER ROLE ... SET in the database
     sslcert and sslkey belong together: set both or neither
     connect_timeout is "0": use a number of seconds from 1 to 60
     channel_binding is "on": use disable, prefer or require
-    target_session_attrs is "standby", but the store writes: use read-write, or leave it out
+    target_session_attrs is "standby", but the store writes: use read-write, primary or any
     the database of the URL is not text in UTF-8 without NUL
     the database of the URL has a % without two hexadecimal digits: write %25
     the database of the URL is not text in UTF-8 without NUL
@@ -97,6 +97,8 @@ fn a_password_is_never_shown() {
         "postgres://u:sesame%@h/d",
         "postgres://u:sesame/@h/d",
         "postgres://u@h/d?password=sesame%",
+        "postgres://u@h/d?password=open&sesame=1",
+        "postgres://u:open@a?sesame=1@h/d",
         "sesame",
     ] {
         let parsed = PostgresSettings::parse(url);

@@ -15,6 +15,8 @@ pub(super) struct Url {
     pub(super) database: Option<String>,
     /// All other options in their order.
     pub(super) options: Vec<(String, String)>,
+    /// Whether no option can be a part of a password that is not encoded.
+    pub(super) shows_options: bool,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,8 @@ impl Url {
                 ((None, hosts), database)
             }
         };
-        let mut url = Self::default();
+        // A password that is not encoded can have a question mark or, if it is an option, an ampersand.
+        let mut url = Self { shows_options: !options.contains('@'), ..Self::default() };
         if let Some(credentials) = authority.0 {
             let (user, password) = match credentials.split_once(':') {
                 Some((user, password)) => (user, Some(password)),
@@ -73,7 +76,10 @@ impl Url {
     fn set(&mut self, key: String, value: String) -> Result<(), PostgresSettingsError> {
         match key.as_str() {
             "user" => self.user = Some(value),
-            "password" => self.password = Some(value),
+            "password" => {
+                self.password = Some(value);
+                self.shows_options = false;
+            }
             "dbname" => self.database = Some(value),
             "host" => {
                 let names = value.split(',').filter(|name| !name.is_empty());
