@@ -1,6 +1,6 @@
 //! The reasons why a fix cannot be used.
 
-/// The reason why a fix cannot be used. [`FixProblem::name`] has a name for each kind, for metrics.
+/// The reason why a fix cannot be used. [`FixProblem::NAMES`] has a name for each kind, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FixProblem {
@@ -64,10 +64,5 @@ impl FixProblem {
             Self::TooEarly => 7,
             Self::TooLate => 8,
         }
-    }
-
-    /// Returns the name of the kind of problem.
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self.index()]
     }
 }

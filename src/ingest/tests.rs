@@ -347,3 +347,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_kind_of_problem_is_counted_under_its_name() {
+    let feature = |longitude: &str, latitude: &str, time: &str, accuracy: i32| {
+        format!(
+            r#"{{"geometry":{{"coordinates":[{longitude},{latitude}]}},"properties":{{"timestamp":{time},"horizontal_accuracy":{accuracy}}}}}"#
+        )
+    };
+    let good = feature("2", "1", "1716200000", 5);
+    for (name, bad) in FixProblem::NAMES.into_iter().zip([
+        "1".to_owned(),
+        feature("2", "null", "1716200000", 5),
+        feature("2", r#""x""#, "1716200000", 5),
+        feature("2", "91", "1716200000", 5),
+        feature("181", "1", "1716200000", 5),
+        feature("2", "1", "1716200000", -1),
+        feature("2", "1", r#""x""#, 5),
+        feature("2", "1", "5", 5),
+        feature("2", "1", "17162000000", 5),
+    ]) {
+        let body = format!(r#"{{"locations":[{bad},{good},{bad}]}}"#);
+        let batch = Protocol::Overland.parse(&request("", &body)).unwrap();
+        let counted: Vec<_> = FixProblem::NAMES
+            .into_iter()
+            .zip(batch.bad_counts)
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        assert_eq!(counted, [(name, 2)], "{bad}");
+        assert_eq!((batch.bad_count, batch.fixes.len()), (2, 1));
+    }
+}
