@@ -156,7 +156,10 @@ async function serveFiles(page, server) {
             // The page may be closed meanwhile.
             const response = await route.fetch().catch(() => null);
             if (response) {
-                await route.fulfill({ response, body: readFileSync(path.join(folder, name)) });
+                const file = readFileSync(path.join(folder, name), "utf8");
+                // The settings are those of the server.
+                const data = /id="data">(.*)<\/script>/.exec(await response.text())?.[1] ?? "{}";
+                await route.fulfill({ response, body: file.replace('id="data">{}', () => `id="data">${data}`) });
             }
         });
     }

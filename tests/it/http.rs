@@ -19,6 +19,7 @@ mod access;
 mod api;
 mod events;
 mod hostile;
+mod page;
 mod program;
 mod tls;
 

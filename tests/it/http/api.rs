@@ -69,7 +69,7 @@ async fn a_request_that_is_not_valid_has_an_error_with_its_reason() {
         ("GET", "/api/openapi.json?x=1", 400, field),
         ("POST", "/api/measure?x=1", 400, field),
         ("POST", "/api/measure", 422, "FILE_INVALID"),
-        ("GET", "/", 404, "ROUTE_UNKNOWN"),
+        ("GET", "/nothing", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/a/b", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api//paths", 404, "ROUTE_UNKNOWN"),
