@@ -7,10 +7,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -194,11 +194,12 @@ pub(super) async fn index(State(shared): State<Arc<Shared>>, headers: HeaderMap)
 
 pub(super) async fn file(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let file = shared.page.files.iter().find(|(known, _)| *known == name);
-    match file {
+    let name = uri.path().strip_prefix("/page/");
+    let mut files = shared.page.files.iter();
+    match files.find(|(known, _)| Some(*known) == name) {
         Some((_, asset)) => shared.page.answer(asset, &headers),
         None => {
             let message = "the page has no such file";

@@ -28,10 +28,15 @@ export function equal(actual, expected, message) {
     check(a === b, `${message}: ${a} instead of ${b}`);
 }
 
-/** Waits until a function returns something. Without a limit of time, because the machine may be slow. */
+/** The time after which a wait hangs, as in .ci/watchdog. It is not a limit of what is tested. */
+const HANG_MS = 1000 * Number(process.env.WATCHDOG_SECONDS ?? 600);
+
+/** Waits until a function returns something. */
 export async function until(message, test) {
     console.log(`    waiting: ${message}`);
+    const end = Date.now() + HANG_MS;
     for (;;) {
+        check(Date.now() < end, `it hangs: ${message}`);
         const value = await test();
         if (value) {
             return value;
@@ -156,7 +161,10 @@ async function serveFiles(page, server) {
             // The page may be closed meanwhile.
             const response = await route.fetch().catch(() => null);
             if (response) {
-                await route.fulfill({ response, body: readFileSync(path.join(folder, name)) });
+                const file = readFileSync(path.join(folder, name), "utf8");
+                // The settings are those of the server.
+                const data = /id="data">(.*)<\/script>/.exec(await response.text())?.[1] ?? "{}";
+                await route.fulfill({ response, body: file.replace('id="data">{}', () => `id="data">${data}`) });
             }
         });
     }

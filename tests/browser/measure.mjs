@@ -260,6 +260,26 @@ export async function theCursorIsShared(server) {
     await closePage(page);
 }
 
+/** A page that has the answer of a measurement in itself shows it, and nothing that needs a server. */
+export async function aReportShowsItsData(server) {
+    const page = await openPage(server);
+    await open(page, path.join(EXAMPLES, "hill-walk.gpx"));
+    const report = await page.evaluate(() => window.waywiser.measure.result);
+    await page.route(server.http, async (route) => {
+        const response = await route.fetch();
+        const data = JSON.stringify({ report }).replaceAll("<", "\\u003c");
+        await route.fulfill({ response, body: (await response.text()).replace('id="data">{}', () => `id="data">${data}`) });
+    });
+    let requests = 0;
+    page.on("request", (request) => (requests += request.url().includes("/api/") ? 1 : 0));
+    await page.reload();
+    const length = Number(await page.locator("#total-length").getAttribute("value"));
+    equal(length, report.total.length_m, "length");
+    check(!(await page.locator("nav").isVisible()) && !(await page.locator(".settings").isVisible()), "a report has controls");
+    equal(requests, 0, "requests to the API");
+    await closePage(page);
+}
+
 export async function tracksCanBeSelected(server) {
     const page = await openPage(server);
     await open(page, tracks().several);

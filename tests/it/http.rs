@@ -20,6 +20,7 @@ mod api;
 mod events;
 mod hostile;
 mod ingest;
+mod page;
 mod program;
 mod tls;
 
