@@ -17,7 +17,8 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::builder::RangedI64ValueParser;
+use clap::{Args, ValueEnum, value_parser};
 
 pub(super) use self::posted::PostedFiles;
 use super::connect::ConnectArgs;
@@ -150,6 +151,22 @@ struct OutputArgs {
     #[arg(long, value_enum, value_name = "UNIT")]
     by: Option<WindowBy>,
 
+    /// Keep only the latest N windows of --by, of each track and of the total
+    ///
+    /// Without N, as many as are possible: 100000, or 1000 with --server. All earlier windows are in one row, from the
+    /// start of the first to the end of the last one. A leg that lasts at least 64 windows (64 hours, days or weeks, 64
+    /// months of 31 days, or 64 years of 366 days) is not divided, and is in the row without a time. The lengths still
+    /// sum to that of the track. By default, a track with too many windows has none.
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "by",
+        num_args = 0..=1,
+        require_equals = true,
+        value_parser = windows_kept()
+    )]
+    keep_latest_windows: Option<Option<u32>>,
+
     /// Unit of lengths; speeds are in m/s, km/h, mph, knots or ft/s
     #[arg(long, value_enum, value_name = "UNIT", default_value_t = Units::M)]
     units: Units,
@@ -159,6 +176,11 @@ struct OutputArgs {
     /// All tracks are then kept in memory until the end, at most 131072. If there are more, the command fails.
     #[arg(long, value_enum, value_name = "KEY")]
     sort: Option<SortKey>,
+}
+
+/// Returns the parser of the number of the latest windows.
+fn windows_kept() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..=WindowOptions::WINDOWS_MAX.into())
 }
 
 /// A period of time on the command line.
@@ -229,8 +251,12 @@ impl MeasureArgs {
             Some(_) => WindowOptions::REPLY_WINDOWS_MAX,
             None => WindowOptions::WINDOWS_MAX,
         };
-        let zone = self.reading.zone();
-        let windows = self.output.by.map(|by| WindowOptions { unit: by.unit(), zone, max_windows });
+        let keep_latest = self.output.keep_latest_windows;
+        let windows = self.output.by.map(|by| WindowOptions {
+            max_windows: keep_latest.flatten().unwrap_or(max_windows),
+            keep_latest: keep_latest.is_some(),
+            ..WindowOptions::new(by.unit(), self.reading.zone())
+        });
         let mut given =
             self.policy.given_for_files(metric)?.to_builder().windows(windows).build()?;
         if self.output.trips {
@@ -273,6 +299,13 @@ fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
     if args.jobs.is_some() && args.connect.server().is_some() && !args.connect.is_from_environment()
     {
         return usage_error(format_args!("--jobs cannot be used with --server"));
+    }
+    let windows_max = WindowOptions::REPLY_WINDOWS_MAX;
+    let max_windows = options.given.windows().map_or(0, |windows| windows.max_windows);
+    if args.server().is_some() && max_windows > windows_max {
+        return usage_error(format_args!(
+            "--keep-latest-windows is {max_windows}, and must be at most {windows_max} with --server"
+        ));
     }
     let inputs = input::expand(&args.files);
     let progress = Arc::new(Progress::new(inputs.len(), input::bytes_of(&inputs)));
