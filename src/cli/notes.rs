@@ -302,7 +302,7 @@ pub(super) fn dropped_windows(track: Option<usize>, windows: &WindowsSummary) ->
         kind: NoteKind::UnusedOption,
         message: format!(
             "--by {} had no effect: the track has more than {} windows, or its times go back and forth over too many \
-             windows",
+             windows; use --keep-latest-windows to keep the latest ones",
             unit_name(unit),
             grouped(&max_windows.to_string())
         ),

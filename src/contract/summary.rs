@@ -10,7 +10,7 @@ use super::time::{duration, duration_ns};
 use super::{trips, unused, windows};
 use crate::measure::{
     Bounds, EstimatedLength, Options, PathSummary, Rejection, RejectionReason, Space,
-    WindowsSummary,
+    WindowSummary, WindowsSummary,
 };
 use crate::proto::waywiser_v1 as pb;
 
@@ -20,8 +20,8 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
     let is_planar = space == Space::Planar;
     let in_metres = |value: Option<f64>| value.filter(|_| !is_planar);
     let in_units = |value: Option<f64>| value.filter(|_| is_planar);
-    let windows = summary.windows.as_ref();
-    let undated_length = windows
+    let path_windows = summary.windows.as_ref();
+    let undated_length = path_windows
         .filter(|windows| !windows.is_dropped)
         .map(|windows| windows.undated_length.to_f64());
     let rejection = |rejection: &Rejection| pb::Rejection {
@@ -31,6 +31,7 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
         rejected_length_m: in_metres(Some(rejection.rejected_length)),
         rejected_length: in_units(Some(rejection.rejected_length)),
     };
+    let window = |window: &WindowSummary| windows::to_message(window, space);
     let bounds =
         |Bounds { min_x, min_y, max_x, max_y }| pb::BoundingBox { min_x, min_y, max_x, max_y };
     pb::PathSummary {
@@ -73,11 +74,12 @@ pub(crate) fn to_message(options: &Options, summary: &PathSummary) -> pb::PathSu
             .iter()
             .map(|o| unused::to_message(o, space))
             .collect(),
-        windows: windows.map_or_else(Vec::new, |windows| windows::to_messages(windows, space)),
+        windows: path_windows.iter().flat_map(|windows| &windows.windows).map(window).collect(),
+        earlier_windows: path_windows.and_then(|windows| windows.earlier.as_ref()).map(window),
         undated_length_m: in_metres(undated_length),
         undated_length: in_units(undated_length),
-        undated_point_count: windows.map_or(0, |windows| windows.undated_point_count),
-        windows_dropped: windows.is_some_and(|windows| windows.is_dropped),
+        undated_point_count: path_windows.map_or(0, |windows| windows.undated_point_count),
+        windows_dropped: path_windows.is_some_and(|windows| windows.is_dropped),
     }
 }
 

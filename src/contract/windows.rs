@@ -21,6 +21,7 @@ pub(super) fn options_to_message(options: &WindowOptions) -> pb::WindowOptions {
         unit: unit.into(),
         time_zone: options.zone.to_string(),
         max_windows: options.max_windows,
+        keep_latest: options.keep_latest,
     }
 }
 
@@ -50,23 +51,20 @@ pub(super) fn options_from_message(
         0 => WindowOptions::RECORDING_WINDOWS_MAX,
         max_windows => max_windows,
     };
-    Ok(WindowOptions { unit, zone, max_windows })
+    Ok(WindowOptions { unit, zone, max_windows, keep_latest: message.keep_latest })
 }
 
-/// Returns the windows as messages.
-pub(super) fn to_messages(summary: &WindowsSummary, space: Space) -> Vec<pb::Window> {
+/// Returns a window as a message.
+pub(super) fn to_message(window: &WindowSummary, space: Space) -> pb::Window {
     let time = |seconds| Some(Timestamp { seconds, nanos: 0 });
-    let window = |window: &WindowSummary| {
-        let length = window.length.to_f64();
-        pb::Window {
-            start_time: time(window.start_unix_s),
-            end_time: time(window.end_unix_s),
-            length_m: (space == Space::Geographic).then_some(length),
-            length: (space == Space::Planar).then_some(length),
-            point_count: window.point_count,
-        }
-    };
-    summary.windows.iter().map(window).collect()
+    let length = window.length.to_f64();
+    pb::Window {
+        start_time: time(window.start_unix_s),
+        end_time: time(window.end_unix_s),
+        length_m: (space == Space::Geographic).then_some(length),
+        length: (space == Space::Planar).then_some(length),
+        point_count: window.point_count,
+    }
 }
 
 /// Reads the windows of a summary, whose options have windows.
@@ -101,6 +99,7 @@ pub(super) fn from_message(
     Ok(WindowsSummary {
         options,
         windows: message.windows.iter().map(window).collect::<Result<_, SummaryError>>()?,
+        earlier: message.earlier_windows.as_ref().map(window).transpose()?,
         undated_length,
         undated_point_count: message.undated_point_count,
         is_dropped: message.windows_dropped,
@@ -113,7 +112,8 @@ pub(super) mod tests {
 
     pub(in crate::contract) fn full() -> WindowsSummary {
         let zone = Zone::parse("Europe/Ljubljana").unwrap();
-        let options = WindowOptions { unit: WindowUnit::Month, zone, max_windows: 12 };
+        let options =
+            WindowOptions { unit: WindowUnit::Month, zone, max_windows: 1, keep_latest: true };
         let sum = |length: f64| {
             let mut sum = ExactSum::ZERO;
             sum.add(length).unwrap();
@@ -125,9 +125,16 @@ pub(super) mod tests {
             length: sum(0.1),
             point_count: 5,
         };
+        let earlier = WindowSummary {
+            start_unix_s: -9_000_000,
+            end_unix_s: -3600,
+            length: sum(0.7),
+            point_count: 8,
+        };
         WindowsSummary {
             options,
             windows: vec![window],
+            earlier: Some(earlier),
             undated_length: sum(1.0 / 3.0),
             undated_point_count: 6,
             is_dropped: false,
@@ -147,7 +154,8 @@ pub(super) mod tests {
         assert_eq!(field, "windows.time_zone");
         assert!(text.contains("Europe/Ljubljana"), "{text}");
         let message = pb::WindowOptions { unit: 2, ..Default::default() };
-        let defaults = WindowOptions { unit: WindowUnit::Day, zone: Zone::UTC, max_windows: 400 };
+        let defaults =
+            WindowOptions { max_windows: 400, ..WindowOptions::new(WindowUnit::Day, Zone::UTC) };
         assert_eq!(options_from_message(&message), Ok(defaults));
     }
 }

@@ -228,7 +228,7 @@ impl PathAccumulator {
             let FixOrder { late, offset, offsets } = order;
             let placed = PlacedBlock { block, starts: &starts, late, offset, offsets };
             let distances = filter.fold(options, placed, legs, derived)?;
-            return Ok(base + long + distances);
+            return Ok(base + long + distances + derived.take_crossing_cost());
         }
         let (x, y) = block.points.columns();
         let mut sink = FixSink::new(options, derived);
@@ -240,7 +240,8 @@ impl PathAccumulator {
         }
         sink.flush()?;
         *last = from.unwrap_or(FixAttributes::NOTHING);
-        Ok(Cost::of_block(count, cost::STATS_POINT_NS + point_ns) + long)
+        let base = Cost::of_block(count, cost::STATS_POINT_NS + point_ns);
+        Ok(base + long + derived.take_crossing_cost())
     }
 
     /// Adds fixes.

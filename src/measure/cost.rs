@@ -31,6 +31,9 @@ pub(super) const REORDERED_POINT_NS: u64 = 150;
 /// The additional time per point with windows: 5 ns in order of time, and 110 ns if each leg crosses a boundary. New
 /// windows cost more, and so do legs across many boundaries, up to a limit per path.
 pub(super) const WINDOWED_POINT_NS: u64 = 110;
+/// The additional time per boundary after the first one of a leg, if the latest windows are kept: there is then no limit
+/// per path. This one is estimated as twice the time of the first boundary, because a dropped window is computed again.
+pub(super) const EXTRA_CROSSING_NS: u64 = 220;
 /// The additional time per point with an estimate: 350 ns, and 530 ns if every second interval ends a piece.
 pub(super) const ESTIMATED_POINT_NS: u64 = 550;
 /// The time per point without a valid position.
@@ -79,7 +82,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::measure::{Fix, FixBlock, Metric, Options, PathAccumulator, Point, Polyline, Space};
+    use crate::measure::{
+        Fix, FixBlock, Metric, Options, PathAccumulator, Point, Polyline, Space, WindowOptions,
+        WindowUnit, Zone,
+    };
 
     fn cost(options: Options, fixes: &[Fix]) -> Cost {
         let mut path = PathAccumulator::new(options);
@@ -95,6 +101,27 @@ mod tests {
                 Fix::new(Point::new(metric.space(), x, y).unwrap()).at_unix_ns(i as i64).unwrap()
             })
             .collect()
+    }
+
+    #[test]
+    fn each_boundary_in_a_leg_adds_to_the_cost_if_the_latest_windows_are_kept() {
+        let windows = WindowOptions::new(WindowUnit::Day, Zone::UTC);
+        let windows = WindowOptions { max_windows: 3, keep_latest: true, ..windows };
+        for max_speed in [None, Some(1e9)] {
+            let options = Options::builder(Metric::Planar).windows(windows).max_speed(max_speed);
+            let options = options.build().unwrap();
+            // Days from one fix to the next one.
+            let cost = |days: i64| {
+                let fix = |i: i64| {
+                    let fix = Fix::new(Point::planar(i as f64, 0.0).unwrap());
+                    fix.at_unix_ns((i * days * 86_400 + 43_200) * 1_000_000_000).unwrap()
+                };
+                cost(options, &(0..11).map(fix).collect::<Vec<_>>())
+            };
+            assert_eq!(cost(50).ns - cost(1).ns, 10 * 49 * EXTRA_CROSSING_NS);
+            // Such a leg is not divided.
+            assert_eq!(cost(64), cost(1));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! estimate of the true length.
 
 use super::climb::{Climb, ClimbSettings};
-use super::cost;
+use super::cost::{self, Cost};
 use super::estimate::{EstimateSettings, Estimator};
 use super::options::Options;
 use super::rejection_reason::RejectedFix;
@@ -65,6 +65,12 @@ impl Derived {
         let windows_ns = self.windows.as_ref().map_or(0, |_| cost::WINDOWED_POINT_NS);
         let estimate_ns = self.estimate.as_ref().map_or(0, |_| cost::ESTIMATED_POINT_NS);
         windows_ns + estimate_ns
+    }
+
+    /// Returns the cost of boundaries of windows in the legs since the last call.
+    pub(super) fn take_crossing_cost(&mut self) -> Cost {
+        let count = self.windows.as_mut().map_or(0, Windows::take_unlimited_crossings);
+        Cost { ns: count * cost::EXTRA_CROSSING_NS }
     }
 
     /// Adds a checked fix that is not accepted. The statistics have it already.

@@ -89,6 +89,6 @@ pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{MissingData, PathSummary, Rejection, Trips, UnusedOption};
 pub use totals::Totals;
 pub use windows::{
-    WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState, WindowsSummary, Zone,
-    ZoneError,
+    EarlierWindowsState, WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState,
+    WindowsSummary, Zone, ZoneError,
 };

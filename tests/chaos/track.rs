@@ -51,7 +51,7 @@ fn windows(rng: &mut Rng) -> WindowOptions {
     let zone = Zone::parse(zones[rng.between(0, 3) as usize]).unwrap();
     let unit = if rng.one_in(2) { WindowUnit::Hour } else { WindowUnit::Day };
     let max_windows = if rng.one_in(4) { 3 } else { rng.between(4, 400) as u32 };
-    WindowOptions { unit, zone, max_windows }
+    WindowOptions { unit, zone, max_windows, keep_latest: rng.one_in(2) }
 }
 
 impl Track {
@@ -275,6 +275,7 @@ impl Track {
                 .into(),
                 time_zone: windows.zone.to_string(),
                 max_windows: windows.max_windows,
+                keep_latest: windows.keep_latest,
             }),
             preset: pb::Preset::Unspecified.into(),
             // The fields of planar paths.

@@ -45,6 +45,7 @@ fn options_message() -> pb::PathOptions {
         unit: pb::WindowUnit::Day.into(),
         time_zone: "Europe/Ljubljana".to_owned(),
         max_windows: 0,
+        keep_latest: false,
     };
     pb::PathOptions {
         estimate: true,
@@ -60,7 +61,7 @@ fn options() -> Options {
     let zone = Zone::parse("Europe/Ljubljana").unwrap();
     Options::builder(Metric::Geodesic)
         .estimate(EstimateOptions { max_trips: 8, min_stop_ns: 90_000_000_000 })
-        .windows(WindowOptions { unit: WindowUnit::Day, zone, max_windows: 400 })
+        .windows(WindowOptions { max_windows: 400, ..WindowOptions::new(WindowUnit::Day, zone) })
         .reorder(Reorder { count: 16, time_ns: None })
         .build()
         .unwrap()
@@ -211,7 +212,12 @@ async fn other_options_of_a_recording_are_named() {
         min_climb_m: 4.0,
         climb_smoothing_time: Some(Duration::default()),
         reject_zero_position: true,
-        windows: Some(pb::WindowOptions { unit: 1, time_zone: String::new(), max_windows: 9 }),
+        windows: Some(pb::WindowOptions {
+            unit: 1,
+            time_zone: String::new(),
+            max_windows: 9,
+            keep_latest: true,
+        }),
         ..options_message()
     };
     let status = record(&server, message(name, 20..30, other)).await.unwrap_err();
@@ -227,6 +233,7 @@ async fn other_options_of_a_recording_are_named() {
         "options.windows.unit",
         "options.windows.time_zone",
         "options.windows.max_windows",
+        "options.windows.keep_latest",
     ];
     let fields = fields.map(str::to_owned).to_vec();
     let expected = (Code::FailedPrecondition, "OPTIONS_DIFFER".to_owned(), fields);
@@ -263,6 +270,44 @@ async fn the_lists_of_a_recording_have_limits() {
     let largest =
         pb::PathOptions { max_trips: 32, windows: Some(windows(400)), ..options_message() };
     record(&server, message("paths/limits", 0..10, largest)).await.unwrap();
+}
+
+/// Each stream resumes from the stored checkpoint. All windows but the latest one are one part.
+#[tokio::test]
+async fn a_recording_keeps_its_latest_windows() {
+    let server = Server::start().await;
+    let windows = options_message().windows.map(|windows| pb::WindowOptions {
+        max_windows: 1,
+        keep_latest: true,
+        ..windows
+    });
+    let kept = pb::PathOptions { windows, ..options_message() };
+    let (mut from, mut reply) = (0, None);
+    for to in [200, 500, 950, POINTS] {
+        let points = from..to;
+        reply = Some(record(&server, message("paths/latest", points, kept.clone())).await.unwrap());
+        from = to;
+    }
+    let message = reply.unwrap().summary.unwrap();
+    let all = measured(options()).summary();
+    let all = all.windows.as_ref().unwrap().windows.as_slice();
+    let [first, second, latest] = all else { panic!("{all:?}") };
+    let values = |window: &pb::Window| {
+        let times = [window.start_time, window.end_time].map(|time| time.unwrap().seconds);
+        (times, window.length_m.unwrap(), window.point_count)
+    };
+    let earlier = first.length.to_f64() + second.length.to_f64();
+    let points = first.point_count + second.point_count;
+    assert_eq!(
+        values(message.earlier_windows.as_ref().unwrap()),
+        ([first.start_unix_s, second.end_unix_s], earlier, points)
+    );
+    assert_eq!(
+        message.windows.iter().map(values).collect::<Vec<_>>(),
+        [([latest.start_unix_s, latest.end_unix_s], latest.length.to_f64(), latest.point_count)]
+    );
+    assert!(!message.windows_dropped);
+    assert_eq!(points + latest.point_count + message.undated_point_count, message.accepted_count);
 }
 
 /// Points that are sent again, in a shuffled order and in another call, change neither the length nor the estimate.

@@ -9,6 +9,8 @@ zoneinfo.reset_tzpath(to=[])
 SECOND = 1_000_000_000
 # Seconds that are more than any window has.
 LONGEST = {"hour": 10_800, "day": 2 * 86_400, "week": 9 * 86_400, "month": 33 * 86_400, "year": 368 * 86_400}
+# Seconds of the longest window without a change of the clocks.
+USUAL = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400, "month": 31 * 86_400, "year": 366 * 86_400}
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 

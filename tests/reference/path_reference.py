@@ -72,6 +72,7 @@ class Options:
     window_unit: str = ""
     time_zone: str = ""
     max_windows: int = 0
+    keep_latest: bool = False
     estimate: bool = False
     preset: str = ""
 
@@ -463,7 +464,10 @@ class Measurement:
         return boxes.geographic_box(self.options.model, positions, [(a.position, b.position) for a, b in self.legs()])
 
     def windows(self):
-        """Returns the windows by their start, and the length without a time; or None if there are too many windows."""
+        """Returns the windows by their start, and the length without a time; or None if there are too many windows.
+
+        With keep_latest, those before the latest ones are one window.
+        """
         unit, zone = self.options.window_unit, self.options.time_zone
         limit = self.options.max_windows or 400
         crossings = 0  # The ends of windows in legs, without the first one of each leg.
@@ -487,7 +491,11 @@ class Measurement:
                 length = self.distance(a, b)
                 if length == 0:
                     continue
-                if times[-1] - times[0] > limit * calendar_windows.LONGEST[unit] * SECOND:
+                duration = times[-1] - times[0]
+                if self.options.keep_latest and duration >= 64 * calendar_windows.USUAL[unit] * SECOND:
+                    self._add(undated, a, b)
+                    continue
+                if not self.options.keep_latest and duration > limit * calendar_windows.LONGEST[unit] * SECOND:
                     return None
                 error = distances.tolerance(self.options.model, a.position, b.position, length) + 1e-12 * length
                 time = times[0]
@@ -498,11 +506,20 @@ class Measurement:
                     part[1].add(length * (until - time) / (times[-1] - times[0]), error)
                     time = until
                     crossings += time < times[-1]
-                    if len(found) > limit or crossings > 16 * limit:
+                    if not self.options.keep_latest and (len(found) > limit or crossings > 16 * limit):
                         return None
-        if len(found) > limit:
+        if len(found) > limit and not self.options.keep_latest:
             return None
-        return {start: tuple(found[start]) for start in sorted(found)}, undated
+        windows = {start: tuple(found[start]) for start in sorted(found)}
+        if len(windows) <= limit:
+            return windows, undated
+        starts = list(windows)
+        dropped = [windows.pop(start) for start in starts[:-limit]]
+        total = Sum()
+        for _, length, _ in dropped:
+            total.add(length.value, length.tolerance)
+        earlier = dropped[-1][0], total, sum(count for _, _, count in dropped)
+        return {starts[0]: earlier, **windows}, undated
 
 
 def _in_time_order(points):

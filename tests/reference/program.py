@@ -77,6 +77,7 @@ def options_message(options):
         message.windows.unit = path_pb2.WindowUnit.Value(f"WINDOW_UNIT_{options.window_unit.upper()}")
         message.windows.time_zone = options.time_zone
         message.windows.max_windows = options.max_windows
+        message.windows.keep_latest = options.keep_latest
     return message
 
 
@@ -169,7 +170,7 @@ def summary_of(message, model):
         found["undated_point_count"] = message.undated_point_count
     found["windows"] = [
         (_nanoseconds(window.start_time), _nanoseconds(window.end_time), optional(window, "length"), window.point_count)
-        for window in message.windows
+        for window in ([message.earlier_windows] if message.HasField("earlier_windows") else []) + list(message.windows)
     ]
     found["unused_options"] = {
         unused.option: path_pb2.PointField.Name(unused.missing).removeprefix("POINT_FIELD_")
@@ -280,6 +281,10 @@ def _arguments(options, flags):
             if flag not in flags:
                 return None
             arguments.append(flag)
+    if options.window_unit and options.keep_latest:
+        if "--keep-latest-windows" not in flags:
+            return None
+        arguments.append(f"--keep-latest-windows={options.max_windows or 400}")
     return arguments
 
 
@@ -347,6 +352,8 @@ def _json_summary(line, options):
         # Without a time there are no windows, and the command has a note instead.
         windows = line.get("windows", [])
         found["windows_dropped"] = windows is None
+        if line.get("earlier_windows"):
+            windows = [line["earlier_windows"], *windows]
         found["undated_length"] = line.get("undated_length" + unit)
         found["windows"] = [
             (_moment(window["start"]), _moment(window["end"]), window["length" + unit], window["points"]) for window in windows or []

@@ -216,6 +216,15 @@ class Totals(unittest.TestCase):
         self.assertEqual(undated.value, 4)
         self.assertIsNone(measured(points, window_unit="hour", max_windows=3).windows())
 
+    def test_earlier_windows_are_one_window(self):
+        hour = 3600
+        points = [at(0, 23 * hour), at(4, 27 * hour), at(5), at(9), at(10, 32 * 24 * hour), at(11, 96 * 24 * hour)]
+        windows, undated = measured(points, window_unit="day", max_windows=2, keep_latest=True).windows()
+        day = 24 * hour * SECOND
+        expected = [(0, 2, 5, 2), (32, 33, 1, 1), (96, 97, 0, 1)]
+        self.assertEqual([(start // day, end // day, total.value, count) for start, (end, total, count) in windows.items()], expected)
+        self.assertEqual(undated.value, 5)
+
     def test_hours_around_changes_of_the_clocks(self):
         # In New York the hour from 01:00 repeats. On Lord Howe Island 02:00 becomes 01:30, and 02:00 becomes 02:30.
         cases = [("America/New_York", 1_730_613_600, [60, 60]), ("Australia/Lord_Howe", 1_712_415_600, [90, 60]), ("Australia/Lord_Howe", 1_728_138_600, [60, 30])]

@@ -270,6 +270,7 @@ def _options(random, model, exact, scale):
         options.window_unit = random.choice(["hour", "day", "day", "week", "month", "year"])
         options.time_zone = random.choice(ZONES)
         options.max_windows = random.choice([0, 0, 1, 3, 10, 400])
+        options.keep_latest = random.random() < 0.5
     return options
 
 

@@ -20,7 +20,8 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::builder::RangedI64ValueParser;
+use clap::{Args, ValueEnum, value_parser};
 
 use self::plot_file::PlotFile;
 pub(super) use self::posted::PostedFiles;
@@ -154,6 +155,22 @@ struct OutputArgs {
     #[arg(long, value_enum, value_name = "UNIT")]
     by: Option<WindowBy>,
 
+    /// Keep only the latest N windows of --by, of each track and of the total
+    ///
+    /// Without N, as many as are possible: 100000, or 1000 with --server. All earlier windows are in one row, from the
+    /// start of the first to the end of the last one. A leg that lasts at least 64 windows (64 hours, days or weeks, 64
+    /// months of 31 days, or 64 years of 366 days) is not divided, and is in the row without a time. The lengths still
+    /// sum to that of the track. By default, a track with too many windows has none.
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "by",
+        num_args = 0..=1,
+        require_equals = true,
+        value_parser = windows_kept()
+    )]
+    keep_latest_windows: Option<Option<u32>>,
+
     /// Unit of lengths; speeds are in m/s, km/h, mph, knots or ft/s
     #[arg(long, value_enum, value_name = "UNIT", default_value_t = Units::M)]
     units: Units,
@@ -171,6 +188,11 @@ struct OutputArgs {
     /// WAYWISER_SERVER is set.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+}
+
+/// Returns the parser of the number of the latest windows.
+fn windows_kept() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..=WindowOptions::WINDOWS_MAX.into())
 }
 
 /// A period of time on the command line.
@@ -242,8 +264,12 @@ impl MeasureArgs {
             Some(_) => WindowOptions::REPLY_WINDOWS_MAX,
             None => WindowOptions::WINDOWS_MAX,
         };
-        let zone = self.reading.zone();
-        let windows = self.output.by.map(|by| WindowOptions { unit: by.unit(), zone, max_windows });
+        let keep_latest = self.output.keep_latest_windows;
+        let windows = self.output.by.map(|by| WindowOptions {
+            max_windows: keep_latest.flatten().unwrap_or(max_windows),
+            keep_latest: keep_latest.is_some(),
+            ..WindowOptions::new(by.unit(), self.reading.zone())
+        });
         let given = self.policy.given_for_files(metric, self.reading.invalid_points())?;
         let mut given = given.to_builder().windows(windows).build()?;
         if self.output.trips {
@@ -293,6 +319,13 @@ fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
         && !args.connect.is_from_environment()
     {
         return usage_error(format_args!("{here} cannot be used with --server"));
+    }
+    let windows_max = WindowOptions::REPLY_WINDOWS_MAX;
+    let max_windows = options.given.windows().map_or(0, |windows| windows.max_windows);
+    if args.server().is_some() && max_windows > windows_max {
+        return usage_error(format_args!(
+            "--keep-latest-windows is {max_windows}, and must be at most {windows_max} with --server"
+        ));
     }
     let plot = match args.output.plot.as_deref().map(PlotFile::create).transpose() {
         Ok(plot) => plot.map(|plot| plot.with_units(args.output.units)),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use self::lines::{Lines, Tee};
 use super::measure_run::MeasureRun;
 use super::worker::Files;
-use super::{MeasureArgs, OutputArgs, WindowBy};
+use super::{MeasureArgs, OutputArgs, WindowBy, windows_kept};
 use crate::cli::connect::ConnectArgs;
 use crate::cli::input::{self, Input, Reading, Stdin};
 use crate::cli::policy::{FilledOptions, Model, PolicyArgs};
@@ -68,6 +68,9 @@ struct PostedOutput {
     #[arg(long, value_enum)]
     by: Option<WindowBy>,
 
+    #[arg(long, requires = "by", value_parser = windows_kept())]
+    keep_latest_windows: Option<u32>,
+
     #[arg(long, value_enum, default_value_t = Units::M)]
     units: Units,
 }
@@ -103,7 +106,7 @@ impl Measure for PostedFiles {
             .and_then(|matches| PostedArgs::from_arg_matches(&matches));
         let PostedArgs { model, output, reading, policy } =
             parsed.map_err(|error| option_error(&error))?;
-        let PostedOutput { file, trips, by, units } = output;
+        let PostedOutput { file, trips, by, keep_latest_windows, units } = output;
         let args = MeasureArgs {
             files: Vec::new(),
             model,
@@ -114,6 +117,7 @@ impl Measure for PostedFiles {
                 details: false,
                 trips,
                 by,
+                keep_latest_windows: keep_latest_windows.map(Some),
                 units,
                 sort: None,
                 plot: None,
@@ -149,6 +153,7 @@ fn word(argument: &Arg, name: &str, value: &str) -> Result<Option<String>, Measu
 fn option_error(error: &clap::Error) -> MeasureError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
         _ => None,
     };
     let name = text(ContextKind::InvalidArg).and_then(|argument| {
@@ -163,6 +168,7 @@ fn option_error(error: &clap::Error) -> MeasureError {
         (ErrorKind::ValueValidation, Some(source)) => source.to_string(),
         (ErrorKind::InvalidValue, _) if !values.is_empty() => format!("it must be one of {values}"),
         (ErrorKind::InvalidValue, _) => "it needs a value".to_owned(),
+        (ErrorKind::MissingRequiredArgument, _) => "another option needs it".to_owned(),
         _ => "it cannot be used here".to_owned(),
     };
     MeasureError::Option { name: name.unwrap_or("options").to_owned(), message }

@@ -83,6 +83,10 @@ pub(super) fn text(out: &mut impl Write, table: &Table, summary: &PathSummary) -
     }
     writeln!(out, "{title}")?;
     let labels = Labels::new(windows.options);
+    if let Some(earlier) = &windows.earlier {
+        let length = table.length(earlier.length.to_f64());
+        table.detail(out, "  earlier", &grouped(&earlier.point_count.to_string()), &length)?;
+    }
     for window in &windows.windows {
         let label = format!("  {}", labels.label(window.start_unix_s));
         let length = table.length(window.length.to_f64());
@@ -124,6 +128,11 @@ pub(super) fn extend_json(row: &mut Row<'_>, summary: &PathSummary, units: Units
         ("windows".into(), list),
         (machine::named(summary.metric, "undated_length", "m"), undated),
     ]);
+    if windows.options.keep_latest {
+        let earlier = windows.earlier.as_ref();
+        let earlier = earlier.map_or(Value::Null, |earlier| Value::Row(window(earlier)));
+        row.0.push(("earlier_windows".into(), earlier));
+    }
 }
 
 /// Appends the members of the windows to the object of the total.
@@ -189,12 +198,17 @@ pub(super) fn csv_rows(
         write(&row)
     };
     let unit = unit_name(windows.options.unit);
+    let times = |window: &WindowSummary| {
+        [window.start_unix_s, window.end_unix_s].map(|unix_s| labels.rfc3339(unix_s))
+    };
+    if let Some(earlier) = &windows.earlier {
+        let [start, end] = times(earlier);
+        let times = [String::new(), start, end];
+        write_part("earlier", earlier.point_count, earlier.length.to_f64(), times)?;
+    }
     for window in &windows.windows {
-        let times = [
-            labels.label(window.start_unix_s),
-            labels.rfc3339(window.start_unix_s),
-            labels.rfc3339(window.end_unix_s),
-        ];
+        let [start, end] = times(window);
+        let times = [labels.label(window.start_unix_s), start, end];
         write_part(unit, window.point_count, window.length.to_f64(), times)?;
     }
     let (count, length) = (windows.undated_point_count, windows.undated_length.to_f64());

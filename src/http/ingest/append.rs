@@ -31,6 +31,7 @@ pub(super) fn options(zone: Zone) -> pb::PathOptions {
         unit: pb::WindowUnit::Day.into(),
         time_zone: zone.to_string(),
         max_windows: 0,
+        keep_latest: true,
     };
     pb::PathOptions {
         preset: pb::Preset::Phone.into(),
@@ -122,6 +123,7 @@ mod tests {
         assert_eq!(options.max_speed(), Some(400.0));
         let windows = options.windows().unwrap();
         assert_eq!((windows.unit, windows.zone), (WindowUnit::Day, zone));
+        assert!(windows.keep_latest);
     }
 
     fn fixes(count: usize, device: impl Fn(usize) -> Option<String>) -> Vec<DeviceFix> {

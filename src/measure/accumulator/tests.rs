@@ -141,6 +141,7 @@ fn options(metric: Metric) -> impl Strategy<Value = Options> {
                     unit: WindowUnit::Hour,
                     zone: Zone::UTC,
                     max_windows: 400,
+                    keep_latest: c.3 == 1,
                 }),
                 ..Options::new(metric)
             }

@@ -87,6 +87,17 @@ impl Calendar {
             }
     }
 
+    /// Returns the length of the longest window without a change of the clocks.
+    pub(super) fn usual_length_s(&self) -> u64 {
+        match self.unit {
+            WindowUnit::Hour => 3600,
+            WindowUnit::Day => 86_400,
+            WindowUnit::Week => 7 * 86_400,
+            WindowUnit::Month => 31 * 86_400,
+            WindowUnit::Year => 366 * 86_400,
+        }
+    }
+
     /// Returns the window that starts on a date.
     fn span_of(&self, date: Date) -> Span {
         let start_s = self.first_time(date);

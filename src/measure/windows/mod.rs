@@ -9,8 +9,11 @@
 //!   one. If no end has a time, it belongs to the undated part.
 //! - The ends of a leg may be in any order of time.
 //! - A window without a fix and without a length does not exist.
+//! - With [`WindowOptions::keep_latest`], only the latest windows are kept. All others are summed up in one part. A
+//!   window that is kept at the end was never dropped, so that its content is complete in any order of the fixes.
 
 mod calendar;
+mod earlier;
 mod round;
 mod split;
 mod state;
@@ -22,9 +25,10 @@ mod zone;
 use std::num::NonZeroU64;
 
 use self::calendar::{Calendar, Span};
+use self::earlier::Earlier;
 use self::round::round_parts;
 use self::split::Split;
-pub use self::state::{WindowState, WindowsState};
+pub use self::state::{EarlierWindowsState, WindowState, WindowsState};
 pub use self::summary::{WindowSummary, WindowsSummary};
 use self::table::{Table, Window};
 pub(super) use self::totals::WindowTotals;
@@ -54,8 +58,12 @@ pub struct WindowOptions {
     pub unit: WindowUnit,
     /// The time zone of the boundaries.
     pub zone: Zone,
-    /// Maximum number of windows. A path with more has none.
+    /// Maximum number of windows. By default a path with more has none.
     pub max_windows: u32,
+    /// Whether a path with more windows keeps the latest ones. All others are then in [`WindowsSummary::earlier`]. A
+    /// leg that lasts at least 64 windows is not divided, and its length is in [`WindowsSummary::undated_length`]: 64
+    /// hours, days or weeks, 64 months of 31 days, or 64 years of 366 days.
+    pub keep_latest: bool,
 }
 
 impl WindowOptions {
@@ -66,9 +74,9 @@ impl WindowOptions {
     /// The largest [`WindowOptions::max_windows`] of a recording, whose windows are stored with each commit.
     pub const RECORDING_WINDOWS_MAX: u32 = 400;
 
-    /// Returns options with the largest maximum number of windows.
+    /// Returns options with the largest maximum number of windows, without [`WindowOptions::keep_latest`].
     pub fn new(unit: WindowUnit, zone: Zone) -> Self {
-        Self { unit, zone, max_windows: Self::WINDOWS_MAX }
+        Self { unit, zone, max_windows: Self::WINDOWS_MAX, keep_latest: false }
     }
 }
 
@@ -78,6 +86,10 @@ impl WindowOptions {
 /// back and forth by years would cost `max_windows` steps per fix.
 const EXTRA_CROSSINGS_PER_WINDOW: u64 = 16;
 
+/// The duration in windows of the shortest leg that is not divided, if only the latest windows are kept. This limit depends
+/// on a single leg, so that a recording without an end reaches no limit, and each leg costs a bounded number of steps.
+const UNDIVIDED_WINDOWS_MIN: u64 = 64;
+
 /// The windows of a path.
 #[derive(Clone, Debug)]
 pub(super) struct Windows {
@@ -86,10 +98,14 @@ pub(super) struct Windows {
     /// All windows, except that the content of the current one may be older.
     table: Table,
     current: Current,
+    /// The dropped windows, if only the latest ones are kept. The table is then full, and all its windows are later.
+    earlier: Option<Earlier>,
     undated: Undated,
     /// The sum of all windows and of the undated part. No part overflows if it does not.
     total: ExactSum,
     extra_crossings: u64,
+    /// The same number since it was last taken, if the latest windows are kept. It is not a part of the state.
+    unlimited_crossings: u64,
     is_dropped: bool,
 }
 
@@ -101,7 +117,7 @@ struct Current {
     window: Window,
 }
 
-/// The fixes and legs without a time.
+/// The fixes and legs without a time, and the legs that last too long to be divided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Undated {
     length: ExactSum,
@@ -144,40 +160,40 @@ impl Windows {
             calendar: Calendar::new(options.unit, options.zone.rules()),
             table: Table::default(),
             current: Current::NONE,
+            earlier: None,
             undated: Undated::NONE,
             total: ExactSum::ZERO,
             extra_crossings: 0,
+            unlimited_crossings: 0,
             is_dropped: false,
         }
+    }
+
+    /// Returns the number of boundaries that legs crossed since the last call, without the first one of each leg, if
+    /// there is no limit for them.
+    pub(super) fn take_unlimited_crossings(&mut self) -> u64 {
+        std::mem::take(&mut self.unlimited_crossings)
     }
 
     /// Adds an accepted fix with its time, if known.
     #[inline]
     pub(super) fn add_fix(&mut self, unix_ns: Option<i64>) {
-        if !unix_ns.is_some_and(|unix_ns| self.current.contains(unix_ns))
-            && !self.select_fix(unix_ns)
-        {
-            return;
+        match unix_ns.is_some_and(|unix_ns| self.current.contains(unix_ns)) {
+            true => self.current.window.add(0, 1),
+            false => self.add_fix_outside(unix_ns),
         }
-        let count = &mut self.current.window.point_count;
-        *count = count.saturating_add(1);
     }
 
-    /// Makes the window of a fix the current one. Returns `false` if the fix has no window.
+    /// Adds a fix that is not in the current window.
     #[cold]
-    fn select_fix(&mut self, unix_ns: Option<i64>) -> bool {
-        if self.is_dropped {
-            return false;
-        }
+    fn add_fix_outside(&mut self, unix_ns: Option<i64>) {
         match unix_ns {
+            _ if self.is_dropped => {}
             Some(unix_ns) => {
                 let span = self.span_at(unix_ns);
-                self.select(span)
+                self.add(span, 0, 1);
             }
-            None => {
-                self.undated.point_count = self.undated.point_count.saturating_add(1);
-                false
-            }
+            None => self.undated.point_count = self.undated.point_count.saturating_add(1),
         }
     }
 
@@ -215,22 +231,29 @@ impl Windows {
             return;
         }
         let (Some(first), Some(last)) = (from.min(to).or(to).or(from), from.max(to)) else {
-            self.undated.length = ExactSum::from_units(self.undated.length.units() + units);
-            return;
+            return self.add_undated(units);
         };
         match NonZeroU64::new(last.abs_diff(first)) {
             Some(duration_ns) => self.add_divided(units, first, last, duration_ns),
             None => {
                 let span = self.span_at(first);
-                self.add_units(span, units);
+                self.add(span, units, 0);
             }
         }
     }
 
+    fn add_undated(&mut self, units: u128) {
+        self.undated.length = ExactSum::from_units(self.undated.length.units() + units);
+    }
+
     /// Divides a leg from the time `first` to the later time `last`.
     fn add_divided(&mut self, units: u128, first: i64, last: i64, duration_ns: NonZeroU64) {
-        let min_count = self.calendar.min_count(duration_ns.get() / NS_PER_S.unsigned_abs());
-        if min_count > self.options.max_windows.into() {
+        let duration_s = duration_ns.get() / NS_PER_S.unsigned_abs();
+        if self.options.keep_latest {
+            if duration_s >= UNDIVIDED_WINDOWS_MIN * self.calendar.usual_length_s() {
+                return self.add_undated(units);
+            }
+        } else if self.calendar.min_count(duration_s) > self.options.max_windows.into() {
             return self.drop_all();
         }
         let split = Split::new(units, duration_ns);
@@ -242,12 +265,14 @@ impl Windows {
                 true => split.before(end_ns.abs_diff(first)),
                 false => units,
             };
-            if next > done && !self.add_units(span, next - done) {
+            if next > done && !self.add(span, next - done, 0) {
                 return;
             }
             (at_ns, done) = (end_ns, next);
             visited_count += 1;
-            if visited_count > 2 {
+            if visited_count > 2 && self.options.keep_latest {
+                self.unlimited_crossings += 1;
+            } else if visited_count > 2 {
                 self.extra_crossings += 1;
                 if self.extra_crossings > extra_crossings_max(self.options) {
                     return self.drop_all();
@@ -256,13 +281,15 @@ impl Windows {
         }
     }
 
-    /// Adds to the length of a window. Returns `false` if the windows were dropped.
-    fn add_units(&mut self, span: Span, units: u128) -> bool {
-        let is_selected = self.current.window.span == span || self.select(span);
-        if is_selected {
-            self.current.window.units += units;
+    /// Adds a length or a fix to a window. Returns `false` if the windows were dropped.
+    fn add(&mut self, span: Span, units: u128, point_count: u64) -> bool {
+        let added = Window { span, units, point_count };
+        if self.current.window.span == span || self.select(span) {
+            self.current.window.add(units, point_count);
+        } else if self.options.keep_latest {
+            Earlier::add(&mut self.earlier, added);
         }
-        is_selected
+        !self.is_dropped
     }
 
     /// Returns the window of a time. It may be a new one.
@@ -287,13 +314,21 @@ impl Windows {
         span
     }
 
-    /// Makes a window the current one. The caller adds to it. Returns `false` if the windows were dropped.
+    /// Makes a window the current one. The caller adds to it. Returns `false` if the window is not kept.
     fn select(&mut self, span: Span) -> bool {
         self.flush();
         let found = self.table.find(span.start_s).copied();
         if found.is_none() && self.table.count() as u64 >= u64::from(self.options.max_windows) {
-            self.drop_all();
-            return false;
+            if !self.options.keep_latest {
+                self.drop_all();
+                return false;
+            }
+            if self.table.first().is_none_or(|oldest| span.start_s < oldest.span.start_s) {
+                return false;
+            }
+            if let Some(oldest) = self.table.take_first() {
+                Earlier::add(&mut self.earlier, oldest);
+            }
         }
         self.current = Current::new(found.unwrap_or(Window::empty(span)));
         true
@@ -320,11 +355,13 @@ impl Windows {
     /// Returns the windows in order of time, and the undated part.
     pub(super) fn summary(&self) -> WindowsSummary {
         let mut windows: Vec<_> = self.flushed().iter().map(WindowSummary::of).collect();
+        let mut earlier = self.earlier.as_ref().map(Earlier::summary);
         let mut undated_length = self.undated.length;
-        let lengths = windows.iter_mut().map(|window| &mut window.length);
+        let lengths = earlier.iter_mut().chain(&mut windows).map(|window| &mut window.length);
         round_parts(self.total, lengths.chain([&mut undated_length]));
         WindowsSummary {
             options: self.options,
+            earlier,
             windows,
             undated_length,
             undated_point_count: self.undated.point_count,
@@ -336,6 +373,7 @@ impl Windows {
 impl PartialEq for Windows {
     fn eq(&self, other: &Self) -> bool {
         self.options == other.options
+            && self.earlier == other.earlier
             && self.undated == other.undated
             && self.extra_crossings == other.extra_crossings
             && self.is_dropped == other.is_dropped

@@ -3,8 +3,8 @@
 use super::table::Window;
 use super::{ExactSum, WindowOptions};
 
-/// The windows of a path. The lengths of the windows and the undated length, as `f64`, sum to the length of the path,
-/// to the last bit and in any order.
+/// The windows of a path. The lengths of the windows, the earlier length and the undated length, as `f64`, sum to the
+/// length of the path, to the last bit and in any order. Their numbers of fixes sum to that of the accepted fixes.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WindowsSummary {
@@ -12,12 +12,18 @@ pub struct WindowsSummary {
     pub options: WindowOptions,
     /// The windows that have a fix or a length, in order of time.
     pub windows: Vec<WindowSummary>,
-    /// The length of the legs whose ends have no time, rounded as those of the windows.
+    /// The windows before the first one of `windows` as one window, if [`WindowOptions::keep_latest`] has dropped
+    /// some: from the start of the earliest to the end of the latest of them, with the sums of their lengths and fixes.
+    /// The values are the same in any order of the fixes.
+    pub earlier: Option<WindowSummary>,
+    /// The length of the legs whose ends have no time, rounded as those of the windows. With
+    /// [`WindowOptions::keep_latest`], also that of the legs that last too long to be divided.
     pub undated_length: ExactSum,
     /// The number of accepted fixes without a time.
     pub undated_point_count: u64,
     /// Whether the windows were dropped: the path has more than `max_windows`, or its times jump back and forth
-    /// over too many of them. There are then no windows and no undated part.
+    /// over too many of them. There are then no windows and no undated part. Never set with
+    /// [`WindowOptions::keep_latest`], except for the sum of paths whose lengths overflow.
     pub is_dropped: bool,
 }
 
@@ -43,6 +49,7 @@ impl WindowsSummary {
         Self {
             options,
             windows: Vec::new(),
+            earlier: None,
             undated_length: ExactSum::ZERO,
             undated_point_count: 0,
             is_dropped: false,

@@ -24,6 +24,13 @@ impl Window {
         Self { span, units: 0, point_count: 0 }
     }
 
+    /// Adds a length and fixes. The caller limits the sum of all lengths.
+    #[inline]
+    pub(super) fn add(&mut self, units: u128, point_count: u64) {
+        self.units += units;
+        self.point_count = self.point_count.saturating_add(point_count);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.units == 0 && self.point_count == 0
     }
@@ -69,6 +76,23 @@ impl Table {
         };
         let slot = chunk.partition_point(starts_before);
         (slot.checked_sub(1).and_then(|slot| chunk.get(slot)), chunk.get(slot).or(next_chunk))
+    }
+
+    /// Returns the earliest window.
+    pub(super) fn first(&self) -> Option<&Window> {
+        self.chunks.first().and_then(|chunk| chunk.first())
+    }
+
+    /// Removes the earliest window and returns it.
+    pub(super) fn take_first(&mut self) -> Option<Window> {
+        let window = *self.first()?;
+        let chunks = Arc::make_mut(&mut self.chunks);
+        match chunks.first_mut().map(Arc::make_mut) {
+            Some(chunk) if chunk.len() > 1 => _ = chunk.remove(0),
+            _ => _ = chunks.remove(0),
+        }
+        self.count -= 1;
+        Some(window)
     }
 
     /// Adds a window, or replaces the one with the same start.
@@ -125,11 +149,19 @@ mod tests {
             }
             prop_assert_eq!(table.count(), map.len());
             prop_assert!(table.iter().eq(map.values()));
-            for time in times {
+            prop_assert_eq!(table.first(), map.values().next());
+            for time in &times {
+                let time = *time;
                 let before = map.range(..=time).next_back().map(|(_, window)| window);
                 let after = map.range(time + 1..).next().map(|(_, window)| window);
                 prop_assert_eq!(table.around(time), (before, after));
                 prop_assert_eq!(table.find(time), before.filter(|window| time < window.span.end_s));
+            }
+            for _ in 0..times.len() {
+                let copy = table.clone();
+                prop_assert_eq!(table.take_first(), map.pop_first().map(|(_, window)| window));
+                prop_assert_eq!(copy.count(), map.len() + usize::from(copy.first().is_some()));
+                prop_assert!(table.iter().eq(map.values()) && table.count() == map.len());
             }
         }
     }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod boundaries;
+mod latest;
 mod states;
 
 const UNITS: [WindowUnit; 5] =
@@ -29,7 +30,7 @@ const LAST_NS: i64 = 9_214_646_399_999_999_999;
 const HOUR_NS: i64 = 3600 * NS_PER_S;
 
 fn options(unit: WindowUnit, zone: &str, max_windows: u32) -> WindowOptions {
-    WindowOptions { unit, zone: Zone::parse(zone).unwrap(), max_windows }
+    WindowOptions { max_windows, ..WindowOptions::new(unit, Zone::parse(zone).unwrap()) }
 }
 
 /// One call.

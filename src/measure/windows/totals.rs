@@ -9,6 +9,9 @@ use super::{ExactSum, WindowSummary, WindowsSummary};
 ///
 /// The sums are those of the lengths of the paths as `f64`, so that the totals are the same wherever the paths were
 /// measured. As those of one path, they are rounded so that they sum to the total length in any order.
+///
+/// With `keep_latest`, the latest windows of all paths are kept. Each of them is among the latest windows of every path
+/// that has it, so that its sum is complete.
 #[derive(Clone, Debug, Default)]
 pub(in crate::measure) struct WindowTotals {
     /// The windows by their starts.
@@ -41,6 +44,21 @@ impl WindowTotals {
             total.point_count = total.point_count.saturating_add(window.point_count);
             is_in_range &= add(&mut total.length, window.length);
         }
+        let max_windows = match rest.options.keep_latest {
+            true => rest.options.max_windows as usize,
+            false => usize::MAX,
+        };
+        let dropped_count = self.windows.len().saturating_sub(max_windows);
+        let dropped = std::iter::from_fn(|| self.windows.pop_first()).map(|(_, window)| window);
+        for window in path.earlier.into_iter().chain(dropped.take(dropped_count)) {
+            let empty = WindowSummary { length: ExactSum::ZERO, point_count: 0, ..window };
+            let total = rest.earlier.get_or_insert(empty);
+            total.start_unix_s = total.start_unix_s.min(window.start_unix_s);
+            total.end_unix_s = total.end_unix_s.max(window.end_unix_s);
+            total.point_count = total.point_count.saturating_add(window.point_count);
+            // A dropped window is a sum of `f64` values, and not rounded yet.
+            is_in_range &= total.length.merge(&window.length).is_ok();
+        }
         rest.is_dropped |= !is_in_range;
     }
 
@@ -55,9 +73,11 @@ impl WindowTotals {
         }
         let windows = self.windows.values().copied().collect();
         let mut summary = WindowsSummary { windows, ..rest.clone() };
-        let lengths = || summary.windows.iter().map(|window| window.length.units());
+        let windows = || summary.earlier.iter().chain(&summary.windows);
+        let lengths = || windows().map(|window| window.length.units());
         let total = lengths().fold(summary.undated_length.units(), u128::saturating_add);
-        let lengths = summary.windows.iter_mut().map(|window| &mut window.length);
+        let windows = summary.earlier.iter_mut().chain(&mut summary.windows);
+        let lengths = windows.map(|window| &mut window.length);
         round_parts(ExactSum::from_units(total), lengths.chain([&mut summary.undated_length]));
         Some(summary)
     }

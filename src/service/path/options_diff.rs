@@ -96,6 +96,7 @@ fn fields(options: &pb::PathOptions) -> Vec<(&'static str, String)> {
         ("windows.unit", text(&windows.unit().as_str_name())),
         ("windows.time_zone", text(&windows.time_zone)),
         ("windows.max_windows", text(&windows.max_windows)),
+        ("windows.keep_latest", text(&windows.keep_latest)),
     ]
 }
 

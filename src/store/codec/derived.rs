@@ -3,7 +3,7 @@
 //! | value | bytes |
 //! |---|---|
 //! | [`ClimbState`] | its fields |
-//! | [`WindowsState`] | the number of windows; for each the difference of its key to the key before, the length in units of 2^-64 and the number of fixes; then the other fields |
+//! | [`WindowsState`] | the number of windows; for each the difference of its key to the key before, the length in units of 2^-64 and the number of fixes; then the other fields. The last byte is 1 if the windows were dropped, 2 if the part of the earlier windows follows, and 0 otherwise |
 //! | [`EstimateState`] | the number of the following bytes; [`MODEL_VERSION`]; its fields, in which times and positions are differences to a value before them where there is one |
 //!
 //! The numbers in lists have a variable length; see `compact.rs`.
@@ -14,9 +14,9 @@ use super::compact::{
 };
 use super::field::{Field, fields};
 use crate::measure::{
-    ClimbState, EstimateOptions, EstimateState, EstimatedLength, LegState, OpenTripState,
-    PieceState, PlaceState, SlowTimeState, SmootherState, Stop, Trip, WindowOptions, WindowState,
-    WindowUnit, WindowsState, Zone,
+    ClimbState, EarlierWindowsState, EstimateOptions, EstimateState, EstimatedLength, LegState,
+    OpenTripState, PieceState, PlaceState, SlowTimeState, SmootherState, Stop, Trip, WindowOptions,
+    WindowState, WindowUnit, WindowsState, Zone,
 };
 
 /// The version of the models of the estimate. Raise it when a model or a constant changes, because a recording cannot
@@ -29,6 +29,9 @@ fields!(SmootherState { last_ns, offset_ns, sum, count, means, durations, closed
 
 fields!(LegState { from, to, is_confirmed });
 
+/// The bit of the maximum number of windows that is set if the latest windows are kept.
+const KEEP_LATEST: u32 = 1 << 31;
+
 impl Field for WindowOptions {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(match self.unit {
@@ -39,7 +42,9 @@ impl Field for WindowOptions {
             WindowUnit::Year => 4,
         });
         write_list(self.zone.to_string().as_bytes(), out, |&byte, out| out.push(byte));
-        self.max_windows.write(out);
+        // The options were checked: the number is at most 100 000.
+        let keep_latest = if self.keep_latest { KEEP_LATEST } else { 0 };
+        (self.max_windows | keep_latest).write(out);
     }
 
     fn read(input: &mut &[u8]) -> Option<Self> {
@@ -54,7 +59,9 @@ impl Field for WindowOptions {
         let text = String::from_utf8(read_list(input, usize::from(u8::MAX), u8::read)?).ok()?;
         // A zone is written in one way only, and parsed in any case.
         let zone = Zone::parse(&text).ok().filter(|zone| zone.to_string() == text)?;
-        Some(Self { unit, zone, max_windows: Field::read(input)? })
+        let bits = u32::read(input)?;
+        let keep_latest = bits & KEEP_LATEST != 0;
+        Some(Self { unit, zone, max_windows: bits & !KEEP_LATEST, keep_latest })
     }
 }
 
@@ -71,7 +78,12 @@ impl Field for WindowsState {
         self.undated_length.write(out);
         self.undated_point_count.write(out);
         self.extra_crossings.write(out);
-        self.is_dropped.write(out);
+        let Some(earlier) = self.earlier else { return self.is_dropped.write(out) };
+        out.push(2);
+        write_signed(earlier.first_key, out);
+        write_signed(earlier.last_key.wrapping_sub(earlier.first_key), out);
+        write_sum(earlier.length, out);
+        write_unsigned(earlier.point_count.into(), out);
     }
 
     fn read(input: &mut &[u8]) -> Option<Self> {
@@ -81,13 +93,29 @@ impl Field for WindowsState {
             let length = read_sum(input)?;
             Some(WindowState { key, length, point_count: read_unsigned(input)? })
         })?;
-        Some(Self {
+        let mut state = Self {
             windows,
+            earlier: None,
             undated_length: Field::read(input)?,
             undated_point_count: Field::read(input)?,
             extra_crossings: Field::read(input)?,
-            is_dropped: Field::read(input)?,
-        })
+            is_dropped: false,
+        };
+        match u8::read(input)? {
+            0 => {}
+            1 => state.is_dropped = true,
+            2 => {
+                let first_key = read_signed(input)?;
+                state.earlier = Some(EarlierWindowsState {
+                    first_key,
+                    last_key: first_key.wrapping_add(read_signed(input)?),
+                    length: read_sum(input)?,
+                    point_count: read_unsigned(input)?,
+                });
+            }
+            _ => return None,
+        }
+        Some(state)
     }
 }
 

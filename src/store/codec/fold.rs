@@ -1,18 +1,19 @@
-//! The sealed fold of versions 3 to 6: the bytes of an accumulator with its number of points and a checksum.
+//! The sealed fold of versions 3 to 7: the bytes of an accumulator with its number of points and a checksum.
 //!
 //! A store can keep these bytes next to epoch, times and completeness, and change those without reading the fold.
 //!
 //! | bytes | content, little endian |
 //! |---|---|
-//! | 0 | the version: 6 if the options drop duplicates, else 5; 3 or 4 in older records |
+//! | 0 | the version: 7 if the options keep the latest windows, else 6 if they drop duplicates, else 5; 3 or 4 in older records |
 //! | 1..9 | the number of points |
 //! | 9..n-4 | the state: the options, then the fields of [`State`] in the order of the list in this file |
 //! | n-4..n | CRC-32 of all bytes before it, followed by the ID of the recording |
 //!
 //! Version 3 has no `invalid_points`, neither in the options nor in the state. Versions 3 and 4 have the filter of
 //! `old_filter.rs`, the statistics of `old_stats.rs`, [`ExtremesState`] instead of `PlacesState`, and fewer options.
-//! Versions 5 and 6 have the same layout, so that programs that do not know duplicates read all other records.
-//! `field.rs` defines the bytes of single values. `track.rs` and `derived.rs` define those of the parts of versions 5 and 6.
+//! Versions 5 to 7 have the same layout, except for the bytes of these options and of what they add. So programs that do
+//! not know duplicates or the latest windows read all other records.
+//! `field.rs` defines the bytes of single values. `track.rs` and `derived.rs` define those of the parts of versions 5 to 7.
 
 use super::RecordError;
 use super::field::{Field, fields, take};
@@ -26,9 +27,11 @@ use crate::measure::{
 use crate::recording::RecordingName;
 
 /// The format version. Raise it when a list in this file changes, and keep reading the old version.
-pub(super) const VERSION: u8 = 6;
-/// The version of paths that do not drop duplicates.
-pub(super) const VERSION_WITHOUT_DUPLICATES: u8 = 5;
+pub(super) const VERSION: u8 = 7;
+/// The version of paths that drop duplicates, and do not keep the latest windows.
+const VERSION_WITH_DUPLICATES: u8 = 6;
+/// The version of paths that do neither.
+pub(super) const VERSION_WITH_NEITHER: u8 = 5;
 /// The first version of this layout.
 pub(super) const VERSION_MIN: u8 = 3;
 /// The last version without `invalid_points`.
@@ -40,7 +43,11 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// Returns the version in which a path with these options is written.
 pub(super) fn version(options: &Options) -> u8 {
-    if options.drop_duplicates() { VERSION } else { VERSION_WITHOUT_DUPLICATES }
+    match options.windows().is_some_and(|windows| windows.keep_latest) {
+        true => VERSION,
+        false if options.drop_duplicates() => VERSION_WITH_DUPLICATES,
+        false => VERSION_WITH_NEITHER,
+    }
 }
 
 /// A sealed fold whose checksum was verified.

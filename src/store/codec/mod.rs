@@ -3,7 +3,7 @@
 //! | bytes | content, little endian |
 //! |---|---|
 //! | 0..4 | `wayw` |
-//! | 4 | the version of the fold: 6 or 5, or 3 or 4 in older records |
+//! | 4 | the version of the fold: 7, 6 or 5, or 3 or 4 in older records |
 //! | 5 | 1 if the recording is finished, else 0 |
 //! | 6..8 | 0 |
 //! | 8..16 | epoch |
@@ -230,7 +230,7 @@ pub fn check_any(bytes: &[u8]) {
     for bytes in [bytes, &sealed(&name, bytes)] {
         let Ok(checkpoint) = decode(&name, bytes) else { continue };
         let encoded = encode(&name, &checkpoint);
-        if bytes[4] >= fold::VERSION_WITHOUT_DUPLICATES {
+        if bytes[4] >= fold::VERSION_WITH_NEITHER {
             assert_eq!(
                 encoded, bytes,
                 "a record is encoded to other bytes than it was decoded from"

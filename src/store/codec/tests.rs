@@ -25,11 +25,10 @@ fn options() -> impl Strategy<Value = Options> {
     let new = (any::<bool>(), any::<bool>(), 0..600_000_000_000_u64, any::<Option<u8>>());
     let units = vec![WindowUnit::Hour, WindowUnit::Day, WindowUnit::Month, WindowUnit::Year];
     let zones = vec!["Europe/Ljubljana", "UTC", "-03:30"];
-    let windows = (prop::sample::select(units), prop::sample::select(zones), 1..20_u32);
-    let windows = prop::option::of(windows.prop_map(|(unit, zone, max_windows)| WindowOptions {
-        unit,
-        zone: Zone::parse(zone).unwrap(),
-        max_windows,
+    let windows =
+        (prop::sample::select(units), prop::sample::select(zones), 1..20_u32, any::<bool>());
+    let windows = prop::option::of(windows.prop_map(|(unit, zone, max_windows, keep_latest)| {
+        WindowOptions { unit, zone: Zone::parse(zone).unwrap(), max_windows, keep_latest }
     }));
     let all = (prop::sample::select(metrics), limits, rest, new, windows);
     all.prop_map(|(metric, limits, rest, new, windows)| {
@@ -259,28 +258,40 @@ fn a_changed_golden_record_is_detected() {
 
 /// If this fails, the format has changed: raise the version, and keep reading this one.
 #[test]
-fn versions_5_and_6_do_not_change() {
+fn versions_5_to_7_do_not_change() {
     for golden in golden::records() {
         let current = golden.versions.last().unwrap();
         assert_eq!(encode(&golden::name(), &golden.checkpoint), golden::bytes(current));
     }
 }
 
-/// A program of version 5 refuses version 6 by its number. Neither version has bytes of the other.
+/// Programs of versions 5 and 6 refuse later versions by their numbers. No version has bytes of another one.
 #[test]
-fn the_version_says_whether_duplicates_are_dropped() {
+fn the_version_says_which_options_are_set() {
+    let mut versions = Vec::new();
     for golden in golden::records() {
         let bytes = golden::bytes(golden.versions.last().unwrap());
-        let drops_duplicates = golden.checkpoint.accumulator.options().drop_duplicates();
-        assert_eq!(bytes[4] == 6, drops_duplicates);
-        assert_eq!(bytes[HEADER_BYTES], bytes[4]);
-        let mut other = bytes[..bytes.len() - 4].to_vec();
-        (other[4], other[HEADER_BYTES]) = (11 - bytes[4], 11 - bytes[4]);
-        let other = super::sealed(&golden::name(), &other);
-        assert_eq!(decode(&golden::name(), &other), Err(RecordError::Content("fold")));
-        let record = Record::read(&golden::name(), &other).unwrap();
-        assert_eq!(record.options(), Err(RecordError::Content("options")));
+        let options = golden.checkpoint.accumulator.options();
+        let keeps_latest = options.windows().is_some_and(|windows| windows.keep_latest);
+        let expected = match (keeps_latest, options.drop_duplicates()) {
+            (true, _) => 7,
+            (false, true) => 6,
+            (false, false) => 5,
+        };
+        assert_eq!((bytes[4], bytes[HEADER_BYTES]), (expected, expected));
+        versions.push(expected);
+        for other in (5..=7).filter(|&version| version != expected) {
+            let mut bytes = bytes[..bytes.len() - 4].to_vec();
+            (bytes[4], bytes[HEADER_BYTES]) = (other, other);
+            let bytes = super::sealed(&golden::name(), &bytes);
+            assert_eq!(decode(&golden::name(), &bytes), Err(RecordError::Content("fold")));
+            let record = Record::read(&golden::name(), &bytes).unwrap();
+            assert_eq!(record.options(), Err(RecordError::Content("options")));
+        }
     }
+    versions.sort_unstable();
+    versions.dedup();
+    assert_eq!(versions, [5, 6, 7]);
 }
 
 #[test]
@@ -302,8 +313,8 @@ fn errors_say_what_is_wrong() {
     let bytes = encode(&name(), &example());
     let error = |at: usize, byte: u8| decode(&name(), &patched(&bytes, at, byte)).unwrap_err();
     insta::assert_snapshot!(
-        error(4, 7),
-        @"it has format 7, and this program reads formats up to 6: use the newer program"
+        error(4, 8),
+        @"it has format 8, and this program reads formats up to 7: use the newer program"
     );
     assert_eq!(error(4, 0), RecordError::Foreign(bytes.len()));
     assert_eq!(error(0, b'W'), RecordError::Foreign(bytes.len()));

@@ -106,6 +106,7 @@ pub fn summary_message(summary: &PathSummary) -> pb::PathSummary {
             .map(|windows| windows.undated_length.to_f64()),
         undated_length: None,
         undated_point_count: windows.map_or(0, |windows| windows.undated_point_count),
+        earlier_windows: windows.and_then(|windows| windows.earlier.as_ref()).map(window),
         windows_dropped: windows.is_some_and(|windows| windows.is_dropped),
     }
 }

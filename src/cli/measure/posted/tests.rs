@@ -76,6 +76,11 @@ fn a_wrong_option_is_reported_in_the_words_of_a_parameter() {
     ] {
         assert!(option_message(name, value).ends_with(": there is no such option"), "{name}");
     }
+    insta::assert_snapshot!(option_message("keep-latest-windows", "3"), @"by: another option needs it");
+    insta::assert_snapshot!(
+        option_message("keep-latest-windows", "0"),
+        @"keep-latest-windows: 0 is not in 1..=100000"
+    );
     for name in [String::new(), "x".repeat(256)] {
         insta::allow_duplicates! {
             insta::assert_snapshot!(option_message("file", &name), @"file: must have 1 to 255 characters");

@@ -33,6 +33,52 @@ fn by_requests_windows_of_the_time_zone() {
 }
 
 #[test]
+fn the_latest_windows_are_kept_with_and_without_a_number() {
+    let day = WindowOptions { keep_latest: true, ..WindowOptions::new(WindowUnit::Day, Zone::UTC) };
+    assert_eq!(windows("--by day --keep-latest-windows"), Some(day));
+    let seven = WindowOptions { max_windows: 7, ..day };
+    assert_eq!(windows("--by day --keep-latest-windows=7"), Some(seven));
+    let remote = WindowOptions { max_windows: 1000, ..day };
+    assert_eq!(windows("--by day --keep-latest-windows --server http://h"), Some(remote));
+    for arguments in [
+        "--keep-latest-windows",
+        "--by day --keep-latest-windows=0",
+        "--by day --keep-latest-windows=100001",
+    ] {
+        let words = ["measure", "-"].into_iter().chain(arguments.split_whitespace());
+        assert!(Wrapper::try_parse_from(words).is_err(), "{arguments}");
+    }
+}
+
+/// The total keeps the latest windows of both tracks. The rows of each table sum to its length.
+#[test]
+fn earlier_windows_are_one_row() {
+    let file = "lat,lon,time\n0,0,2024-05-01T10:00:00Z\n0,0.001,2024-05-01T11:00:00Z\n\
+        0,0.002,2024-05-02T11:00:00Z\n0,0.004,2024-05-03T11:00:00Z\n0,0.005,2024-05-04T11:00:00Z\n";
+    let other = file.replace("2024-05", "2024-06");
+    let files = [("a.csv", file), ("b.csv", &other)];
+    let run = run_with(&files, "a.csv b.csv --by day --keep-latest-windows=2", "");
+    insta::assert_snapshot!(run.out, @"
+    file                   track                    points segments           length
+    a.csv  1                             5        1        556.597 m
+        by day, UTC
+          earlier                                        3                 343.235 m
+          2024-05-03                                     1                 162.341 m
+          2024-05-04                                     1                  51.021 m
+    b.csv  1                             5        1        556.597 m
+        by day, UTC
+          earlier                                        3                 343.235 m
+          2024-06-03                                     1                 162.341 m
+          2024-06-04                                     1                  51.021 m
+    total                  2 tracks                     10        2      1 113.195 m
+        by day, UTC
+          earlier                                        8                 899.833 m
+          2024-06-03                                     1                 162.341 m
+          2024-06-04                                     1                  51.021 m
+    ");
+}
+
+#[test]
 fn an_unknown_time_zone_is_an_error_with_a_similar_name() {
     let words = ["measure", "-", "--by", "day", "--timezone", "Europe/Ljublana"];
     let error = Wrapper::try_parse_from(words).err().unwrap().to_string();

@@ -212,6 +212,31 @@ fn csv_has_a_row_for_each_window_after_the_row_of_its_track() {
 }
 
 #[test]
+fn earlier_windows_are_one_part() {
+    let mut windows = WindowOptions::new(WindowUnit::Day, Zone::parse("Europe/Ljubljana").unwrap());
+    windows.keep_latest = true;
+    let options = Options::builder(Metric::Geodesic).windows(windows).build().unwrap();
+    let mut track = summary(options, &DAYS[1..]);
+    let json = |track: &PathSummary| report(options, Style::Json, Units::M, &[track.clone()]);
+    assert_eq!(json(&track).matches(r#","earlier_windows":null}"#).count(), 2);
+    let (start_unix_s, end_unix_s, length, point_count) = DAYS[0];
+    let earlier = WindowSummary { start_unix_s, end_unix_s, length: sum(length), point_count };
+    track.windows.as_mut().unwrap().earlier = Some(earlier);
+    let member = r#","earlier_windows":{"start":"2024-03-31T00:00:00+01:00","end":"2024-04-01T00:00:00+02:00","length_m":1500.25,"points":40}}"#;
+    assert_eq!(json(&track).matches(member).count(), 2, "{}", json(&track));
+    let text = report(options, Style::Text, Units::M, &[track.clone()]);
+    let row = "      earlier                                       40               1 500.250 m\n";
+    assert_eq!(text.matches(row).count(), 2, "{text}");
+    let csv = report(options, Style::Csv, Units::M, &[track]);
+    let starts: Vec<_> = csv.lines().map(|line| line.split(',').next().unwrap()).collect();
+    let expected = ["kind", "track", "earlier", "day", "undated"];
+    assert_eq!(starts[..5], expected);
+    assert_eq!(starts[5..], ["total", "total_earlier", "total_day", "total_undated"]);
+    let times = ",,2024-03-31T00:00:00+01:00,2024-04-01T00:00:00+02:00";
+    assert_eq!(csv.lines().filter(|line| line.ends_with(times)).count(), 2, "{csv}");
+}
+
+#[test]
 fn dropped_windows_are_reported() {
     let options = options(Metric::Geodesic, WindowUnit::Hour, "UTC");
     let mut track = summary(options, &DAYS);

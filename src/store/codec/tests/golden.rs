@@ -4,7 +4,7 @@
 use crate::measure::{
     AttributesState, ClimbState, Elevation, Fix, FixState, InvalidPoints, Metric, Options,
     PathAccumulator, PlacesState, Point, RejectionReason, RejectionState, Reorder, SeenAttributes,
-    SegmentState, SignedSum, TimedPlaceState,
+    SegmentState, SignedSum, TimedPlaceState, WindowOptions, WindowUnit, Zone,
 };
 use crate::recording::{Checkpoint, RecordingName};
 
@@ -126,6 +126,25 @@ fn deduplicated() -> Checkpoint {
     checkpoint(false, accumulator)
 }
 
+/// Returns a path that keeps the latest 2 of 5 windows, and drops duplicates. One fix is late, one has no time and waits,
+/// and one leg is too long to be divided.
+fn latest_windows() -> Checkpoint {
+    let zone = Zone::parse("Europe/Ljubljana").unwrap();
+    let windows = WindowOptions::new(WindowUnit::Day, zone);
+    let options = Options::builder(Metric::Planar)
+        .windows(WindowOptions { max_windows: 2, keep_latest: true, ..windows })
+        .reorder(Reorder { count: 1, time_ns: None })
+        .drop_duplicates(true);
+    let mut accumulator = PathAccumulator::new(options.build().unwrap());
+    for (hour, x) in [(0, 0.0), (40, 4.0), (60, 5.25), (8, 7.0), (60 + 65 * 24, 8.0)] {
+        let fix = Fix::new(Point::planar(x, 0.5).unwrap());
+        let fix = fix.at_unix_ns((1_700_000_000 + hour * 3600) * 1_000_000_000).unwrap();
+        accumulator.extend(&[fix]).unwrap();
+    }
+    accumulator.extend(&[Fix::new(Point::planar(9.0, 0.5).unwrap())]).unwrap();
+    checkpoint(false, accumulator)
+}
+
 /// Returns the checkpoint that is read from the record of an earlier program.
 fn as_read_from_old(checkpoint: Checkpoint) -> Checkpoint {
     let mut state = checkpoint.accumulator.state();
@@ -197,7 +216,7 @@ impl Golden {
     }
 }
 
-pub(in crate::store) fn records() -> [Golden; 6] {
+pub(in crate::store) fn records() -> [Golden; 7] {
     let golden = |checkpoint, first_version, versions| Golden {
         checkpoint,
         without_legs: None,
@@ -211,6 +230,7 @@ pub(in crate::store) fn records() -> [Golden; 6] {
         golden(filtered(), 1, &FILTERED),
         golden(split(), 4, &SPLIT),
         golden(deduplicated(), 6, &DEDUPLICATED),
+        golden(latest_windows(), 7, &LATEST_WINDOWS),
     ]
 }
 
@@ -388,4 +408,15 @@ const DEDUPLICATED: [&str; 1] = [
      1fa01f8094ebdc03008080faf5c8a79ba6821b029e1f00a01f8080faf5c8a79ba6821b00000000000000000000000000
      000000000000010000010fc03e00c0c6e58f02c0f0f5f6060203030200807dfe7c0e02a01f9e9c01a09c010902a01f9e
      1fa01f0100000000000000000000000000000000000000000000000000000000000000fee78f56",
+];
+const LATEST_WINDOWS: [&str; 1] = [
+    "776179770700000008070605040302010068e5cf8b010000d26ce5cf8b010000ffffffffffffffffb6456c8007060000
+     00000000000000000000000000f03f000000000000f03f00000003000000000000000000010100010000000000000000
+     08400082357a0a000000000101104575726f70652f4c6a75626c6a616e61020000800180808080808080808017050100
+     81808080808080c0ff01200101010100002001018080808080808080801004010081808080808080c0ff012001010101
+     000020000302000180d0aaf0cac60100010001000000000000000000000000000000000001038080808080808080800e
+     000000001b80c0d6fcf3c5018090d4f356fe8fd4f3568090d4f356322e915a8a20fd3e00000100000000000000000000
+     0000000000000000000000010000010780d0aaf0cac601002081808080808080c0ff0101000004010a00000000000000
+     000000000000000000000000000000000000000000000102bcb3028fc7e3f1b89c8ec7b3010182010001000000000000
+     00c002000000000000000000000000000000000000000000000002b6b30204f1b89c8ec7e3f1b88c09020097ffb675",
 ];

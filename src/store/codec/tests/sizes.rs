@@ -75,7 +75,7 @@ fn rules() -> OptionsBuilder {
 
 fn windows(unit: WindowUnit) -> WindowOptions {
     let zone = Zone::parse("Europe/Ljubljana").unwrap();
-    WindowOptions { unit, zone, max_windows: 400 }
+    WindowOptions { max_windows: 400, ..WindowOptions::new(unit, zone) }
 }
 
 fn estimate(max_trips: u32) -> EstimateOptions {
