@@ -217,7 +217,8 @@ fn earlier_windows_are_one_part() {
     windows.keep_latest = true;
     let options = Options::builder(Metric::Geodesic).windows(windows).build().unwrap();
     let mut track = summary(options, &DAYS[1..]);
-    let json = |track: &PathSummary| report(options, Style::Json, Units::M, &[track.clone()]);
+    let json =
+        |track: &PathSummary| report(options, Style::Json, Units::M, std::slice::from_ref(track));
     assert_eq!(json(&track).matches(r#","earlier_windows":null}"#).count(), 2);
     let (start_unix_s, end_unix_s, length, point_count) = DAYS[0];
     let earlier = WindowSummary { start_unix_s, end_unix_s, length: sum(length), point_count };
