@@ -12,8 +12,10 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::{Value, json};
+use tonic::Code;
 
-use super::{Shared, router};
+use super::Shared;
+use super::error::ApiError;
 
 const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -194,12 +196,15 @@ pub(super) async fn file(
     State(shared): State<Arc<Shared>>,
     uri: Uri,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, ApiError> {
     let name = uri.path().strip_prefix("/page/");
     let mut files = shared.page.files.iter();
     match files.find(|(known, _)| Some(*known) == name) {
-        Some((_, asset)) => shared.page.answer(asset, &headers),
-        None => router::not_found().await.into_response(),
+        Some((_, asset)) => Ok(shared.page.answer(asset, &headers)),
+        None => {
+            let message = "the page has no such file";
+            Err(ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_UNKNOWN", message))
+        }
     }
 }
 

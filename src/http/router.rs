@@ -60,7 +60,7 @@ async fn openapi(uri: Uri) -> Result<Response, ApiError> {
     Ok(answer::json(OPENAPI_DOCUMENT.to_owned()))
 }
 
-pub(super) async fn not_found() -> ApiError {
+async fn not_found() -> ApiError {
     let message = format!("there is no such page; the routes are {}", ROUTES.join(", "));
     ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_UNKNOWN", message)
 }
