@@ -196,15 +196,14 @@ pub(super) async fn file(
     State(shared): State<Arc<Shared>>,
     uri: Uri,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, ApiError> {
     let name = uri.path().strip_prefix("/page/");
     let mut files = shared.page.files.iter();
     match files.find(|(known, _)| Some(*known) == name) {
-        Some((_, asset)) => shared.page.answer(asset, &headers),
+        Some((_, asset)) => Ok(shared.page.answer(asset, &headers)),
         None => {
             let message = "the page has no such file";
-            let (status, code) = (StatusCode::NOT_FOUND, Code::NotFound);
-            ApiError::new(status, code, "ROUTE_UNKNOWN", message).into_response()
+            Err(ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "ROUTE_UNKNOWN", message))
         }
     }
 }

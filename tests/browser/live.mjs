@@ -194,10 +194,10 @@ export async function memoryIsSteady(server, { minutes }) {
     const follow = async (count) => {
         const updates = () => page.evaluate(() => Number(document.body.dataset.updates ?? 0));
         const end = (await updates()) + count;
-        while ((await updates()) < end) {
+        await until(`${count} updates`, async () => {
             recording.send(2);
-            await page.waitForTimeout(5);
-        }
+            return (await updates()) >= end;
+        });
     };
     const stopAt = Date.now() + minutes * 60000;
     await follow(60);
