@@ -1,9 +1,10 @@
-//! The JSON API of the HTTP listener, for pages and apps.
+//! The JSON API of the HTTP listener, for pages and apps, and a page that uses it.
 //!
 //! [`HttpApi`] answers the requests that [`crate::server`] accepts: `guard` refuses those of other sites and adds the headers
 //! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
 //! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
-//! [`Measure`], `qr` draws QR codes, and `body` reads the bodies of both. `answer` is the form of answers and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
+//! [`Measure`], `qr` draws QR codes, and `body` reads the bodies of both. `page` has the files of the page. `answer` is the form of answers
+//! and `error` that of all errors, `query` reads query strings, and `openapi.json` describes the API.
 //!
 //! docs/http.md is the reference for users.
 
@@ -15,6 +16,7 @@ mod events;
 mod guard;
 mod json;
 mod measure;
+mod page;
 mod paths;
 mod qr;
 mod query;
@@ -32,6 +34,9 @@ use tower_service::Service as _;
 
 use crate::server::{Answer, WebBody, WebService};
 pub use measure::{Measure, MeasureError, MeasureJob, Measured};
+#[cfg(feature = "cli")]
+pub(crate) use page::report_page;
+pub use page::{Tiles, TilesError};
 
 /// The settings of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +45,13 @@ pub struct HttpConfig {
     pub max_upload_bytes: usize,
     /// The interval of comments in a stream of events without events, so that proxies keep it open.
     pub heartbeat: Duration,
+    /// The tiles of the map of the page.
+    pub tiles: Option<Tiles>,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { max_upload_bytes: 32 << 20, heartbeat: Duration::from_secs(15) }
+        Self { max_upload_bytes: 32 << 20, heartbeat: Duration::from_secs(15), tiles: None }
     }
 }
 
@@ -59,13 +66,15 @@ pub(super) struct Shared {
     measure: Option<Arc<dyn Measure>>,
     /// The files that are measured at the same time: one for each processor.
     measuring: Semaphore,
+    page: page::Page,
 }
 
 impl HttpApi {
     /// Returns the API. Without `measure` it has no route for files.
     pub fn new(config: HttpConfig, measure: Option<Arc<dyn Measure>>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let shared = Shared { config, measure, measuring: Semaphore::new(cores) };
+        let page = page::Page::new(config.tiles.as_ref());
+        let shared = Shared { config, measure, measuring: Semaphore::new(cores), page };
         Self { router: router::router(Arc::new(shared)) }
     }
 }

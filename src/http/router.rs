@@ -11,7 +11,7 @@ use tonic::Code;
 
 use super::error::ApiError;
 use super::query::Query;
-use super::{Shared, answer, events, measure, paths, qr};
+use super::{Shared, answer, events, measure, page, paths, qr};
 
 const PATHS: &str = "/api/paths";
 const PATH: &str = "/api/paths/{name}";
@@ -19,9 +19,11 @@ const EVENTS: &str = "/api/paths/{name}/events";
 const MEASURE: &str = "/api/measure";
 const QR: &str = "/api/qr";
 const OPENAPI: &str = "/api/openapi.json";
+const PAGE: &str = "/";
+const PAGE_FILE: &str = "/page/{file}";
 
 /// All routes.
-pub(super) const ROUTES: [&str; 6] = [PATHS, PATH, EVENTS, MEASURE, QR, OPENAPI];
+pub(super) const ROUTES: [&str; 8] = [PATHS, PATH, EVENTS, MEASURE, QR, OPENAPI, PAGE, PAGE_FILE];
 
 /// The description of the API.
 const OPENAPI_DOCUMENT: &str = include_str!("openapi.json");
@@ -33,7 +35,7 @@ pub(super) fn route(path: &str) -> Option<usize> {
         let parts: Vec<&str> = route.split('/').collect();
         parts.len() == segments.len()
             && parts.iter().zip(&segments).all(|(part, segment)| match *part {
-                "{name}" => !segment.is_empty(),
+                "{name}" | "{file}" => !segment.is_empty(),
                 part => part == *segment,
             })
     };
@@ -48,6 +50,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(MEASURE, post(measure::measure))
         .route(QR, post(qr::qr))
         .route(OPENAPI, get(openapi))
+        .route(PAGE, get(page::index))
+        .route(PAGE_FILE, get(page::file))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)
@@ -91,9 +95,12 @@ mod tests {
         }
         assert_eq!(of("/api/paths"), Some(PATHS));
         assert_eq!(of("/api/paths/a/events"), Some(EVENTS));
+        assert_eq!((of("/"), of("/page/main.js")), (Some(PAGE), Some(PAGE_FILE)));
         for path in [
             "",
-            "/",
+            "/page",
+            "/page/",
+            "/page/a/b",
             "/api",
             "/api/paths/",
             "/api/paths/a/b",
@@ -105,10 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn the_description_has_all_routes_and_no_others() {
+    fn the_description_has_all_routes_of_the_api_and_no_others() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI_DOCUMENT).unwrap();
         let described: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-        let mut routes = ROUTES.to_vec();
+        let mut routes: Vec<_> =
+            ROUTES.into_iter().filter(|route| route.starts_with("/api/")).collect();
         routes.sort_unstable();
         assert_eq!(described, routes);
     }

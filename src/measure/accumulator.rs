@@ -438,5 +438,6 @@ impl TryFrom<State> for PathAccumulator {
 
 mod in_order;
 mod last_fix;
+mod rejected;
 #[cfg(test)]
 mod tests;

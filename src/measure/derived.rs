@@ -5,6 +5,7 @@ use super::climb::{Climb, ClimbSettings};
 use super::cost;
 use super::estimate::{EstimateSettings, Estimator};
 use super::options::Options;
+use super::rejection_reason::RejectedFix;
 use super::state::State;
 use super::sum::SumOverflow;
 use super::summary::{PathSummary, Trips};
@@ -20,6 +21,8 @@ pub(super) struct Derived {
     pub(super) climb: Climb,
     windows: Option<Windows>,
     estimate: Option<Box<Estimator>>,
+    /// The rejected fixes since the last time that they were taken, if the path lists them.
+    pub(super) rejected: Option<Vec<RejectedFix>>,
 }
 
 impl Derived {
@@ -29,6 +32,7 @@ impl Derived {
             climb: Climb::new(climb_settings(options)),
             windows: options.windows.map(Windows::new),
             estimate: estimate_settings(options).map(|settings| Box::new(Estimator::new(settings))),
+            rejected: None,
         }
     }
 
@@ -104,7 +108,7 @@ impl Derived {
 
     /// Sets the fields of the summary of a path that ends here.
     pub(super) fn summarize(&self, summary: &mut PathSummary) {
-        let Self { stats, climb, windows, estimate } = self;
+        let Self { stats, climb, windows, estimate, rejected: _ } = self;
         summary.elapsed_ns = stats.elapsed_ns().map(Into::into);
         summary.moving_ns = stats.moving_ns().map(Into::into);
         summary.max_speed = stats.max_speed();
@@ -150,6 +154,7 @@ impl Derived {
             windows: windows.map(|(options, state)| Windows::from_checked_state(options, state)),
             estimate: estimate
                 .map(|(settings, state)| Box::new(Estimator::from_checked_state(settings, state))),
+            rejected: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::derived::Derived;
 use super::options::Options;
+use super::rejection_reason::{RejectedFix, RejectionReason};
 use super::sum::SumOverflow;
 use super::track_fix::{FixAttributes, TrackFix};
 use super::track_stats::{LegBatch, TrackStats};
@@ -27,6 +28,14 @@ impl<'a> FixSink<'a> {
     pub(super) fn add_checked(&mut self, fix: TrackFix) {
         self.derived.stats.add_checked(fix.attributes);
         self.derived.add_checked(fix);
+    }
+
+    /// Lists a rejected fix, if the path lists them.
+    #[inline]
+    pub(super) fn add_rejected(&mut self, reason: RejectionReason, offset: u64) {
+        if let Some(rejected) = &mut self.derived.rejected {
+            rejected.push(RejectedFix { offset, reason });
+        }
     }
 
     /// Adds an accepted fix, which is a checked fix, too. `leg` has the attributes of the fix at the start of the leg

@@ -78,7 +78,7 @@ pub(crate) use point_block::PointBlock;
 #[cfg(feature = "server")]
 pub(crate) use polyline::Polyline;
 pub use preset::{ExplicitOptions, Preset};
-pub use rejection_reason::RejectionReason;
+pub use rejection_reason::{RejectedFix, RejectionReason};
 pub use seen_attributes::SeenAttributes;
 pub use state::{
     AttributesState, BufferedFixState, CandidateState, ExtremesState, FilterState, FixState,

@@ -145,6 +145,7 @@ impl Filter {
             };
             if let Some(reason) = reason {
                 rules.ledger.count(reason, offset);
+                out.sink.add_rejected(reason, offset);
                 rules.ledger.add(reason, leg)?;
                 *screened = Some(reason);
                 continue;

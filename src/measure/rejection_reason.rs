@@ -23,6 +23,15 @@ pub enum RejectionReason {
     Duplicate,
 }
 
+/// A rejected fix of a path. See [`PathAccumulator::listing_rejected`](super::PathAccumulator::listing_rejected).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectedFix {
+    /// The index of the fix in the path, in the order in which the fixes were added, from 0.
+    pub offset: u64,
+    /// The reason.
+    pub reason: RejectionReason,
+}
+
 impl RejectionReason {
     /// The number of reasons.
     pub(super) const COUNT: usize = 8;

@@ -93,7 +93,8 @@ impl Web {
         let address = http.local_addr().unwrap();
         let cancelled = Arc::default();
         let measure = Arc::new(Sizes(Arc::clone(&cancelled)));
-        let config = HttpConfig { max_upload_bytes: 100_000, heartbeat: Duration::from_millis(20) };
+        let heartbeat = Duration::from_millis(20);
+        let config = HttpConfig { max_upload_bytes: 100_000, heartbeat, ..HttpConfig::default() };
         let api = Arc::new(HttpApi::new(config, Some(measure)));
         let mut monitor = Monitor::default();
         let server = Server::adapted(grpc, store, configure, |server| {

@@ -1,8 +1,9 @@
 //! Measures the files that clients of the HTTP listener send, as the command does.
 //!
 //! The query parameters are arguments of the command, read by the same parsers. The answer has the rows that `--json`
-//! prints, and the lines of `profile.rs`.
+//! prints, and the lines of `lines.rs`.
 
+use std::cell::RefCell;
 use std::io::{self, Cursor, Write};
 use std::slice;
 use std::sync::Arc;
@@ -13,19 +14,18 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser};
 use serde_json::{Value, json};
 
+use self::lines::{Lines, Tee};
 use super::measure_run::MeasureRun;
-use super::profile::TrackLine;
 use super::worker::Files;
 use super::{MeasureArgs, OutputArgs, WindowBy};
 use crate::cli::connect::ConnectArgs;
-use crate::cli::input::{self, FileEnd, FileSink, Input, Reading, Stdin};
+use crate::cli::input::{self, Input, Reading, Stdin};
 use crate::cli::policy::{FilledOptions, Model, PolicyArgs};
 use crate::cli::progress::Progress;
 use crate::cli::reading::ReadingArgs;
 use crate::cli::report::{Names, Units};
-use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
+use crate::formats::SinkError;
 use crate::http::{Measure, MeasureError, MeasureJob, Measured};
-use crate::measure::{Fix, Metric};
 
 /// Maximum size of the rows of an answer.
 const ROWS_BYTES_MAX: usize = 8 << 20;
@@ -33,10 +33,6 @@ const ROWS_BYTES_MAX: usize = 8 << 20;
 const MESSAGES_BYTES_MAX: usize = 64 << 10;
 /// Maximum number of points of a file. Compressed files may have more than their size suggests.
 const POINTS_MAX: u64 = 20_000_000;
-/// Maximum number of points that are kept for lines.
-const LINE_POINTS_MAX: usize = 256 * 1024;
-/// Maximum number of lines.
-const LINES_MAX: usize = 256;
 /// Maximum number of characters of the name of a file, which is in each row.
 const FILE_NAME_MAX: usize = 255;
 /// The name of a file without one.
@@ -121,6 +117,7 @@ impl Measure for PostedFiles {
                 units,
                 sort: None,
                 plot: None,
+                report: None,
             },
             connect: ConnectArgs::default(),
             reading,
@@ -189,7 +186,7 @@ impl MeasureJob for Job {
             (Bounded::new(ROWS_BYTES_MAX), Bounded::new(MESSAGES_BYTES_MAX));
         let progress = Progress::hidden();
         let read_options = self.args.read_options();
-        let mut lines = Lines::new(self.options.all.metric(), Arc::clone(&is_cancelled));
+        let lines = RefCell::new(Lines::new(self.options.all.metric(), Arc::clone(&is_cancelled)));
         let mut run = MeasureRun::new(
             &self.args,
             slice::from_ref(&input),
@@ -203,6 +200,9 @@ impl MeasureJob for Job {
             written = run.add(result);
             if written.is_ok() { Ok(()) } else { Err(SinkError::Stop) }
         });
+        let files = files.with_rejected(Box::new(|track, fixes| {
+            lines.borrow_mut().mark_rejected(track, fixes);
+        }));
         let cancelled = Arc::clone(&is_cancelled);
         let reading = Reading {
             options: &read_options,
@@ -213,9 +213,10 @@ impl MeasureJob for Job {
                 false => Ok(()),
             },
         };
-        let mut sink = Tee { files, lines: &mut lines };
+        let mut sink = Tee { files, lines: &lines };
         let _ = input::read(&input, &reading, &mut sink);
         drop(sink);
+        let lines = lines.into_inner();
         if is_cancelled.load(Relaxed) {
             return Err(MeasureError::Cancelled);
         }
@@ -287,121 +288,6 @@ impl Write for Bounded {
     }
 }
 
-/// The lines of the tracks of all files, up to limits.
-struct Lines {
-    metric: Metric,
-    is_cancelled: Arc<AtomicBool>,
-    /// The tracks of the current file; `None` if ended or left out.
-    open: Vec<Option<TrackLine>>,
-    current: usize,
-    finished: Vec<Value>,
-    left_out: u64,
-    points: u64,
-    /// The points that the lines hold.
-    kept: usize,
-}
-
-impl Lines {
-    fn new(metric: Metric, is_cancelled: Arc<AtomicBool>) -> Self {
-        let (open, finished) = (Vec::new(), Vec::new());
-        Self { metric, is_cancelled, open, current: 0, finished, left_out: 0, points: 0, kept: 0 }
-    }
-
-    fn start(&mut self) {
-        self.current = self.open.len();
-        let open = self.open.iter().flatten().count();
-        let has_space = self.finished.len() + open < LINES_MAX && self.kept < LINE_POINTS_MAX;
-        self.left_out += u64::from(!has_space);
-        self.open.push(has_space.then(|| TrackLine::new(self.metric)));
-    }
-
-    fn line(&mut self) -> Option<&mut TrackLine> {
-        self.open.get_mut(self.current)?.as_mut()
-    }
-
-    fn add(&mut self, fix: Fix) -> Result<(), SinkError> {
-        self.points += 1;
-        if self.points > POINTS_MAX
-            || (self.points.is_multiple_of(1024) && self.is_cancelled.load(Relaxed))
-        {
-            return Err(SinkError::Stop);
-        }
-        let before = self.line().map_or(0, |line| line.len());
-        let Some(line) = self.line() else { return Ok(()) };
-        line.add(fix);
-        let after = line.len();
-        self.kept = (self.kept + after).saturating_sub(before);
-        if self.kept > LINE_POINTS_MAX
-            && let Some(line) = self.open.get_mut(self.current).and_then(Option::take)
-        {
-            self.kept -= line.len();
-            self.left_out += 1;
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) {
-        let index = self.current as u64;
-        if let Some(line) = self.open.get_mut(self.current).and_then(Option::take) {
-            self.kept -= line.len();
-            self.finished.push(line.finish(index));
-        }
-    }
-}
-
-/// Passes the calls of a reader to the measurement and to the lines.
-struct Tee<'a, S> {
-    files: S,
-    lines: &'a mut Lines,
-}
-
-impl<S: FileSink> TrackSink for Tee<'_, S> {
-    fn start_track(&mut self, kind: TrackKind) -> Result<(), SinkError> {
-        self.lines.start();
-        self.files.start_track(kind)
-    }
-
-    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
-        self.lines.current = index;
-        self.files.switch_track(index)
-    }
-
-    fn start_segment(&mut self) -> Result<(), SinkError> {
-        if let Some(line) = self.lines.line() {
-            line.start_segment();
-        }
-        self.files.start_segment()
-    }
-
-    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        self.lines.add(fix)?;
-        self.files.fix(fix)
-    }
-
-    fn invalid_point(&mut self) -> Result<(), SinkError> {
-        self.files.invalid_point()
-    }
-
-    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
-        self.files.note(note)
-    }
-
-    fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
-        self.lines.end();
-        self.files.end_track(info)
-    }
-}
-
-impl<S: FileSink> FileSink for Tee<'_, S> {
-    fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
-        self.lines.open.clear();
-        self.files.start_file(name)
-    }
-
-    fn end_file(&mut self, end: FileEnd) -> Result<(), SinkError> {
-        self.files.end_file(end)
-    }
-}
-
+mod lines;
 #[cfg(test)]
 mod tests;

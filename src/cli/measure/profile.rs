@@ -9,7 +9,8 @@ use std::collections::BinaryHeap;
 
 use serde_json::{Value, json};
 
-use crate::measure::{Fix, Metric, Point, Space};
+use crate::cli::report::reason_name;
+use crate::measure::{Fix, Metric, Point, RejectedFix, RejectionReason, Space};
 
 /// Maximum number of points that are kept while a track is read.
 const KEPT_MAX: usize = 16 * 1024;
@@ -25,6 +26,10 @@ struct Vertex {
     /// The length of the track up to this point, gaps between segments not included.
     distance: f64,
     starts_segment: bool,
+    /// The index of the fix in the track.
+    offset: u64,
+    /// The reason why a filter rejects the fix.
+    rejected: Option<RejectionReason>,
 }
 
 /// The line of a track while it is read.
@@ -35,13 +40,17 @@ pub(super) struct TrackLine {
     /// Every point with an index that is divisible by this is kept, and the last one.
     stride: u64,
     count: u64,
+    /// The index of the next fix, also counting those without a position.
+    next_offset: u64,
     last: Option<Vertex>,
     starts_segment: bool,
 }
 
 impl TrackLine {
     pub(super) fn new(metric: Metric) -> Self {
-        Self { metric, kept: Vec::new(), stride: 1, count: 0, last: None, starts_segment: true }
+        let (stride, count, next_offset) = (1, 0, 0);
+        let kept = Vec::new();
+        Self { metric, kept, stride, count, next_offset, last: None, starts_segment: true }
     }
 
     pub(super) fn start_segment(&mut self) {
@@ -53,8 +62,10 @@ impl TrackLine {
         self.kept.len()
     }
 
-    /// Adds a fix. One without a position is ignored.
+    /// Adds a fix. One without a position is only counted.
     pub(super) fn add(&mut self, fix: Fix) {
+        let offset = self.next_offset;
+        self.next_offset += 1;
         let Some(point) = fix.point() else { return };
         let starts_segment = self.starts_segment || fix.starts_segment();
         let leg = match &self.last {
@@ -65,7 +76,7 @@ impl TrackLine {
         };
         let distance = self.last.map_or(0.0, |last| last.distance) + leg;
         let (z, unix_ns) = (fix.z(), fix.unix_ns());
-        let vertex = Vertex { point, z, unix_ns, distance, starts_segment };
+        let vertex = Vertex { point, z, unix_ns, distance, starts_segment, offset, rejected: None };
         self.last = Some(vertex);
         let is_kept = self.count.is_multiple_of(self.stride);
         // A start that is not kept moves to the next point that is.
@@ -76,6 +87,18 @@ impl TrackLine {
             if self.kept.len() >= KEPT_MAX {
                 self.halve();
             }
+        }
+    }
+
+    /// Marks a fix that a filter rejects, if the line still has it.
+    pub(super) fn mark_rejected(&mut self, fix: RejectedFix) {
+        if let Ok(index) = self.kept.binary_search_by_key(&fix.offset, |vertex| vertex.offset)
+            && let Some(vertex) = self.kept.get_mut(index)
+        {
+            vertex.rejected = Some(fix.reason);
+        }
+        if let Some(last) = self.last.as_mut().filter(|last| last.offset == fix.offset) {
+            last.rejected = Some(fix.reason);
         }
     }
 
@@ -142,6 +165,7 @@ impl TrackLine {
                 .map(|vertex| vertex.z.map(|z| rounded(z, 1e3)))
                 .collect::<Vec<_>>(),
             names[2]: speeds.take(line.len()).collect::<Vec<_>>(),
+            "rejected": line.iter().map(|vertex| vertex.rejected.map(reason_name)).collect::<Vec<_>>(),
         })
     }
 }
@@ -263,6 +287,31 @@ mod tests {
             })
         };
         assert!(near(f64::from(side), 0.0) && near(f64::from(side), f64::from(side)));
+    }
+
+    #[test]
+    fn rejected_fixes_are_marked_where_the_line_has_them() {
+        let mut line = TrackLine::new(Metric::Planar);
+        line.add(fix(0.0, 0.0));
+        line.add(Fix::without_position());
+        (1..40_000).for_each(|index| line.add(fix(f64::from(index), f64::from(index % 3))));
+        // The reader counts the fix without a position, so that the point at x has the offset x + 1.
+        for offset in [0, 20_001, 20_002, 40_000] {
+            line.mark_rejected(RejectedFix { offset, reason: RejectionReason::Speed });
+        }
+        let stride = line.stride as f64;
+        let line = line.finish(0);
+        let (coordinates, rejected) = (&line["coordinates"], &line["rejected"]);
+        let marked: Vec<f64> = (0..LINE_POINTS)
+            .filter(|&index| rejected[index] == json!("speed"))
+            .map(|index| coordinates[index][0].as_f64().unwrap())
+            .collect();
+        assert!(marked.contains(&0.0) && marked.contains(&39_999.0), "{marked:?}");
+        let kept = |x: f64| x == 39_999.0 || x % stride == 0.0;
+        assert!(
+            marked.iter().all(|&x| [0.0, 20_000.0, 20_001.0, 39_999.0].contains(&x) && kept(x))
+        );
+        assert_eq!(rejected.as_array().unwrap().len(), LINE_POINTS);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Measures the tracks of one input, and sends the results through a bounded channel. `local.rs` runs one worker per
 //! thread.
 
+use std::cell::RefCell;
 use std::sync::mpsc::SyncSender;
 
 use super::file_result::{FileResult, MeasuredTrack};
-use super::plot_lines::WithLines;
+use super::plot_lines::{OpenLines, WithLines};
 use crate::cli::input::{self, FileEnd, FileSink, Input, Reading};
 use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
-use crate::measure::{Fix, FixBlock, Options, PathAccumulator};
+use crate::measure::{Fix, FixBlock, Options, PathAccumulator, RejectedFix};
 
 /// Measures the files of an input, and sends the results until the receiver is dropped. With `has_lines`, the line of each
 /// track follows its result.
@@ -24,14 +25,18 @@ pub(super) fn measure(
     let _ = match has_lines {
         false => input::read(input, reading, &mut files),
         true => {
-            let line = |line| send(FileResult::Line(Box::new(line)));
-            input::read(input, reading, &mut WithLines::new(files, options.metric(), line))
+            let lines = RefCell::new(OpenLines::new(options.metric()));
+            let files = files.with_rejected(Box::new(|track, fixes| {
+                lines.borrow_mut().mark_rejected(track, fixes);
+            }));
+            let line = |line| send(FileResult::Line(line));
+            input::read(input, reading, &mut WithLines { files, lines: &lines, line })
         }
     };
 }
 
 /// Measures the tracks of one file after another, and passes the results to a function.
-pub(super) struct Files<F> {
+pub(super) struct Files<'a, F> {
     options: Options,
     results: F,
     /// Fixes of the current track that are not folded into its path yet.
@@ -44,9 +49,14 @@ pub(super) struct Files<F> {
     current: usize,
     /// The notes on the track that ends next.
     notes: Vec<Note>,
+    /// Receives the number of a track in its file, from 0, and fixes of it that were rejected.
+    rejected: Option<RejectedSink<'a>>,
 }
 
-impl<F: FnMut(FileResult) -> Result<(), SinkError>> Files<F> {
+/// Receives rejected fixes.
+pub(super) type RejectedSink<'a> = Box<dyn FnMut(usize, &[RejectedFix]) + 'a>;
+
+impl<'a, F: FnMut(FileResult) -> Result<(), SinkError>> Files<'a, F> {
     pub(super) fn new(options: Options, results: F) -> Self {
         Self {
             options,
@@ -57,7 +67,14 @@ impl<F: FnMut(FileResult) -> Result<(), SinkError>> Files<F> {
             open_count: 0,
             current: 0,
             notes: Vec::new(),
+            rejected: None,
         }
+    }
+
+    /// Also passes the rejected fixes with a position to a function, soon after they are decided.
+    pub(super) fn with_rejected(mut self, rejected: RejectedSink<'a>) -> Self {
+        self.rejected = Some(rejected);
+        self
     }
 
     fn send(&mut self, result: FileResult) -> Result<(), SinkError> {
@@ -68,16 +85,23 @@ impl<F: FnMut(FileResult) -> Result<(), SinkError>> Files<F> {
     fn fold(&mut self) -> Result<(), SinkError> {
         if let Some(Some(path)) = self.paths.get_mut(self.current) {
             path.fold(&mut self.block)?;
+            if let Some(rejected) = &mut self.rejected {
+                rejected(self.before + self.current, &path.take_rejected());
+            }
         }
         Ok(())
     }
 }
 
-impl<F: FnMut(FileResult) -> Result<(), SinkError>> TrackSink for Files<F> {
+impl<F: FnMut(FileResult) -> Result<(), SinkError>> TrackSink for Files<'_, F> {
     fn start_track(&mut self, _: TrackKind) -> Result<(), SinkError> {
         self.fold()?;
         self.current = self.paths.len();
-        self.paths.push(Some(PathAccumulator::new(self.options)));
+        let path = PathAccumulator::new(self.options);
+        self.paths.push(Some(match self.rejected {
+            Some(_) => path.listing_rejected(),
+            None => path,
+        }));
         self.open_count += 1;
         Ok(())
     }
@@ -122,6 +146,9 @@ impl<F: FnMut(FileResult) -> Result<(), SinkError>> TrackSink for Files<F> {
         let Some(path) = self.paths.get_mut(self.current).and_then(Option::take) else {
             return Ok(());
         };
+        if let Some(rejected) = &mut self.rejected {
+            rejected(self.before + self.current, &path.rejected_at_end());
+        }
         let track = MeasuredTrack {
             number: (self.before + self.current) as u64 + 1,
             info: Box::new(info.clone()),
@@ -138,7 +165,7 @@ impl<F: FnMut(FileResult) -> Result<(), SinkError>> TrackSink for Files<F> {
     }
 }
 
-impl<F: FnMut(FileResult) -> Result<(), SinkError>> FileSink for Files<F> {
+impl<F: FnMut(FileResult) -> Result<(), SinkError>> FileSink for Files<'_, F> {
     fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
         self.block.clear();
         self.paths.clear();

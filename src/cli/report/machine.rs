@@ -23,7 +23,7 @@ const REASONS: [RejectionReason; 5] = [
     RejectionReason::InvalidPosition,
 ];
 
-fn reason_name(reason: RejectionReason) -> &'static str {
+pub(in crate::cli) fn reason_name(reason: RejectionReason) -> &'static str {
     match reason {
         RejectionReason::BackwardTime => "backward_time",
         RejectionReason::Accuracy => "accuracy",

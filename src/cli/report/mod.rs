@@ -17,6 +17,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub(super) use self::headline::headline;
+pub(super) use self::machine::reason_name;
 use self::table::Table;
 pub(super) use self::text::{Keep, Names, escape_control, grouped, pluralize};
 pub(super) use self::units::Units;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::admin::address;
 use crate::cli::measure::PostedFiles;
 use crate::cli::units::Size;
-use crate::http::{HttpApi, HttpConfig};
+use crate::http::{HttpApi, HttpConfig, Tiles};
 use crate::server::Server;
 
 #[derive(Debug, Args)]
@@ -26,6 +26,17 @@ pub(super) struct HttpArgs {
     /// The server holds the file in memory, within --max-memory.
     #[arg(long, value_name = "SIZE", default_value_t = Size(HttpConfig::default().max_upload_bytes))]
     max_upload_bytes: Size<usize>,
+
+    /// Template of the URL of map tiles, with {z}, {x} and {y}, such as https://tiles.example.org/{z}/{x}/{y}.png
+    ///
+    /// Browsers that show the page then load tiles from this server, which learns what they look at. Without this option
+    /// they load nothing from elsewhere, and the map shows an outline of the land.
+    #[arg(long, value_name = "URL", requires = "http", value_parser = Tiles::check)]
+    tiles: Option<String>,
+
+    /// Text about the origin of the map tiles, which the page shows on the map
+    #[arg(long, value_name = "TEXT", requires = "tiles")]
+    tiles_attribution: Option<String>,
 }
 
 impl HttpArgs {
@@ -49,7 +60,11 @@ impl HttpArgs {
     pub(super) fn serve(&self, listener: Option<TcpListener>, server: Server) -> Server {
         let Some(listener) = listener else { return server };
         let Size(max_upload_bytes) = self.max_upload_bytes;
-        let config = HttpConfig { max_upload_bytes, ..HttpConfig::default() };
+        // The parser of the option has checked the template.
+        let tiles = self.tiles.as_ref().and_then(|template| Tiles::new(template).ok());
+        let credit = self.tiles_attribution.clone().unwrap_or_default();
+        let tiles = tiles.map(|tiles| tiles.with_attribution(credit));
+        let config = HttpConfig { max_upload_bytes, tiles, ..HttpConfig::default() };
         server.with_http(listener, Arc::new(HttpApi::new(config, Some(Arc::new(PostedFiles)))))
     }
 }

@@ -6,6 +6,7 @@ use crate::measure::error::PathError;
 use crate::measure::fix_block::FixBlock;
 use crate::measure::index_set::IndexSet;
 use crate::measure::metric::Metric;
+use crate::measure::rejection_reason::RejectionReason;
 use crate::measure::reorder::{Added, BufferedFix, ReorderBuffer};
 use crate::measure::sum::SumOverflow;
 
@@ -72,7 +73,10 @@ impl PathAccumulator {
             match buffer.add(fix) {
                 Added::Leaves { is_late } => cost += self.release(&mut out, fix, is_late)?,
                 Added::Waits => {}
-                Added::Duplicate => continue,
+                Added::Duplicate => {
+                    self.list_rejected(RejectionReason::Duplicate, offset);
+                    continue;
+                }
             }
             while let Some(fix) = buffer.pop_due() {
                 cost += self.release(&mut out, fix, false)?;

@@ -84,6 +84,13 @@ impl SegmentRules {
             Some(Segment { accepted: last, checked: last.at, timed: TimedPlace::of(last) });
     }
 
+    /// Counts a rejected fix, and lists it if the path does.
+    #[inline]
+    fn reject(&mut self, reason: RejectionReason, offset: u64, out: &mut Output<'_>) {
+        self.ledger.count(reason, offset);
+        out.sink.add_rejected(reason, offset);
+    }
+
     /// Judges a fix.
     #[inline]
     pub(super) fn add(
@@ -102,7 +109,7 @@ impl SegmentRules {
         if self.chain.is_empty() {
             return self.add_checked(context, arrival, true, out);
         }
-        self.end_chain(context, Some(arrival.fix.at))?;
+        self.end_chain(context, Some(arrival.fix.at), out)?;
         self.add_checked(context, arrival, false, out)
     }
 
@@ -135,7 +142,7 @@ impl SegmentRules {
         if !starts_segment && is_step {
             segment.checked = fix.at;
             segment.timed = TimedPlace::of(fix).or(timed);
-            self.ledger.count(RejectionReason::Step, offset);
+            self.reject(RejectionReason::Step, offset, out);
             // After another one, the terms from and to the accepted fix cancel out.
             let length = if is_adjacent { leg } else { from_accepted };
             self.ledger.add(RejectionReason::Step, length)?;
@@ -194,12 +201,12 @@ impl SegmentRules {
         let Arrival { fix, offset, leg, .. } = arrival;
         if self.chain.ends_with(&fix) {
             // The same distances are added and removed.
-            self.ledger.count(reason, offset);
+            self.reject(reason, offset, out);
             return Ok(());
         }
         if !self.chain.is_empty() {
             if !self.chain.agrees(context, &arrival) {
-                self.end_chain(context, Some(fix.at))?;
+                self.end_chain(context, Some(fix.at), out)?;
             }
         } else if let Some(Segment { accepted, checked, .. }) = self.segment
             && checked != accepted.at
@@ -220,6 +227,7 @@ impl SegmentRules {
         &mut self,
         context: &Context<'_>,
         next: Option<(f64, f64)>,
+        out: &mut Output<'_>,
     ) -> Result<(), PathError> {
         let chain = std::mem::replace(&mut self.chain, Chain::EMPTY);
         let (Some(segment), Some(first)) = (self.segment, chain.iter().next()) else {
@@ -230,7 +238,7 @@ impl SegmentRules {
         let following = chain.iter().skip(1).map(|candidate| Some(candidate.fix.at));
         for (candidate, next) in chain.iter().zip(following.chain([next])) {
             let Candidate { fix, offset, reason } = candidate;
-            self.ledger.count(reason, offset);
+            self.reject(reason, offset, out);
             self.ledger.add(reason, from_left)?;
             let Some(next) = next else { continue };
             from_left = context.distance(last_left, next);
@@ -251,7 +259,7 @@ impl SegmentRules {
         let mut before = Some(segment.accepted.at);
         if let Some(tentative) = self.tentative.take() {
             let rejected = segment.accepted.at;
-            self.ledger.count(reason, tentative.offset);
+            self.reject(reason, tentative.offset, out);
             self.ledger.add(reason, context.distance(rejected, fix.at))?;
             before = tentative.before;
             if let Some(before) = before {
@@ -278,7 +286,7 @@ impl SegmentRules {
         context: &Context<'_>,
         out: &mut Output<'_>,
     ) -> Result<(), PathError> {
-        self.end_chain(context, None)?;
+        self.end_chain(context, None, out)?;
         match self.segment.take() {
             Some(segment) => self.confirm(context, segment.accepted, out),
             None => Ok(()),

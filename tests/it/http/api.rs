@@ -79,7 +79,7 @@ async fn a_request_that_is_not_valid_has_an_error_with_its_reason() {
         ("POST", "/api/qr", 400, field),
         ("POST", "/api/qr?x=1", 400, field),
         ("GET", "/api/qr", 405, "METHOD_UNKNOWN"),
-        ("GET", "/", 404, "ROUTE_UNKNOWN"),
+        ("GET", "/page/", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/a/b", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api//paths", 404, "ROUTE_UNKNOWN"),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::lines::LINES_MAX;
 use super::*;
+use crate::measure::{Fix, Metric};
 
 const TABLE: &str =
     "lon,lat,time\n13.7,46.1,2024-01-01T00:00:00Z\n13.8,46.2,2024-01-01T01:00:00Z\n";
@@ -144,4 +146,23 @@ fn a_cancelled_measurement_stops() {
     lines.start();
     let fix = Fix::new(crate::measure::Point::planar(0.0, 0.0).unwrap());
     assert!((0..2000).any(|_| lines.add(fix).is_err()));
+}
+
+/// The last point is decided at the end of the file, and the point without a position counts.
+#[test]
+fn rejected_points_of_a_line_have_their_reasons() {
+    let file = "lon,lat,time,accuracy\n\
+        13.70,46.1,2024-01-01T00:00:00Z,5\n\
+        13.71,46.1,2024-01-01T00:10:00Z,5\n\
+        ,,2024-01-01T00:15:00Z,5\n\
+        13.72,46.1,2024-01-01T00:20:00Z,900\n\
+        13.73,46.1,2024-01-01T00:30:00Z,5\n\
+        19.73,46.1,2024-01-01T00:31:00Z,5\n";
+    let answer = measured(&[("preset", "walk"), ("on-invalid", "skip")], file).unwrap();
+    let answer: Value = serde_json::from_str(&answer.json).unwrap();
+    let expected = json!([null, null, "accuracy", null, "speed"]);
+    assert_eq!(answer["lines"][0]["rejected"], expected, "{answer}");
+    let listed = answer["tracks"][0]["rejections"].as_array().unwrap().iter();
+    let reasons: Vec<_> = listed.map(|entry| entry["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["accuracy", "speed", "invalid_position"]);
 }

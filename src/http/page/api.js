@@ -1,0 +1,189 @@
+// Calls the JSON API. Addresses are relative, so that a proxy may serve the page under a path.
+
+const TOKEN_KEY = "waywiser-token";
+/** Maximum size of an event. */
+const EVENT_SIZE_MAX = 4 << 20;
+/** Maximum time between two attempts to connect. */
+const RETRY_MS_MAX = 15000;
+
+/** Returns the token of this tab, or an empty text. */
+export function token() {
+    return sessionStorage.getItem(TOKEN_KEY) ?? "";
+}
+
+/**
+ * Keeps the token until the tab is closed.
+ * @param {string} text
+ */
+export function setToken(text) {
+    if (text) {
+        sessionStorage.setItem(TOKEN_KEY, text);
+    } else {
+        sessionStorage.removeItem(TOKEN_KEY);
+    }
+}
+
+/** An error that the server returned, or a failed connection: its status is then 0. */
+export class ApiFailure extends Error {
+    /**
+     * @param {number} status
+     * @param {string} reason
+     * @param {string} message
+     */
+    constructor(status, reason, message) {
+        super(message);
+        this.status = status;
+        this.reason = reason;
+    }
+}
+
+/**
+ * Sends a request. It fails with an ApiFailure, or with an AbortError if it was cancelled.
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+async function send(path, options = {}) {
+    const headers = new Headers(options.headers);
+    if (token()) {
+        headers.set("authorization", `Bearer ${token()}`);
+    }
+    let response;
+    try {
+        response = await fetch(path, { ...options, headers, credentials: "omit", cache: "no-store" });
+    } catch (error) {
+        if (options.signal?.aborted) {
+            throw error;
+        }
+        throw new ApiFailure(0, "UNREACHABLE", "the server cannot be reached");
+    }
+    if (response.ok) {
+        return response;
+    }
+    const body = await response.json().catch(() => null);
+    const { reason, message } = body?.error ?? {};
+    throw new ApiFailure(response.status, reason ?? "UNKNOWN", message ?? `the server answered with status ${response.status}`);
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<any>}
+ */
+export async function requestJson(path, options) {
+    return (await send(path, options)).json();
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Blob>}
+ */
+export async function requestBlob(path, options) {
+    return (await send(path, options)).blob();
+}
+
+/**
+ * Reads a stream of events with fetch, because an EventSource cannot send a token. Connects again after a failure, with a wait
+ * that doubles. Returns after the event "end", after an error that a repetition cannot mend, or when it is cancelled.
+ * @param {string} path
+ * @param {AbortSignal} signal
+ * @param {(event: string, data: any) => void} onEvent
+ * @param {(state: "connecting" | "open" | "lost" | "ended", error: ApiFailure | null) => void} onState
+ */
+export async function followEvents(path, signal, onEvent, onState) {
+    let failures = 0;
+    while (!signal.aborted) {
+        /** @type {ApiFailure} */
+        let failure = new ApiFailure(0, "CLOSED", "the server closed the connection");
+        onState("connecting", null);
+        try {
+            const response = await send(path, { signal, headers: { accept: "text/event-stream" } });
+            onState("open", null);
+            failures = 0;
+            for await (const [event, data] of eventsOf(response, signal)) {
+                if (event === "end") {
+                    onState("ended", null);
+                    return;
+                }
+                if (event === "error") {
+                    const { status, reason, message } = JSON.parse(data).error ?? {};
+                    failure = new ApiFailure(status ?? 500, reason ?? "UNKNOWN", message ?? data);
+                    break;
+                }
+                onEvent(event, JSON.parse(data));
+            }
+        } catch (error) {
+            if (signal.aborted) {
+                return;
+            }
+            failure = error instanceof ApiFailure ? error : new ApiFailure(0, "CLOSED", "the connection was lost");
+        }
+        const isFinal = failure.status >= 400 && failure.status < 500 && failure.status !== 429;
+        onState(isFinal ? "ended" : "lost", failure);
+        if (isFinal) {
+            return;
+        }
+        const wait = Math.min(1000 * 2 ** failures, RETRY_MS_MAX);
+        failures += 1;
+        await pause(wait * (0.75 + Math.random() / 2), signal);
+    }
+}
+
+/**
+ * Returns the events of a response, each with its name and its data.
+ * @param {Response} response
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<[string, string]>}
+ */
+async function* eventsOf(response, signal) {
+    const reader = response.body?.getReader();
+    const decoder = new TextDecoder();
+    let text = "";
+    while (reader && !signal.aborted) {
+        const { done, value } = await reader.read();
+        if (done) {
+            return;
+        }
+        text += decoder.decode(value, { stream: true });
+        for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+            const fields = text.slice(0, end).split("\n");
+            text = text.slice(end + 2);
+            const of = (/** @type {string} */ name) =>
+                fields.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2));
+            const data = of("data");
+            if (data.length > 0) {
+                yield [of("event")[0] ?? "message", data.join("\n")];
+            }
+        }
+        if (text.length > EVENT_SIZE_MAX) {
+            await reader.cancel();
+            throw new ApiFailure(500, "EVENT_TOO_LARGE", "an event of the server is too large");
+        }
+    }
+}
+
+/**
+ * Waits, or returns as soon as the signal is set.
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal
+ */
+export function pause(milliseconds, signal) {
+    return new Promise((/** @type {(value: void) => void} */ resolve) => {
+        const end = () => {
+            clearTimeout(timer);
+            signal.removeEventListener("abort", end);
+            resolve();
+        };
+        const timer = setTimeout(end, milliseconds);
+        signal.addEventListener("abort", end);
+    });
+}
+
+/**
+ * Returns the path of a recording in the API.
+ * @param {string} name
+ */
+export function recordingPath(name) {
+    return `api/paths/${encodeURIComponent(name.replace(/^paths\//, ""))}`;
+}

@@ -1,0 +1,127 @@
+// The apps that can send positions, with the addresses, links and settings that they take. docs/phones.md describes them.
+
+/**
+ * What is needed to set up an app.
+ * @typedef {{base: string, token: string, device: string}} Setup
+ */
+/**
+ * @typedef {object} App
+ * @property {string} id
+ * @property {string} name
+ * @property {string} systems
+ * @property {(setup: Setup) => string} address
+ * @property {((setup: Setup) => string) | null} link a text that the app reads from a QR code or opens as a link
+ * @property {((setup: Setup) => string) | null} code the text of the QR code, if it is neither the link nor the address
+ * @property {string} linkHelp
+ * @property {(setup: Setup) => [string, string][]} settings
+ * @property {boolean} hasTokenInAddress
+ */
+
+/** @param {Setup} setup
+ *  @param {string} protocol */
+const withToken = ({ base, token }, protocol) => `${base}ingest/${protocol}${token ? `/${encodeURIComponent(token)}` : ""}`;
+
+/** Encodes text as base64 of its UTF-8 bytes. @param {string} text */
+const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+
+/** @type {App[]} */
+export const APPS = [
+    {
+        id: "owntracks",
+        name: "OwnTracks",
+        systems: "Android, iOS",
+        address: ({ base }) => `${base}ingest/owntracks`,
+        link: ({ base, token, device }) => {
+            const configuration = {
+                _type: "configuration",
+                mode: 3,
+                url: `${base}ingest/owntracks`,
+                auth: token !== "",
+                username: device,
+                password: token,
+                deviceId: device,
+                tid: device.slice(-2),
+            };
+            return `owntracks:///config?inline=${encodeURIComponent(base64(JSON.stringify(configuration)))}`;
+        },
+        code: null,
+        linkHelp: "Scan the code with the camera of the phone. OwnTracks opens and takes the settings.",
+        settings: ({ token, device }) => [
+            ["Mode", "HTTP"],
+            ["User", device],
+            ["Password", token],
+            ["Device", device],
+        ],
+        hasTokenInAddress: false,
+    },
+    {
+        id: "overland",
+        name: "Overland",
+        systems: "iOS",
+        address: (setup) => `${setup.base}ingest/overland`,
+        link: ({ base, token, device }) =>
+            `overland://setup?${new URLSearchParams({ url: `${base}ingest/overland`, token, device_id: device })}`,
+        code: null,
+        linkHelp: "Scan the code with the camera of the phone. Overland opens and takes the settings.",
+        settings: ({ token, device }) => [
+            ["Access token", token],
+            ["Device ID", device],
+        ],
+        hasTokenInAddress: false,
+    },
+    {
+        id: "traccar",
+        name: "Traccar Client",
+        systems: "Android, iOS",
+        address: (setup) => withToken(setup, "traccar"),
+        link: null,
+        code: (setup) => `${withToken(setup, "traccar")}?${new URLSearchParams({ id: setup.device, interval: "60" })}`,
+        linkHelp: "Version 9 and later: scan the code in the settings of the app. Version 8 and earlier take the protocol of OsmAnd.",
+        settings: ({ device }) => [["Device identifier", device]],
+        hasTokenInAddress: true,
+    },
+    {
+        id: "osmand",
+        name: "OsmAnd",
+        systems: "Android, iOS",
+        address: (setup) =>
+            `${withToken(setup, "osmand")}?id=${encodeURIComponent(setup.device)}&lat={0}&lon={1}&timestamp={2}&altitude={4}`,
+        link: null,
+        code: null,
+        linkHelp: "The code has the address, to copy it to the phone.",
+        settings: () => [["Plugin", "Trip recording, online tracking"]],
+        hasTokenInAddress: true,
+    },
+    {
+        id: "gpslogger",
+        name: "GPSLogger",
+        systems: "Android",
+        address: (setup) =>
+            `${setup.base}ingest/osmand?id=${encodeURIComponent(setup.device)}&lat=%LAT&lon=%LON&timestamp=%TIMESTAMP&altitude=%ALT&accuracy=%ACC`,
+        link: null,
+        code: null,
+        linkHelp: "The code has the address, to copy it to the phone.",
+        settings: ({ token, device }) => [
+            ["Logging details", "Log to custom URL"],
+            ["User of the basic authentication", device],
+            ["Password", token],
+        ],
+        hasTokenInAddress: false,
+    },
+    {
+        id: "forward",
+        name: "Traccar server",
+        systems: "a server with its own trackers",
+        address: ({ base }) => `${base}ingest/forward`,
+        link: null,
+        code: null,
+        linkHelp: "",
+        settings: ({ base, token }) => [
+            ["forward.url", `${base}ingest/forward`],
+            ["forward.type", "json"],
+            ["forward.header", token ? `Authorization: Bearer ${token}` : ""],
+            ["forward.retry.enable", "true"],
+        ],
+        hasTokenInAddress: false,
+    },
+];

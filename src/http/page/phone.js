@@ -1,0 +1,116 @@
+// The view that sets up a phone: per app the address, the token, a QR code and the settings.
+
+import { ApiFailure, requestBlob, token } from "./api.js";
+import { APPS } from "./apps.js";
+import { byId, copyButton, element } from "./dom.js";
+
+/** The view of apps. */
+export class PhoneView {
+    constructor() {
+        this.app = APPS[0];
+        /** @type {AbortController | null} */
+        this.running = null;
+        this.imageUrl = "";
+        const address = /** @type {HTMLInputElement} */ (byId("phone-address"));
+        address.value = new URL(".", location.href).href;
+        const choices = byId("phone-apps");
+        for (const app of APPS) {
+            const input = element("input", { type: "radio", name: "app", value: app.id, checked: app === this.app });
+            input.addEventListener("change", () => {
+                this.app = app;
+                this.show();
+            });
+            choices.append(element("label", {}, input, element("span", {}, app.name, element("small", {}, app.systems))));
+        }
+        for (const id of ["phone-address", "phone-token", "phone-device"]) {
+            byId(id).addEventListener("input", () => this.show());
+        }
+    }
+
+    /** @param {boolean} isOpen whether the view is shown */
+    setOpen(isOpen) {
+        const field = /** @type {HTMLInputElement} */ (byId("phone-token"));
+        if (isOpen && !field.value) {
+            field.value = token();
+        }
+        if (isOpen) {
+            this.show();
+        }
+    }
+
+    /** Returns what the fields say. The address ends with a slash. */
+    setup() {
+        const value = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ (byId(id)).value.trim();
+        const base = value("phone-address").replace(/\/*$/, "/");
+        return { base, token: value("phone-token"), device: value("phone-device") || "phone" };
+    }
+
+    show() {
+        const setup = this.setup();
+        const { app } = this;
+        const address = app.address(setup);
+        const link = app.link?.(setup) ?? null;
+        const warnings = [];
+        if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(setup.base)) {
+            warnings.push("This address is of this machine only. Enter the address under which the phone reaches the server.");
+        } else if (setup.base.startsWith("http:")) {
+            warnings.push("Without https, others in the network can read the positions and the token.");
+        }
+        if (app.hasTokenInAddress && setup.token) {
+            warnings.push("The address contains the token. Keep it secret.");
+        }
+        byId("phone-warnings").replaceChildren(...warnings.map((text) => element("li", {}, text)));
+        const copied = (/** @type {string} */ label, /** @type {string} */ text) =>
+            element(
+                "div",
+                {},
+                element("dt", {}, label),
+                element("dd", {}, element("code", {}, text), text ? copyButton(() => text, `Copy: ${label}`) : null),
+            );
+        byId("phone-settings").replaceChildren(
+            copied("Address", address),
+            ...app.settings(setup).filter(([, text]) => text !== "").map(([label, text]) => copied(label, text)),
+        );
+        const anchor = /** @type {HTMLAnchorElement} */ (byId("phone-link"));
+        anchor.hidden = link === null;
+        anchor.textContent = link === null ? "" : `Open in ${app.name} on this device`;
+        anchor.href = link ?? "#phone";
+        this.showCode(app.linkHelp === "" ? null : app.code?.(setup) ?? link ?? address);
+    }
+
+    /**
+     * Shows a text as a QR code that the server makes. The page has no other use for the picture, so that it is the only copy.
+     * @param {string | null} text
+     */
+    async showCode(text) {
+        this.running?.abort();
+        const running = new AbortController();
+        this.running = running;
+        const place = byId("phone-code");
+        place.hidden = text === null;
+        byId("phone-help").textContent = "";
+        if (text === null) {
+            return;
+        }
+        try {
+            const picture = await requestBlob("api/qr", { method: "POST", body: text, signal: running.signal });
+            if (running.signal.aborted) {
+                return;
+            }
+            const url = URL.createObjectURL(picture);
+            byId("phone-help").textContent = this.app.linkHelp;
+            place.replaceChildren(element("img", { src: url, alt: `QR code for ${this.app.name}`, width: 232, height: 232 }));
+            URL.revokeObjectURL(this.imageUrl);
+            this.imageUrl = url;
+        } catch (error) {
+            if (running.signal.aborted) {
+                return;
+            }
+            const isMissing = error instanceof ApiFailure && [404, 405].includes(error.status);
+            const reason = error instanceof Error ? error.message : "";
+            place.replaceChildren(
+                element("p", { class: "note" }, isMissing ? "This server makes no QR codes. Copy the settings instead." : `No QR code: ${reason}.`),
+            );
+        }
+    }
+}

@@ -1,0 +1,216 @@
+// The view of recordings.
+import path from "node:path";
+import { check, closePage, ended, equal, openPage, run, scratch, scratchFile, start, startServer, stop, until } from "./harness.mjs";
+
+/** Streams a track to a recording, a point each time that the returned function is called. */
+function stream(server, name, environment = {}) {
+    const child = start(["record", "--server", server.grpc, "--name", `paths/${name}`, "--retry-for", "10m", "-"], {
+        env: { ...process.env, ...environment },
+    });
+    let index = 0;
+    const send = (count) => {
+        for (let sent = 0; sent < count; sent += 1, index += 1) {
+            const time = new Date(Date.UTC(2024, 0, 1) + index * 1000).toISOString();
+            child.stdin.write(`${(13 + index * 0.0001).toFixed(4)},46.1,${time}\n`);
+        }
+    };
+    child.stdin.write("lon,lat,time\n");
+    return { child, send };
+}
+
+async function finishStream({ child }) {
+    child.stdin.end();
+    equal(await ended(child), 0, `the recording has failed: ${child.log}`);
+}
+
+/** Opens the view. A server that keeps no recent points refuses the parameter once. */
+async function openLive(server) {
+    const page = await openPage(server, "live");
+    page.expected.push(/Failed to load resource.*400/);
+    return page;
+}
+
+const length = (page) => page.evaluate(() => Number(document.getElementById("live-length")?.value ?? 0));
+
+async function select(page, name) {
+    const row = page.locator(`#recordings li[data-name="paths/${name}"] button`);
+    await row.waitFor({ timeout: 0 });
+    await row.click();
+}
+
+export async function aRecordingGrows(server) {
+    const recording = stream(server, "growing");
+    recording.send(10);
+    const page = await openLive(server);
+    let streams = 0;
+    page.on("response", (response) => (streams += /\/events(\?|$)/.test(response.url()) && response.ok() ? 1 : 0));
+    await select(page, "growing");
+    let before = await until("the total is shown", () => length(page));
+    for (let round = 0; round < 3; round += 1) {
+        recording.send(10);
+        await until("the total grows", async () => (await length(page)) > before);
+        before = await length(page);
+    }
+    equal(await page.locator("#stream-state").textContent(), "Live", "state");
+    equal(streams, 1, "streams of events");
+    // Another view needs no stream.
+    await page.click("nav a[href='#measure']");
+    await page.click("nav a[href='#live']");
+    await until("the stream is open again", async () => (await page.locator("#stream-state").textContent()) === "Live");
+    await finishStream(recording);
+    await until("the end is shown", async () => (await page.locator("#stream-state").textContent()) === "Finished");
+    const shown = await length(page);
+    const { summary } = await (await fetch(`${server.http}api/paths/growing`)).json();
+    equal(shown, summary.length_m, "the last total");
+    await closePage(page);
+}
+
+export async function theServerIsLostAndComesBack() {
+    const data = path.join(scratch, "lost");
+    let server = await startServer(["--data-dir", data]);
+    const recording = stream(server, "van");
+    recording.send(20);
+    const page = await openLive(server);
+    page.expected.push(/Failed to load resource/);
+    await select(page, "van");
+    const before = await until("the total is shown", () => length(page));
+    await stop(server, "SIGKILL");
+    await until("the page says so", async () => (await page.locator("#stream-state").textContent()).startsWith("Connection lost"));
+    check(await page.locator("#live-length").isVisible(), "the last total is lost");
+    server = await startServer(["--data-dir", data], server.ports);
+    recording.send(20);
+    await until("the page is live again", async () => (await page.locator("#stream-state").textContent()) === "Live");
+    await until("the total grows", async () => (await length(page)) > before);
+    await until("the list is current", async () => (await page.locator("#list-state").textContent()) === "");
+    await finishStream(recording);
+    await closePage(page);
+    await stop(server);
+}
+
+export async function manyRecordingsHavePages() {
+    const server = await startServer(["--ephemeral"]);
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    for (let index = 0; index < 55; index += 1) {
+        run(["record", "--server", server.grpc, "--name", `paths/car-${String(index).padStart(3, "0")}`, file]);
+    }
+    const page = await openLive(server);
+    const rows = page.locator("#recordings li");
+    await until("the first page is shown", async () => (await rows.count()) === 50);
+    await page.click("#live-next");
+    await until("the second page is shown", async () => (await rows.count()) === 5);
+    equal(await page.locator("#live-page").textContent(), "Page 2", "page");
+    check(await page.locator("#live-next").isDisabled(), "there is a page after the last one");
+    await page.click("#live-previous");
+    await until("the first page is shown again", async () => (await rows.count()) === 50);
+    await page.fill("#live-prefix", "car-05");
+    await until("the list has only those names", async () => (await rows.count()) === 5);
+    await closePage(page);
+    await stop(server);
+}
+
+export async function aTokenIsRequestedAndKept() {
+    const tokens = path.join(scratch, "tokens.toml");
+    const token = run(["token", "new", "--name", "tester", "--append", tokens]).split("\n")[0];
+    const server = await startServer(["--ephemeral", "--tokens", tokens]);
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    run(["record", "--server", server.grpc, "--name", "paths/secret", file], { env: { ...process.env, WAYWISER_TOKEN: token } });
+    const page = await openLive(server);
+    page.expected.push(/Failed to load resource.*401/);
+    page.secret = token;
+    await page.locator("#token").waitFor();
+    await page.fill("#token", "wrong");
+    await page.keyboard.press("Enter");
+    await until("the wrong token is reported", async () => (await page.locator("#token-message").textContent()).length > 5);
+    await page.fill("#token", token);
+    await page.keyboard.press("Enter");
+    await select(page, "secret");
+    await until("the total is shown", () => length(page));
+    await page.reload();
+    await select(page, "secret");
+    equal(await page.evaluate(() => Object.keys(localStorage).length), 0, "what the browser keeps after the tab");
+    await page.click("nav a[href='#measure']");
+    await page.setInputFiles("#file", file);
+    await page.waitForFunction(() => document.body.dataset.answers === "1", null, { timeout: 0 });
+    await page.click("#token-state");
+    await page.click("#token-forget");
+    await page.waitForSelector("#measure-status.is-error");
+    await closePage(page);
+    await stop(server);
+}
+
+/** Days, positions and recent points, which not every server returns, with an answer of this test. */
+export async function daysAreBarsAndPositionsAreOnTheMap(server) {
+    const page = await openLive(server);
+    const days = Array.from({ length: 30 }, (_, day) => ({
+        start_time: new Date(Date.UTC(2024, 2, day + 1, 23)).toISOString(),
+        end_time: new Date(Date.UTC(2024, 2, day + 2, 23)).toISOString(),
+        length_m: 1000 * ((day * 7) % 11),
+    }));
+    const recording = (index) => ({
+        name: `paths/phone-${index}`,
+        committed_points: 10,
+        update_time: new Date().toISOString(),
+        last_point: { x: 13 + index, y: 46, time: new Date(Date.now() - 5000).toISOString() },
+        summary: {
+            length_m: 5000,
+            raw_length_m: 6000,
+            windows: days,
+            options: { windows: { unit: "WINDOW_UNIT_DAY", time_zone: "Europe/Berlin" } },
+        },
+    });
+    await page.route(/api\/paths\?/, (route) => route.fulfill({ json: { paths: [0, 1, 2].map(recording), next_page_token: "" } }));
+    await page.route(/events\?recent_points=true$/, (route) =>
+        route.fulfill({
+            contentType: "text/event-stream",
+            body: `event: path\ndata: ${JSON.stringify({ ...recording(1), recent_points: [{ x: 14, y: 46 }, { x: 14.2, y: 46.1 }] })}\n\nevent: end\ndata: {}\n\n`,
+        }),
+    );
+    await page.click("nav a[href='#measure']");
+    await page.click("nav a[href='#live']");
+    await select(page, "phone-1");
+    await until("the bars are shown", async () => (await page.locator("#live-days rect").count()) === 30);
+    await page.locator("#live-days summary").click();
+    const first = page.locator("#live-days tbody tr").first();
+    // Midnight in Berlin is 23:00 in UTC of the day before.
+    equal(await first.locator("td").allTextContents(), ["2024-03-31", `${((29 * 7) % 11).toFixed(2)}\u00a0km`], "the newest day");
+    const shown = await page.evaluate(() => [window.waywiser.live.map.markers.length, window.waywiser.live.trail.length]);
+    equal(shown, [3, 2], "markers and positions");
+    check(/^\d\u00a0s ago$/.test(await page.locator("#live-age").textContent()), "the age of the last fix");
+    await closePage(page);
+}
+
+/** Follows a recording through many updates. The page must not keep them. */
+export async function memoryIsSteady(server, { minutes }) {
+    const recording = stream(server, "long");
+    recording.send(10);
+    const page = await openLive(server);
+    await select(page, "long");
+    const client = await page.context().newCDPSession(page);
+    const used = async () => {
+        await client.send("HeapProfiler.collectGarbage");
+        const { usedSize } = await client.send("Runtime.getHeapUsage");
+        return { heap: usedSize, nodes: (await client.send("Memory.getDOMCounters")).nodes };
+    };
+    const follow = async (count) => {
+        const updates = () => page.evaluate(() => Number(document.body.dataset.updates ?? 0));
+        const end = (await updates()) + count;
+        while ((await updates()) < end) {
+            recording.send(2);
+            await page.waitForTimeout(5);
+        }
+    };
+    const stopAt = Date.now() + minutes * 60000;
+    await follow(60);
+    const first = await used();
+    let last = first;
+    do {
+        await follow(150);
+        last = await used();
+        console.log(`    heap ${first.heap} then ${last.heap} bytes, ${first.nodes} then ${last.nodes} nodes`);
+    } while (Date.now() < stopAt);
+    check(last.heap < first.heap * 1.5, "the heap grows with the number of updates");
+    check(last.nodes < first.nodes * 1.5 + 100, "the number of nodes grows with the number of updates");
+    await finishStream(recording);
+    await closePage(page);
+}
+

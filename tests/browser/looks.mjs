@@ -1,0 +1,182 @@
+// Sizes, colour schemes, keyboard and accessibility. Writes screenshots to target/browser.
+import path from "node:path";
+import { OUTPUT, ROOT, axe, check, closePage, equal, openPage, scratchFile, startServer, stop, until } from "./harness.mjs";
+
+const WALK = path.join(ROOT, "examples/hill-walk.gpx");
+
+async function measured(page) {
+    const before = await page.evaluate(() => Number(document.body.dataset.answers ?? 0));
+    return (action) =>
+        action().then(() =>
+            page.waitForFunction((count) => Number(document.body.dataset.answers ?? 0) > count, before, { timeout: 0 }),
+        );
+}
+
+/** Fails with the serious findings of axe-core. */
+async function audit(page, name) {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+    for (const { id, impact } of violations) {
+        console.log(`    axe: ${name}: ${impact} ${id}`);
+    }
+    equal(
+        serious.map(({ id, nodes }) => [id, nodes.slice(0, 4).map(({ html, failureSummary }) => `${html} ${failureSummary}`)]),
+        [],
+        `${name}: findings of axe-core`,
+    );
+}
+
+export async function everySizeAndColourScheme(server) {
+    for (const width of [360, 1440, 2560]) {
+        for (const colorScheme of ["light", "dark"]) {
+            const height = { 360: 740, 1440: 900, 2560: 1440 }[width];
+            const page = await openPage(server, "measure", { viewport: { width, height }, colorScheme, reducedMotion: "reduce" });
+            page.expected.push(/Failed to load resource.*404/);
+            const name = (view) => path.join(OUTPUT, `${view}-${width}-${colorScheme}.png`);
+            const inspect = async (view) => {
+                // Two frames, so that everything is drawn.
+                await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+                const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+                check(overflow <= 0, `${view} at ${width} pixels is ${overflow} pixels too wide`);
+                await page.screenshot({ path: name(view), fullPage: true });
+                await audit(page, `${view} ${width} ${colorScheme}`);
+            };
+            await inspect("start");
+            await (await measured(page))(() => page.setInputFiles("#file", WALK));
+            await (await measured(page))(() => page.selectOption(".choice:has-text('Kind') select", "walk"));
+            await (await measured(page))(() => page.fill("#option-max-speed", "6"));
+            await (await measured(page))(() => page.selectOption(".choice:has-text('Lengths by') select", "hour"));
+            await page.focus("#profile .plot");
+            await page.keyboard.press("PageUp");
+            await inspect("measure");
+            for (const view of ["live", "phone"]) {
+                await page.click(`nav a[href='#${view}']`);
+                if (view === "live" && (await page.locator("#recordings button").count()) > 0) {
+                    await page.locator("#recordings button").first().click();
+                    await page.locator("#live-total data").waitFor();
+                }
+                await inspect(view);
+            }
+            await page.click("#token-state");
+            await inspect("token");
+            await closePage(page);
+        }
+    }
+}
+
+/** Uses every view without a pointer. */
+export async function theKeyboardIsEnough(server) {
+    const page = await openPage(server);
+    page.expected.push(/Failed to load resource.*404/);
+    const focused = () => page.evaluate(() => {
+        const { id, className, tagName, textContent } = document.activeElement;
+        return id || className || `${tagName} ${textContent.trim().slice(0, 20)}`;
+    });
+    const tabTo = async (wanted) => {
+        for (let presses = 0; presses < 80; presses += 1) {
+            if (wanted.test(await focused())) {
+                return;
+            }
+            await page.keyboard.press("Tab");
+        }
+        throw new Error(`the focus does not reach ${wanted}`);
+    };
+    await page.keyboard.press("Tab");
+    equal(await focused(), "skip", "the first stop");
+    await tabTo(/^file$/);
+    const chooser = page.waitForEvent("filechooser");
+    await page.keyboard.press("Enter");
+    const wait = await measured(page);
+    await wait(async () => (await chooser).setFiles(WALK));
+    await tabTo(/^CANVAS/);
+    const view = () => page.evaluate(() => window.waywiser.measure.map.view);
+    const before = await view();
+    await page.keyboard.press("+");
+    await page.keyboard.press("ArrowRight");
+    const after = await view();
+    check(after.scale === before.scale * 2 && after.x > before.x, "the keys do not move the map");
+    check((await page.locator("#announcer").textContent()).includes("width"), "nothing is announced");
+    await page.keyboard.press("0");
+    equal(await view(), before, "the view after 0");
+    await tabTo(/^plot/);
+    await page.keyboard.press("ArrowRight");
+    check(await page.evaluate(() => window.waywiser.measure.map.cursor !== null), "no cursor");
+    await tabTo(/^option-max-speed$/);
+    const again = await measured(page);
+    await again(() => page.keyboard.press("ArrowRight"));
+    check((await page.locator("#command").textContent()).includes("--max-speed 0.5"), "the slider has not moved");
+    // Every stop is visible.
+    await page.keyboard.press("Shift+Tab");
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    check(outline !== "none", "the focus is not visible");
+    await page.evaluate(() => document.querySelector("nav a[href='#live']").focus());
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#live:not([hidden])");
+    await tabTo(/^live-prefix$/);
+    await page.evaluate(() => document.querySelector("nav a[href='#phone']").focus());
+    await page.keyboard.press("Enter");
+    await tabTo(/^INPUT/);
+    await page.keyboard.press("ArrowDown");
+    equal(await page.locator("#phone-apps input:checked").getAttribute("value"), "overland", "the next app");
+    await closePage(page);
+}
+
+/** Tiles are shown only if the operator names a server, and only that server is allowed. */
+export async function withoutTilesThePolicyAllowsNoOtherServer(server) {
+    const page = await openPage(server);
+    const refused = await page.evaluate(
+        () =>
+            new Promise((resolve) => {
+                addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
+                new Image().src = "https://tiles.example.org/0/0/0.png";
+            }),
+    );
+    equal(refused, "img-src", "refused by");
+    page.faults.length = 0;
+    await closePage(page);
+}
+
+export async function tilesOfTheOperatorAreShown() {
+    const credit = "© Somebody <b>";
+    const tiles = ["--tiles", "https://tiles.example.org/{z}/{x}/{y}.png", "--tiles-attribution", credit];
+    const server = await startServer(["--ephemeral", ...tiles]);
+    const page = await openPage(server, "", { tiles: "tiles.example.org" });
+    const requested = [];
+    const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+    await page.route("https://tiles.example.org/**", (route) => {
+        requested.push(new URL(route.request().url()).pathname);
+        return route.fulfill({ contentType: "image/png", body: Buffer.from(pixel, "base64") });
+    });
+    await (await measured(page))(() => page.setInputFiles("#file", scratchFile("tiles.csv", "lon,lat\n179.9,46\n-179.9,46.1\n")));
+    await until("tiles are loaded", () => requested.length > 3);
+    for (const tile of requested) {
+        const [zoom, x, y] = tile.match(/\d+/g).map(Number);
+        check(x >= 0 && y >= 0 && x < 2 ** zoom && y < 2 ** zoom, `there is no tile ${tile}`);
+    }
+    equal(await page.locator("#measure-map .attribution").textContent(), credit, "attribution");
+    await closePage(page);
+    await stop(server);
+}
+
+/** Touch: one finger moves the map, two zoom it. */
+export async function twoFingersZoom(server) {
+    const page = await openPage(server, "measure", { viewport: { width: 360, height: 740 }, hasTouch: true });
+    await (await measured(page))(() => page.setInputFiles("#file", scratchFile("pinch.csv", "lon,lat\n13,46\n13.1,46.1\n")));
+    const scales = await page.evaluate(() => {
+        const { map } = window.waywiser.measure;
+        const before = map.view.scale;
+        const box = map.canvas.getBoundingClientRect();
+        map.canvas.setPointerCapture = () => {};
+        const send = (type, pointerId, x) =>
+            map.canvas.dispatchEvent(new PointerEvent(type, { pointerId, clientX: box.left + x, clientY: box.top + 90, pointerType: "touch" }));
+        send("pointerdown", 1, 100);
+        send("pointerdown", 2, 200);
+        send("pointermove", 2, 300);
+        send("pointerup", 1, 100);
+        send("pointerup", 2, 300);
+        return [before, map.view.scale];
+    });
+    equal(Math.round(scales[1] / scales[0]), 2, "zoom");
+    await closePage(page);
+}

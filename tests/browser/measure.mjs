@@ -1,0 +1,285 @@
+// The view that measures a file.
+import path from "node:path";
+import { ROOT, check, closePage, equal, openPage, runLine, scratch, scratchFile, until } from "./harness.mjs";
+
+const EXAMPLES = path.join(ROOT, "examples");
+
+/** Waits until no measurement is running, and the shown answer belongs to the shown options. */
+async function settled(page, answers) {
+    await page.waitForFunction(
+        (least) =>
+            Number(document.body.dataset.answers ?? 0) >= least &&
+            document.getElementById("measure").getAttribute("aria-busy") !== "true",
+        answers,
+        { timeout: 0 },
+    );
+}
+
+async function answers(page) {
+    return page.evaluate(() => Number(document.body.dataset.answers ?? 0));
+}
+
+async function open(page, file) {
+    const before = await answers(page);
+    await page.setInputFiles("#file", file);
+    await settled(page, before + 1);
+}
+
+/** Compares the numbers of the page with those of its command line. */
+async function compare(page, folder) {
+    const line = await page.locator("#command").textContent();
+    const rows = runLine(line, folder);
+    const { total } = rows.pop();
+    const value = async (id) => Number(await page.locator(`#${id}`).getAttribute("value"));
+    equal(await value("total-length"), total.length_m ?? total.length, `${line}: length`);
+    equal(await value("total-accepted"), total.length_m ?? total.length, `${line}: accepted`);
+    equal(await value("total-raw"), total.raw_length_m ?? total.raw_length, `${line}: raw length`);
+    if (total.estimated_length_m !== undefined) {
+        equal(await value("total-estimate"), total.estimated_length_m, `${line}: estimate`);
+    }
+    const cells = await page.locator("#ledger tbody td:nth-child(2)").allTextContents();
+    const counts = cells.map((cell) => Number(cell.replace(/[^\d]/g, "") || "0"));
+    const gaps = (total.gap_length_m ?? total.gap_length) !== 0 ? [0] : [];
+    const expected = [total.points, ...total.rejections.map(({ count }) => count), ...gaps, total.accepted];
+    equal(counts, expected, `${line}: ledger`);
+    return { total, rows };
+}
+
+function tracks() {
+    const points = (shift) =>
+        Array.from({ length: 30 }, (_, index) => {
+            const [lat, lon] = [(46 + shift + index * 0.001).toFixed(4), (13 + index * 0.001).toFixed(4)];
+            return { lat, lon, ele: String(200 + index), time: `2024-05-0${1 + shift}T10:${String(index).padStart(2, "0")}:00Z` };
+        });
+    const tcx = points(0).map(
+        ({ lat, lon, ele, time }) =>
+            `<Trackpoint><Time>${time}</Time><Position><LatitudeDegrees>${lat}</LatitudeDegrees>` +
+            `<LongitudeDegrees>${lon}</LongitudeDegrees></Position><AltitudeMeters>${ele}</AltitudeMeters></Trackpoint>`,
+    );
+    const kml = points(0).map(({ lat, lon, ele }) => `${lon},${lat},${ele}`);
+    const trk = (shift, name) =>
+        `<trk><name>${name}</name><trkseg>${points(shift)
+            .map(({ lat, lon, ele, time }) => `<trkpt lat="${lat}" lon="${lon}"><ele>${ele}</ele><time>${time}</time></trkpt>`)
+            .join("")}</trkseg></trk>`;
+    return {
+        tcx: scratchFile(
+            "run.tcx",
+            `<?xml version="1.0"?><TrainingCenterDatabase xmlns="http://www.garmin.com/xmlschemas/TrainingCenterDatabase/v2">` +
+                `<Activities><Activity Sport="Running"><Id>2024-05-01T10:00:00Z</Id><Lap StartTime="2024-05-01T10:00:00Z">` +
+                `<Track>${tcx.join("")}</Track></Lap></Activity></Activities></TrainingCenterDatabase>`,
+        ),
+        kml: scratchFile(
+            "line.kml",
+            `<kml xmlns="http://www.opengis.net/kml/2.2"><Placemark><name>Line</name><LineString><coordinates>` +
+                `${kml.join(" ")}</coordinates></LineString></Placemark></kml>`,
+        ),
+        // The name of a file and of a track must never become a part of the page.
+        several: scratchFile(
+            "two 'tracks' <b>.gpx",
+            `<gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1">${trk(0, "&lt;img src=x onerror=alert(1)&gt;")}${trk(1, "Second")}</gpx>`,
+        ),
+        // 179.9° E to 179.9° W, and back.
+        antimeridian: scratchFile(
+            "date-line.csv",
+            `lon,lat,time\n179.9,-17,2024-01-01T00:00:00Z\n-179.9,-17.1,2024-01-01T06:00:00Z\n179.95,-17.2,2024-01-01T12:00:00Z\n`,
+        ),
+        planar: scratchFile("plan.csv", "x,y\n0,0\n3,4\n3,10\n500,10\n"),
+        rejected: scratchFile(
+            "rejected.csv",
+            "lon,lat,time,accuracy\n13.70,46.1,2024-01-01T00:00:00Z,5\n13.71,46.1,2024-01-01T00:10:00Z,5\n" +
+                "13.72,46.1,2024-01-01T00:20:00Z,900\n13.73,46.1,2024-01-01T00:30:00Z,5\n19.73,46.1,2024-01-01T00:31:00Z,5\n" +
+                "13.74,46.1,2024-01-01T00:40:00Z,5\n0,0,2024-01-01T00:50:00Z,5\n13.75,46.1,2024-01-01T01:00:00Z,5\n",
+        ),
+    };
+}
+
+export async function filesOfEachKind(server) {
+    const page = await openPage(server);
+    const files = tracks();
+    for (const name of ["hill-walk.gpx", "legs.csv", "legs.geojson"]) {
+        await open(page, path.join(EXAMPLES, name));
+        await compare(page, EXAMPLES);
+    }
+    for (const file of [files.tcx, files.kml, files.several, files.antimeridian, files.rejected]) {
+        await open(page, file);
+        await compare(page, scratch);
+        check(!(await page.locator("img").count()), "a name became an element");
+    }
+    // A line over the antimeridian is short.
+    await open(page, files.antimeridian);
+    const width = await page.evaluate(() => {
+        const { box } = window.waywiser.measure.map.lines[0].vertices;
+        return box.maxX - box.minX;
+    });
+    check(width < 0.01, `the line over the antimeridian has a width of ${width}`);
+    await page.selectOption(".choice:has-text('Model') select", "planar");
+    await settled(page, 2);
+    await open(page, files.planar);
+    const { total } = await compare(page, scratch);
+    equal(total.length, 508, "planar length");
+    await closePage(page);
+}
+
+export async function dropsAFile(server) {
+    const page = await openPage(server);
+    const transfer = await page.evaluateHandle(() => {
+        const data = new DataTransfer();
+        data.items.add(new File(["lon,lat\n13,46\n13.1,46\n"], "dropped.csv"));
+        return data;
+    });
+    for (const name of ["dragenter", "dragover"]) {
+        await page.dispatchEvent("main", name, { dataTransfer: transfer });
+    }
+    check(await page.locator(".drop-hint").isVisible(), "no hint while a file is dragged");
+    await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
+    await settled(page, 1);
+    check(!(await page.locator(".drop-hint").isVisible()), "the hint stays");
+    scratchFile("dropped.csv", "lon,lat\n13,46\n13.1,46\n");
+    await compare(page, scratch);
+    await closePage(page);
+}
+
+export async function optionsChangeTheNumbers(server) {
+    const page = await openPage(server);
+    await open(page, path.join(EXAMPLES, "hill-walk.gpx"));
+    const { total: unfiltered } = await compare(page, EXAMPLES);
+    let count = await answers(page);
+    await page.selectOption(".choice:has-text('Kind') select", "walk");
+    await settled(page, (count += 1));
+    await compare(page, EXAMPLES);
+    const lengths = new Set();
+    for (const [option, presses] of [["max-speed", 4], ["min-step", 3], ["max-gap-time", 4], ["max-speed", 3]]) {
+        await page.focus(`#option-${option}`);
+        for (let press = 0; press < presses; press += 1) {
+            await page.keyboard.press("ArrowRight");
+        }
+        await page.waitForFunction((name) => document.getElementById("command").textContent.includes(name), `--${option}`);
+        await settled(page, (count += 1));
+        count = await answers(page);
+        lengths.add((await compare(page, EXAMPLES)).total.length_m);
+    }
+    check(lengths.size >= 3 && !lengths.has(unfiltered.length_m), `the sliders have no effect: ${[...lengths]}`);
+    // Red crosses where the library rejects points, and a legend.
+    const rejected = await page.evaluate(() => window.waywiser.measure.map.lines[0].rejected.length);
+    check(rejected > 0 && (await page.locator("#map-legend").isVisible()), "no rejected point is marked");
+    await page.click("text=Reset the options");
+    await settled(page, count + 1);
+    const { total } = await compare(page, EXAMPLES);
+    equal(total.length_m, unfiltered.length_m, "length after the reset");
+    check(!(await page.locator("#map-legend").isVisible()), "the legend stays");
+    await closePage(page);
+}
+
+/** Returns how many pixels of the map have the colour of rejected points. */
+async function redPixels(page) {
+    return page.evaluate(() => {
+        const canvas = document.querySelector("#measure-map canvas");
+        const color = getComputedStyle(document.documentElement).getPropertyValue("--rejected").trim();
+        const wanted = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let count = 0;
+        for (let at = 0; at < data.length; at += 4) {
+            count += wanted.every((value, part) => Math.abs(data[at + part] - value) < 24) ? 1 : 0;
+        }
+        return count;
+    });
+}
+
+export async function rejectedPointsAreRed(server) {
+    const page = await openPage(server);
+    await open(page, tracks().rejected);
+    equal(await redPixels(page), 0, "red pixels without filters");
+    await page.selectOption(".choice:has-text('Kind') select", "walk");
+    await settled(page, 2);
+    const { total } = await compare(page, scratch);
+    equal(total.rejections.map(({ reason }) => reason).sort(), ["accuracy", "speed", "zero_position"], "reasons");
+    await until("the map is red", () => redPixels(page));
+    const marked = await page.evaluate(() => window.waywiser.measure.result.lines[0].rejected);
+    equal(marked, [null, null, "accuracy", null, "speed", null, "zero_position", null], "reasons of the points");
+    await closePage(page);
+}
+
+/** An answer that is overtaken by a newer one is never shown. */
+export async function theNewestAnswerWins(server) {
+    const page = await openPage(server);
+    page.expected.push(/ERR_ABORTED/);
+    await open(page, path.join(EXAMPLES, "legs.csv"));
+    const count = await answers(page);
+    let held;
+    await page.route(/max-speed=0\.5/, async (route) => {
+        held = route;
+        const response = await route.fetch().catch(() => null);
+        await until("the newer answer is shown", async () => (await answers(page)) > count);
+        await (response ? route.fulfill({ response }) : route.abort()).catch(() => {});
+    });
+    await page.focus("#option-max-speed");
+    await page.keyboard.press("ArrowRight");
+    await until("the first request is held", () => held);
+    await page.keyboard.press("End");
+    await settled(page, count + 1);
+    await compare(page, EXAMPLES);
+    check((await page.locator("#command").textContent()).includes("--max-speed 400"), "the options are not the newest");
+    // Several steps of a slider in a row are one request.
+    let requests = 0;
+    page.on("request", (request) => (requests += request.url().includes("api/measure") ? 1 : 0));
+    for (let press = 0; press < 10; press += 1) {
+        await page.keyboard.press("ArrowLeft");
+    }
+    await settled(page, count + 2);
+    check(requests <= 5, `ten steps caused ${requests} requests`);
+    await compare(page, EXAMPLES);
+    await closePage(page);
+}
+
+export async function theCursorIsShared(server) {
+    const page = await openPage(server);
+    await open(page, path.join(EXAMPLES, "hill-walk.gpx"));
+    const plot = page.locator("#profile .plot");
+    await plot.hover();
+    check(/km.*UTC.*elevation.*km\/h/.test(await page.locator(".readout").textContent()), "the readout has no values");
+    const index = () => page.evaluate(() => window.waywiser.measure.map.cursor?.index ?? null);
+    check((await index()) > 0, "the map has no cursor");
+    await plot.focus();
+    await page.keyboard.press("End");
+    equal(await index(), await page.evaluate(() => window.waywiser.measure.result.lines[0].coordinates.length - 1), "cursor");
+    check((await plot.getAttribute("aria-valuetext")).startsWith("12.39\u00a0km"), "the end of the track is not its length");
+    await page.keyboard.press("Home");
+    equal(await index(), 0, "cursor at the start");
+    // From the map to the profile.
+    const canvas = page.locator("#measure-map canvas");
+    const place = await page.evaluate(() => {
+        const { map } = window.waywiser.measure;
+        return { x: map.screenX(map.lines[0].vertices.xs[500]), y: map.screenY(map.lines[0].vertices.ys[500]) };
+    });
+    await plot.blur();
+    await canvas.hover({ position: place });
+    check((await index()) !== null && (await page.locator(".readout").textContent()) !== "", "the map does not move the cursor");
+    await page.check("#profile-axis input[value=time]", { force: true });
+    await page.locator("#profile details summary").click();
+    equal(await page.locator("#profile tbody tr").count(), 21, "rows of the profile");
+    await closePage(page);
+}
+
+export async function tracksCanBeSelected(server) {
+    const page = await openPage(server);
+    await open(page, tracks().several);
+    const buttons = page.locator("#tracks .row-button");
+    equal(await buttons.count(), 2, "tracks");
+    await buttons.nth(1).click();
+    equal(await buttons.nth(1).getAttribute("aria-pressed"), "true", "pressed");
+    equal(await page.locator("#profile-title").textContent(), "Profile: Second", "title");
+    check(await buttons.nth(1).evaluate((button) => button === document.activeElement), "the focus is lost");
+    await closePage(page);
+}
+
+export async function errorsAreShown(server) {
+    const page = await openPage(server);
+    page.expected.push(/Failed to load resource.*(422|400|413)/);
+    await open(page, path.join(EXAMPLES, "legs.csv"));
+    await page.setInputFiles("#file", scratchFile("nothing.txt", "nothing to measure"));
+    await page.waitForSelector("#measure-status.is-error");
+    check((await page.locator("#measure-status").textContent()).length > 10, "no message");
+    await page.setInputFiles("#file", scratchFile("cut.gpx", "<gpx><trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/>\n<trk"));
+    await page.waitForSelector("#errors .is-error");
+    await closePage(page);
+}
