@@ -16,6 +16,16 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// Encodes bytes with the standard alphabet and padding (RFC 4648, section 4).
+#[cfg(feature = "cli")]
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    let mut text = encode(bytes).replace('-', "+").replace('_', "/");
+    while !text.len().is_multiple_of(4) {
+        text.push('=');
+    }
+    text
+}
+
 /// Decodes a text. Accepts only the canonical encoding: no padding, no white space, and unused bits are zero. So two
 /// different texts never have the same bytes.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {

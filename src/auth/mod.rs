@@ -49,6 +49,8 @@ pub use authenticator::{
     AuthError, Authenticator, Credentials, FailureLimit, Outage, PeerCertificate, Session,
     SessionCache,
 };
+#[cfg(feature = "cli")]
+pub(crate) use base64url::base64;
 #[cfg(feature = "auth")]
 pub use certificates::CertificateNames;
 #[cfg(feature = "auth")]

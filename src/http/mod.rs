@@ -38,6 +38,8 @@ use crate::measure::Zone;
 use crate::server::{Answer, WebBody, WebService};
 pub use ingest::{IngestCount, IngestStats};
 pub use measure::{Measure, MeasureError, MeasureJob, Measured};
+#[cfg(feature = "cli")]
+pub(crate) use page::report_page;
 pub use page::{Tiles, TilesError};
 
 /// The settings of the API.

@@ -178,6 +178,46 @@ fn with_data(page: &str, data: &Value) -> String {
     page.replacen(&format!("{DATA_START}{{}}"), &format!("{DATA_START}{data}"), 1)
 }
 
+/// Returns the page as one file that shows an answer of `POST /api/measure` and loads nothing. `hash` returns the SHA-256 of
+/// a text in Base64.
+#[cfg(feature = "cli")]
+pub(crate) fn report_page(answer: &Value, hash: impl Fn(&str) -> String) -> String {
+    const CHARSET_ELEMENT: &str = "<meta charset=\"utf-8\" />";
+    const ICON_ELEMENT: &str =
+        "<link rel=\"icon\" href=\"page/icon.svg\" type=\"image/svg+xml\" />";
+    const STYLE_ELEMENT: &str = "<link rel=\"stylesheet\" href=\"page/style.css\" />";
+    const SCRIPT_ELEMENT: &str = "<script type=\"module\" src=\"page/main.js\"></script>";
+    // A test checks that each module is after those that it imports, and that they share no names.
+    let lines = MODULES.iter().flat_map(|(_, code)| code.lines());
+    let lines = lines.filter(|line| !line.starts_with("import "));
+    let mut code = String::new();
+    for line in lines {
+        code.push_str(line.strip_prefix("export ").unwrap_or(line));
+        code.push('\n');
+    }
+    let policy = format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src blob: data:; base-uri 'none'; \
+         form-action 'none'; require-trusted-types-for 'script'",
+        hash(&code),
+        hash(STYLE)
+    );
+    let mut page = with_data(INDEX, &json!({ "report": answer }));
+    for (element, replacement) in [
+        (ICON_ELEMENT, String::new()),
+        (STYLE_ELEMENT, format!("<style>{STYLE}</style>")),
+        (SCRIPT_ELEMENT, format!("<script type=\"module\">{code}</script>")),
+        (
+            CHARSET_ELEMENT,
+            format!(
+                "{CHARSET_ELEMENT}<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\" />"
+            ),
+        ),
+    ] {
+        page = page.replacen(element, &replacement, 1);
+    }
+    page
+}
+
 fn policy(tiles: Option<&Tiles>) -> HeaderValue {
     let pictures = tiles.map(|tiles| format!(" {}", tiles.origin)).unwrap_or_default();
     let policy = format!(

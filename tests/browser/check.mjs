@@ -7,6 +7,7 @@ import * as live from "./live.mjs";
 import * as looks from "./looks.mjs";
 import * as measure from "./measure.mjs";
 import * as phone from "./phone.mjs";
+import * as report from "./report.mjs";
 
 const names = process.argv.slice(2);
 let minutes = 0;
@@ -17,7 +18,7 @@ if (names[0] === "--minutes") {
 
 let failed = 0;
 const server = await startServer(["--data-dir", `${scratch}/data`]);
-for (const [group, tests] of Object.entries({ measure, phone, live, looks, frames })) {
+for (const [group, tests] of Object.entries({ measure, phone, live, report, looks, frames })) {
     for (const [name, test] of Object.entries(tests)) {
         const title = `${group}: ${name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`;
         if (names.length > 0 && !names.some((wanted) => title.includes(wanted))) {

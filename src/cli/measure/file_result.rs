@@ -1,6 +1,5 @@
 //! The parts of the result of an input: what a worker passes to the report.
 
-use super::plot::PlotTrack;
 use crate::cli::input::FileEnd;
 use crate::formats::{Note, TrackInfo};
 use crate::measure::PathSummary;
@@ -9,8 +8,8 @@ use crate::measure::PathSummary;
 pub(super) enum FileResult {
     Start(String),
     Track(Box<MeasuredTrack>),
-    /// The line of the track before, for a picture.
-    Line(Box<PlotTrack>),
+    /// The line of the track before as JSON, for a picture or a report.
+    Line(String),
     /// A note on the file.
     Note(Box<Note>),
     End(FileEnd),

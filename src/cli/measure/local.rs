@@ -16,6 +16,7 @@ use super::MeasureArgs;
 use super::file_result::FileResult;
 use super::measure_run::MeasureRun;
 use super::plot_file::PlotFile;
+use super::report_file::ReportFile;
 use super::worker;
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input, Reading, Stdin};
@@ -28,6 +29,9 @@ use crate::measure::Options;
 const RESULTS_MAX: usize = 64;
 /// Maximum number of inputs per thread that are started or wait to be started.
 const INPUTS_AHEAD: usize = 32;
+
+/// The outputs of a run: the report, the messages, the picture and the page.
+pub(super) type Outputs<'a, W> = (W, &'a mut dyn Write, Option<PlotFile>, Option<ReportFile>);
 
 /// An input to measure, and the receiver of its results.
 struct Job {
@@ -54,13 +58,13 @@ pub(super) fn measure(
     options: FilledOptions,
     inputs: &[Input],
     stdin: Stdin,
-    (out, messages, plot): (impl Write, &mut dyn Write, Option<PlotFile>),
+    (out, messages, plot, page): Outputs<'_, impl Write>,
     progress: Arc<Progress>,
 ) -> io::Result<Outcome> {
     let shown = Arc::clone(&progress);
     let mut run = MeasureRun::new(args, inputs, options, out, messages, &shown);
-    let has_lines = plot.is_some();
-    run.set_plot(plot);
+    let has_lines = plot.is_some() || page.is_some();
+    run.set_files(plot, page);
     // Lines take more memory than other results.
     let inputs_ahead = if has_lines { 1 } else { INPUTS_AHEAD };
     let options = options.all;

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use super::file_result::{FileResult, MeasuredTrack};
 use super::plot_file::PlotFile;
+use super::report_file::ReportFile;
 use super::{MeasureArgs, SortKey};
 use crate::cli::Outcome;
 use crate::cli::input::{FileEnd, Input};
@@ -57,6 +58,10 @@ pub(super) struct MeasureRun<'a, W> {
     has_failed: bool,
     /// The picture, if one is requested.
     plot: Option<PlotFile>,
+    /// The report as a page, if one is requested.
+    page: Option<ReportFile>,
+    /// The index in its file of the last track.
+    track_index: u64,
 }
 
 /// The file whose tracks are reported.
@@ -129,12 +134,14 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             skipped_file_count: 0,
             has_failed: false,
             plot: None,
+            page: None,
+            track_index: 0,
         }
     }
 
-    /// Sets the picture of the tracks, which is written at the end.
-    pub(super) fn set_plot(&mut self, plot: Option<PlotFile>) {
-        self.plot = plot;
+    /// Sets the picture and the page, which are written at the end.
+    pub(super) fn set_files(&mut self, plot: Option<PlotFile>, page: Option<ReportFile>) {
+        (self.plot, self.page) = (plot, page);
     }
 
     /// Adds a part of the result of an input.
@@ -147,7 +154,10 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             FileResult::Track(track) => self.track(*track)?,
             FileResult::Line(line) => {
                 if let Some(plot) = &mut self.plot {
-                    plot.add(*line);
+                    plot.add(&line);
+                }
+                if let Some(page) = &mut self.page {
+                    page.add(&self.file.name, self.track_index, line);
                 }
             }
             FileResult::Note(note) => self.file_note(*note),
@@ -174,6 +184,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let label = track_label(track.number, &track.info);
         self.file.notes.add_all(&self.file.name, Some(&label), &track.notes);
         let index = track.number.saturating_sub(1) as usize;
+        self.track_index = index as u64;
         if let Some(plot) = &mut self.plot {
             plot.set_track(&self.file.name, track.number, track.info.name.as_deref());
         }
@@ -211,6 +222,9 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let MeasuredTrack { number, info, summary, notes } = &row.track;
         let track =
             Track { file: &row.file, number: *number, info, summary: summary.clone(), notes };
+        if let Some(page) = &mut self.page {
+            page.track(&track)?;
+        }
         let report = &mut self.report;
         self.progress.aside(|| report.track(&track))
     }
@@ -285,6 +299,9 @@ impl<'a, W: Write> MeasureRun<'a, W> {
 
     /// Prints an error that is not about the current file.
     pub(super) fn error(&mut self, error: &str) {
+        if let Some(page) = &mut self.page {
+            page.error(error);
+        }
         self.message("error", error);
     }
 
@@ -358,6 +375,11 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             report.total(&total)?;
             report.out().flush()
         });
+        let page = self.page.take().map(|page| page.finish(&total));
+        if let Some(Err(error)) = page {
+            self.error(&format!("--report: {error}"));
+            self.has_failed = true;
+        }
         self.write_plot();
         written
     }

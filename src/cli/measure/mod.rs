@@ -1,7 +1,8 @@
 //! `waywiser measure`: the lengths of the tracks in files. This file defines the arguments. `local.rs` measures
 //! in this process, with a `worker.rs` on each thread, and `remote.rs` sends the tracks to a server. Both report
 //! through `measure_run.rs`. `posted.rs` measures files for the HTTP listener of a server, and `profile.rs` makes the lines
-//! that it draws. `plot` draws a picture of these lines, `plot_lines.rs` collects them, and `plot_file.rs` writes the file.
+//! that it draws. `plot` draws a picture of these lines, `plot_lines.rs` collects them, and `plot_file.rs` writes the
+//! file. `report_file.rs` writes the page of the server with the tracks in it.
 
 mod answers;
 mod file_result;
@@ -13,6 +14,7 @@ mod plot_lines;
 mod posted;
 mod profile;
 mod remote;
+mod report_file;
 mod upload;
 mod worker;
 
@@ -25,6 +27,7 @@ use clap::{Args, ValueEnum, value_parser};
 
 use self::plot_file::PlotFile;
 pub(super) use self::posted::PostedFiles;
+use self::report_file::ReportFile;
 use super::connect::ConnectArgs;
 use super::input::{self, Stdin};
 use super::policy::{FilledOptions, Model, PolicyArgs, PolicyError};
@@ -188,6 +191,14 @@ struct OutputArgs {
     /// WAYWISER_SERVER is set.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+
+    /// Write also a page to this file, with a map, profiles and tables, as one HTML file
+    ///
+    /// A browser opens the file without a server and without a network. It has the same numbers as --json. At most 256
+    /// tracks have a line on the map. An existing file is replaced when the page is complete. The files are then
+    /// measured here, also if WAYWISER_SERVER is set.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// Returns the parser of the number of the latest windows.
@@ -239,9 +250,19 @@ Examples:
 Exit status: 0 if all files were measured, 1 if a file failed, 2 if the arguments are invalid.";
 
 impl MeasureArgs {
-    /// Returns the URL of the server that measures the files. With --jobs or --plot, one of the environment is not used.
+    /// Returns the option because of which the files are measured here.
+    fn local_option(&self) -> Option<&'static str> {
+        match (&self.jobs, &self.output.plot, &self.output.report) {
+            (Some(_), ..) => Some("--jobs"),
+            (_, Some(_), _) => Some("--plot"),
+            (.., Some(_)) => Some("--report"),
+            _ => None,
+        }
+    }
+
+    /// Returns the URL of the server that measures the files. With such an option, one of the environment is not used.
     fn server(&self) -> Option<&str> {
-        self.connect.server().filter(|_| self.jobs.is_none() && self.output.plot.is_none())
+        self.connect.server().filter(|_| self.local_option().is_none())
     }
 
     fn style(&self) -> Style {
@@ -309,12 +330,7 @@ fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
         Ok(options) => options,
         Err(error) => return usage_error(format_args!("{error}")),
     };
-    let here = match (&args.jobs, &args.output.plot) {
-        (Some(_), _) => Some("--jobs"),
-        (_, Some(_)) => Some("--plot"),
-        _ => None,
-    };
-    if let Some(here) = here
+    if let Some(here) = args.local_option()
         && args.connect.server().is_some()
         && !args.connect.is_from_environment()
     {
@@ -332,12 +348,18 @@ fn measure(args: &MeasureArgs, out: impl Write) -> io::Result<Outcome> {
         Err(error) => return fail(format_args!("--plot: {error}")),
     };
     let inputs = input::expand(&args.files);
+    let page = args.output.report.as_deref();
+    let page = page.map(|path| ReportFile::create(path, args.report_options(options.all), &inputs));
+    let page = match page.transpose() {
+        Ok(page) => page,
+        Err(error) => return fail(format_args!("--report: {error}")),
+    };
     let progress = Arc::new(Progress::new(inputs.len(), input::bytes_of(&inputs)));
     match args.server() {
         Some(url) => remote::measure(args, options, &inputs, url, out, messages, progress),
         None => {
             let stdin = Stdin::of_process();
-            local::measure(args, options, &inputs, stdin, (out, messages, plot), progress)
+            local::measure(args, options, &inputs, stdin, (out, messages, plot, page), progress)
         }
     }
 }

@@ -55,9 +55,12 @@ impl PlotFile {
     }
 
     /// Adds the line of the current track.
-    pub(super) fn add(&mut self, track: PlotTrack) {
-        if self.tracks.len() < TRACKS_MAX {
-            self.tracks.push(track.named(std::mem::take(&mut self.name)));
+    pub(super) fn add(&mut self, line: &str) {
+        if self.tracks.len() < TRACKS_MAX
+            && let Ok(line) = serde_json::from_str(line)
+        {
+            let name = std::mem::take(&mut self.name);
+            self.tracks.push(PlotTrack::from_line(&line).named(name));
         }
     }
 

@@ -1,20 +1,19 @@
 //! Passes the calls of a reader to the measurement, and collects the line of each track for a picture, up to limits.
 
-use super::plot::{PlotTrack, TRACKS_MAX};
+use std::cell::RefCell;
+
+use super::plot::TRACKS_MAX;
 use super::profile::TrackLine;
 use crate::cli::input::{FileEnd, FileSink};
 use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
-use crate::measure::{Fix, Metric};
+use crate::measure::{Fix, Metric, RejectedFix};
 
 /// Maximum number of points that are kept for the lines of an input.
 const POINTS_MAX: usize = 256 * 1024;
 
-/// A measurement with lines.
-pub(super) struct WithLines<S, F> {
-    files: S,
+/// The lines of the tracks of an input that are open.
+pub(super) struct OpenLines {
     metric: Metric,
-    /// Receives the line of each track after its result.
-    line: F,
     /// The tracks since the last time that no track was open; `None` if ended or without a line.
     open: Vec<Option<TrackLine>>,
     /// The number of tracks of the file before `open`.
@@ -26,10 +25,56 @@ pub(super) struct WithLines<S, F> {
     line_count: usize,
 }
 
-impl<S, F> WithLines<S, F> {
-    pub(super) fn new(files: S, metric: Metric, line: F) -> Self {
+/// A measurement with lines.
+pub(super) struct WithLines<'a, S, F> {
+    pub(super) files: S,
+    /// Shared with the function that `files` calls for rejected fixes.
+    pub(super) lines: &'a RefCell<OpenLines>,
+    /// Receives the line of each track after its result.
+    pub(super) line: F,
+}
+
+impl OpenLines {
+    pub(super) fn new(metric: Metric) -> Self {
         let (open, before, open_count, current, kept, line_count) = Default::default();
-        Self { files, metric, line, open, before, open_count, current, kept, line_count }
+        Self { metric, open, before, open_count, current, kept, line_count }
+    }
+
+    /// Marks rejected fixes in the line of a track of the file, if there is one.
+    pub(super) fn mark_rejected(&mut self, track: usize, fixes: &[RejectedFix]) {
+        let index = track.checked_sub(self.before);
+        if let Some(Some(line)) = index.and_then(|index| self.open.get_mut(index)) {
+            fixes.iter().for_each(|&fix| line.mark_rejected(fix));
+        }
+    }
+
+    fn start(&mut self) {
+        self.current = self.open.len();
+        let has_space = self.line_count < TRACKS_MAX && self.kept < POINTS_MAX;
+        self.line_count += usize::from(has_space);
+        self.open.push(has_space.then(|| TrackLine::new(self.metric)));
+        self.open_count += 1;
+    }
+
+    fn add(&mut self, fix: Fix) {
+        let Some(line) = self.current() else { return };
+        let before = line.len();
+        line.add(fix);
+        let after = line.len();
+        self.kept = (self.kept + after).saturating_sub(before);
+        if self.kept > POINTS_MAX {
+            self.take_current();
+        }
+    }
+
+    fn end(&mut self) -> Option<TrackLine> {
+        let line = self.take_current();
+        self.open_count = self.open_count.saturating_sub(1);
+        if self.open_count == 0 {
+            self.before += self.open.len();
+            self.open.clear();
+        }
+        line
     }
 
     fn current(&mut self) -> Option<&mut TrackLine> {
@@ -43,42 +88,34 @@ impl<S, F> WithLines<S, F> {
     }
 }
 
-impl<S: FileSink, F: FnMut(PlotTrack) -> Result<(), SinkError>> TrackSink for WithLines<S, F> {
+impl<S: FileSink, F: FnMut(String) -> Result<(), SinkError>> TrackSink for WithLines<'_, S, F> {
     fn start_track(&mut self, kind: TrackKind) -> Result<(), SinkError> {
-        self.current = self.open.len();
-        let has_space = self.line_count < TRACKS_MAX && self.kept < POINTS_MAX;
-        self.line_count += usize::from(has_space);
-        self.open.push(has_space.then(|| TrackLine::new(self.metric)));
-        self.open_count += 1;
-        self.files.start_track(kind)
+        self.files.start_track(kind)?;
+        self.lines.borrow_mut().start();
+        Ok(())
     }
 
     fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
-        self.current = index.saturating_sub(self.before);
-        self.files.switch_track(index)
+        self.files.switch_track(index)?;
+        let mut lines = self.lines.borrow_mut();
+        lines.current = index.saturating_sub(lines.before);
+        Ok(())
     }
 
     fn start_segment(&mut self) -> Result<(), SinkError> {
-        if let Some(line) = self.current() {
+        if let Some(line) = self.lines.borrow_mut().current() {
             line.start_segment();
         }
         self.files.start_segment()
     }
 
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        if let Some(line) = self.current() {
-            let before = line.len();
-            line.add(fix);
-            let after = line.len();
-            self.kept = (self.kept + after).saturating_sub(before);
-            if self.kept > POINTS_MAX {
-                self.take_current();
-            }
-        }
+        self.lines.borrow_mut().add(fix);
         self.files.fix(fix)
     }
 
     fn invalid_point(&mut self) -> Result<(), SinkError> {
+        self.lines.borrow_mut().add(Fix::without_position());
         self.files.invalid_point()
     }
 
@@ -87,23 +124,23 @@ impl<S: FileSink, F: FnMut(PlotTrack) -> Result<(), SinkError>> TrackSink for Wi
     }
 
     fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
+        // The end decides about the last fixes.
         self.files.end_track(info)?;
-        if let Some(line) = self.take_current() {
-            (self.line)(PlotTrack::from_line(&line.finish(0)))?;
+        let line = self.lines.borrow_mut().end();
+        match line {
+            Some(line) => (self.line)(line.finish(0).to_string()),
+            None => Ok(()),
         }
-        self.open_count = self.open_count.saturating_sub(1);
-        if self.open_count == 0 {
-            self.before += self.open.len();
-            self.open.clear();
-        }
-        Ok(())
     }
 }
 
-impl<S: FileSink, F: FnMut(PlotTrack) -> Result<(), SinkError>> FileSink for WithLines<S, F> {
+impl<S: FileSink, F: FnMut(String) -> Result<(), SinkError>> FileSink for WithLines<'_, S, F> {
     fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
-        self.open.clear();
-        (self.before, self.open_count, self.current, self.kept) = (0, 0, 0, 0);
+        {
+            let mut lines = self.lines.borrow_mut();
+            lines.open.clear();
+            (lines.before, lines.open_count, lines.current, lines.kept) = (0, 0, 0, 0);
+        }
         self.files.start_file(name)
     }
 

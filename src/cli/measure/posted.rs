@@ -121,6 +121,7 @@ impl Measure for PostedFiles {
                 units,
                 sort: None,
                 plot: None,
+                report: None,
             },
             connect: ConnectArgs::default(),
             reading,

@@ -33,7 +33,10 @@ fn measure_locally(
     let options = args.options().unwrap();
     let plot = args.output.plot.as_deref();
     let plot = plot.map(|path| PlotFile::create(path).unwrap().with_units(args.output.units));
-    let out = (out, messages, plot);
+    let page = args.output.report.as_deref();
+    let report = args.report_options(options.all);
+    let page = page.map(|path| ReportFile::create(path, report, &inputs).unwrap());
+    let out = (out, messages, plot, page);
     local::measure(args, options, &inputs, stdin, out, Arc::new(Progress::hidden()))
 }
 

@@ -1,10 +1,11 @@
 //! Measures the tracks of one input, and sends the results through a bounded channel. `local.rs` runs one worker per
 //! thread.
 
+use std::cell::RefCell;
 use std::sync::mpsc::SyncSender;
 
 use super::file_result::{FileResult, MeasuredTrack};
-use super::plot_lines::WithLines;
+use super::plot_lines::{OpenLines, WithLines};
 use crate::cli::input::{self, FileEnd, FileSink, Input, Reading};
 use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::{Fix, FixBlock, Options, PathAccumulator, RejectedFix};
@@ -24,8 +25,12 @@ pub(super) fn measure(
     let _ = match has_lines {
         false => input::read(input, reading, &mut files),
         true => {
-            let line = |line| send(FileResult::Line(Box::new(line)));
-            input::read(input, reading, &mut WithLines::new(files, options.metric(), line))
+            let lines = RefCell::new(OpenLines::new(options.metric()));
+            let files = files.with_rejected(Box::new(|track, fixes| {
+                lines.borrow_mut().mark_rejected(track, fixes);
+            }));
+            let line = |line| send(FileResult::Line(line));
+            input::read(input, reading, &mut WithLines { files, lines: &lines, line })
         }
     };
 }

@@ -81,6 +81,7 @@ async fn a_request_that_is_not_valid_has_an_error_with_its_reason() {
         ("GET", "/api/qr", 405, "METHOD_UNKNOWN"),
         ("GET", "/page/none.js", 404, "ROUTE_UNKNOWN"),
         ("GET", "/none", 404, "ROUTE_UNKNOWN"),
+        ("GET", "/page/", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api/paths/a/b", 404, "ROUTE_UNKNOWN"),
         ("GET", "/api//paths", 404, "ROUTE_UNKNOWN"),

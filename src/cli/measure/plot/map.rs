@@ -42,6 +42,11 @@ pub(super) fn draw(svg: &mut Svg, plot: &Plot, area: Area) -> (Area, MapContent)
         number(area.height)
     ));
     graticule(svg, &projection);
+    // The lines are above them, so that they hide no track.
+    if !projection.is_planar() {
+        north(svg, area);
+    }
+    scale_bar(svg, &projection);
     svg.raw("<g clip-path=\"url(#plot-map)\">");
     for (index, track) in plot.tracks.iter().enumerate() {
         line(svg, &projection, track, colour(index));
@@ -52,10 +57,6 @@ pub(super) fn draw(svg: &mut Svg, plot: &Plot, area: Area) -> (Area, MapContent)
     }
     svg.raw("</g>");
     svg.rectangle(area, "frame");
-    if !projection.is_planar() {
-        north(svg, area);
-    }
-    scale_bar(svg, &projection);
     (area, content)
 }
 

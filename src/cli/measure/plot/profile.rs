@@ -146,9 +146,7 @@ fn profile(svg: &mut Svg, plot: &Plot, area: Area, quantity: &Quantity, tracks: 
         svg.path(&lines, &format!("class=\"profile\" stroke=\"{}\"", colour(index)));
     }
     svg.rectangle(area, "frame");
-    let has_rejected =
-        plot.tracks.iter().flat_map(|track| &track.points).any(|point| point.is_rejected);
-    let what = if has_rejected { "Distance along all points" } else { "Distance" };
+    let what = "Distance";
     let text = if unit.is_empty() { what.to_owned() } else { format!("{what} in {unit}") };
     svg.text([area.right(), area.bottom() + 27.0], "small", Anchor::End, &text);
 }

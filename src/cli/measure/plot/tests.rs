@@ -75,7 +75,7 @@ fn a_picture_has_a_map_and_profiles_and_is_the_same_each_time() {
     let picture = plot(vec![line(Metric::Geodesic, hike(3000))]).to_svg();
     let names = elements(&picture);
     assert_eq!(names[..3], ["svg", "title", "desc"]);
-    for text in ["Elevation in m", "Speed in km/h", "Distance in km", "46°N", ">N<", " km<"] {
+    for text in ["Elevation in m", "Speed in km/h", "Distance in km", "46.0°N", ">N<", " km<"] {
         assert!(picture.contains(text), "{text}\n{picture}");
     }
     assert!(picture.len() < 40_000, "{} bytes", picture.len());
@@ -105,7 +105,7 @@ fn a_track_across_the_antimeridian_is_in_one_piece() {
     assert!(positions.is_sorted_by(|a, b| a.1 < b.1), "{positions:?}");
     let picture =
         plot(vec![line(Metric::Geodesic, [at(-17.0, 179.0), at(-17.0, -179.0)])]).to_svg();
-    assert!(picture.contains(">180°<"), "{picture}");
+    assert!(picture.contains(">180.0°<"), "{picture}");
     // Around the Earth: the leg over the edge of the map is left out.
     let around = [0.0, 100.0, -160.0, -60.0, -1.0].map(|longitude| at(0.0, longitude));
     let picture = plot(vec![line(Metric::Geodesic, around)]).to_svg();
@@ -180,6 +180,31 @@ fn a_line_of_the_profile_is_read_with_its_rejected_points() {
     };
     assert_eq!(track.points[1], middle);
     assert!(track.points[2].starts_segment && !track.points[2].is_rejected);
+}
+
+#[test]
+fn detours_to_rejected_points_are_not_in_the_distances() {
+    let point = |x: f64, distance: f64, is_rejected: bool| PlotPoint {
+        at: [x, 0.0],
+        distance,
+        is_rejected,
+        ..PlotPoint::default()
+    };
+    // From 1 to 101 and back to 3; then a start of a segment after a rejected point.
+    let mut points = vec![
+        point(0.0, 0.0, false),
+        point(1.0, 1.0, false),
+        point(101.0, 101.0, true),
+        point(3.0, 199.0, false),
+        point(4.0, 200.0, false),
+        point(9.0, 205.0, true),
+        PlotPoint { starts_segment: true, ..point(20.0, 205.0, false) },
+        point(21.0, 206.0, false),
+    ];
+    remove_detours(&mut points, true);
+    let accepted = points.iter().filter(|point| !point.is_rejected);
+    let distances: Vec<_> = accepted.map(|point| point.distance).collect();
+    assert_eq!(distances, [0.0, 1.0, 3.0, 4.0, 4.0, 5.0]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tests of `--plot`: which tracks a picture has, and when its file is written.
+//! Tests of `--plot` and `--report`: what a picture and a page have, and when their files are written.
 
 use super::*;
 
@@ -77,4 +77,59 @@ fn a_picture_needs_a_file_and_no_server() {
     assert!(PlotFile::create(std::path::Path::new("-")).is_err());
     let missing = folder.path().join("none/picture.svg");
     assert!(PlotFile::create(&missing).is_err());
+}
+
+/// Runs `measure --json --report`. Returns the printed objects, the page, and the data in it.
+fn reported(
+    files: &[(&str, &str)],
+    arguments: &str,
+) -> (Vec<serde_json::Value>, String, serde_json::Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let run = run_with(files, &format!("--json --report {} {arguments}", file.display()), "");
+    let rows = run.out.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let page = std::fs::read_to_string(file).unwrap();
+    let data = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+    let data = serde_json::from_str(data).unwrap();
+    (rows, page, data)
+}
+
+#[test]
+fn a_report_has_the_numbers_of_the_rows_and_loads_nothing() {
+    let name = "<script>alert(1).csv";
+    let files = [("walk.gpx", GPX), (name, "lon,lat\n13,46\n13.01,46.02\n"), ("bad.gpx", "<gpx>")];
+    let (mut rows, page, data) = reported(&files, "walk.gpx <script>alert(1).csv bad.gpx");
+    let report = &data["report"];
+    let total = rows.pop().unwrap();
+    assert_eq!(report["total"], total["total"]);
+    let tracks = report["tracks"].as_array().unwrap();
+    assert_eq!(tracks.len(), rows.len());
+    for (place, (track, row)) in tracks.iter().zip(&rows).enumerate() {
+        assert_eq!((&track["length_m"], &track["track"]), (&row["length_m"], &row["track"]));
+        assert_eq!(
+            (&track["track_index"], &report["lines"][place]["track_index"]),
+            (&place.into(), &place.into())
+        );
+    }
+    assert!(!report["errors"].as_array().unwrap().is_empty());
+    for forbidden in ["src=\"", "href=\"page/", "import ", "<script>alert"] {
+        let head = page.split_once("<body>").unwrap().0;
+        let is_code = forbidden == "import ";
+        assert!(is_code || !head.contains(forbidden), "{forbidden}");
+        assert!(
+            !head.lines().any(|line| line.starts_with("import ") || line.starts_with("export "))
+        );
+    }
+    // The policy has the hashes of the two elements, in Base64.
+    let between = |start: &str, end: &str| {
+        let text = page.split_once(start).unwrap().1.split_once(end).unwrap().0;
+        let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        crate::auth::base64(hash.as_ref())
+    };
+    let code = between("<script type=\"module\">", "</script>");
+    let style = between("<style>", "</style>");
+    let policy = page.split_once("Content-Security-Policy\" content=\"").unwrap().1;
+    assert!(policy.starts_with(&format!(
+        "default-src 'none'; script-src 'sha256-{code}'; style-src 'sha256-{style}';"
+    )));
 }
