@@ -24,7 +24,7 @@ fn a_wrong_value_of_each_setting_is_refused_with_its_source() {
     // Any text can be the name of a file. `config check` checks the others later.
     insta::assert_snapshot!(
         any_text.join(" "),
-        @"log-filter otlp-endpoint store-password-file data-dir tls-cert tls-key tls-client-ca tokens jwks jwt-issuer jwt-audience jwt-namespace-claim jwt-role-claim features"
+        @"log-filter tiles-attribution otlp-endpoint store-password-file data-dir tls-cert tls-key tls-client-ca tokens jwks jwt-issuer jwt-audience jwt-namespace-claim jwt-role-claim features"
     );
 }
 
