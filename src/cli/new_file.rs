@@ -47,6 +47,23 @@ impl NewFile {
         Ok(Self { file, target })
     }
 
+    /// Creates a file like [`NewFile::create`] whose name must end with `.` and one of these extensions, so that a pattern
+    /// such as `--plot *.gpx`, of which the shell makes several names, does not replace a track.
+    ///
+    /// # Errors
+    /// If the name has another end, and those of [`NewFile::create`].
+    pub(super) fn with_extension(path: &Path, extensions: &[&str]) -> Result<Self, String> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        match extensions.contains(&&*extension) {
+            true => Self::create(path),
+            false => Err(format!(
+                "the name of the file must end with .{}, and {} does not",
+                extensions.join(" or ."),
+                path.display()
+            )),
+        }
+    }
+
     /// Syncs the file and gives it its name. On success the file is on the disk.
     ///
     /// # Errors

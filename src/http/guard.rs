@@ -31,12 +31,13 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     // OsmAnd sends fixes by GET.
     let is_safe = is_safe && !request.uri().path().starts_with("/ingest/");
-    if !is_safe && is_cross_site(request.headers(), host) {
+    if !is_safe && (is_cross_site(request.headers(), host) || is_unmarked_page(request)) {
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
             Code::PermissionDenied,
             "CROSS_SITE",
-            "a page of another site caused this request",
+            "a page of another site caused this request, or a browser that does not say; use an app, curl, or an \
+             address with a token",
         ));
     }
     Ok(())
@@ -82,6 +83,21 @@ fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
     let origin = origin.to_str().unwrap_or_default();
     let origin = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     !origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
+}
+
+/// Returns whether a request that stores fixes by GET comes from a browser that does not say which page caused it. Browsers send
+/// `Sec-Fetch-Site` only over https and to this machine, and no `Origin` for images and links. All of them begin their name
+/// with `Mozilla/`, and the apps do not. Another page does not know the token that an address can have.
+fn is_unmarked_page<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let is_browser = headers
+        .get(header::USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
+    let has_token = request.uri().path().split('/').nth(3).is_some_and(|token| !token.is_empty());
+    request.method() == Method::GET
+        && is_browser
+        && !has_token
+        && !headers.contains_key("sec-fetch-site")
 }
 
 /// The headers of every answer that does not set them itself.

@@ -10,7 +10,7 @@
 //! refused, if more than half of the time until the deadline
 //! ```
 //!
-//! A stream is one call, whatever its length: it has equal turns with the others, so it makes each of them wait as one call
+//! A stream is one call, whatever its length: it has the same share of time slices as the others, so it makes each of them wait as one call
 //! does. The processing time of a stream without a deadline is not part of the typical one.
 //!
 //! A call competes while it waits for a thread after a yield. A call that waits for anything else does not compete, so that

@@ -176,7 +176,7 @@ async fn a_request_with_an_invalid_point_adds_none() {
     let status = append(&server, invalid).await.unwrap_err();
     insta::assert_snapshot!(
         status.message(),
-        @"point 2: points[2].accuracy_m: accuracy_m -1 is not a number from 0 to 2^40"
+        @"point 6: points[2].accuracy_m: accuracy_m -1 is not a number from 0 to 2^40"
     );
     assert_eq!(path(&server).await.committed_points, 4);
     // The preset skips points without a valid position.

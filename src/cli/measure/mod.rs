@@ -184,7 +184,7 @@ struct OutputArgs {
     #[arg(long, value_enum, value_name = "KEY")]
     sort: Option<SortKey>,
 
-    /// Write also a picture of the tracks to this file: a map and the profiles, as SVG
+    /// Also write a picture of the tracks to this file: a map and the profiles, as SVG
     ///
     /// The map has no background. The tracks are simplified to what can be seen. At most 256 tracks are drawn. An
     /// existing file is replaced when the picture is complete. The files are then measured here, also if
@@ -192,7 +192,7 @@ struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 
-    /// Write also a page to this file, with a map, profiles and tables, as one HTML file
+    /// Also write a page to this file, with a map, profiles and tables, as one HTML file
     ///
     /// A browser opens the file without a server and without a network. It has the same numbers as --json. At most 256
     /// tracks have a line on the map. An existing file is replaced when the page is complete. The files are then

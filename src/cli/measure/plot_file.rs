@@ -31,7 +31,14 @@ impl PlotFile {
         }
         let (tracks, name, file_name) = Default::default();
         let (has_more_files, units) = (false, Units::default());
-        Ok(Self { file: NewFile::create(path)?, tracks, name, file_name, has_more_files, units })
+        Ok(Self {
+            file: NewFile::with_extension(path, &["svg"])?,
+            tracks,
+            name,
+            file_name,
+            has_more_files,
+            units,
+        })
     }
 
     #[must_use]

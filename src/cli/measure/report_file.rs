@@ -1,6 +1,6 @@
 //! The file of a report: the page of the server with the measured tracks in it. It is written at the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -46,7 +46,13 @@ impl ReportFile {
         let options = ReportOptions { style: Style::Json, ..options };
         let rows = Report::new(Vec::new(), options, inputs.iter().map(Input::name));
         let (lines, errors) = Default::default();
-        Ok(Self { file: NewFile::create(path)?, rows, lines, errors, track_count: 0 })
+        Ok(Self {
+            file: NewFile::with_extension(path, &["html", "htm"])?,
+            rows,
+            lines,
+            errors,
+            track_count: 0,
+        })
     }
 
     /// Adds a track.
@@ -93,18 +99,18 @@ impl ReportFile {
         let rows = serde_json::Deserializer::from_slice(&rows).into_iter::<Value>();
         let mut rows: Vec<Value> = rows.collect::<Result<_, _>>().map_err(|error| text(&error))?;
         let mut total = rows.pop().unwrap_or_default();
-        // The page names a track by its place, because several files have a first track.
+        // The page names a track by its place, because several files have a first track. A file can be measured twice.
         let mut places = HashMap::new();
         for (place, row) in rows.iter_mut().enumerate() {
             let file = row["file"].as_str().unwrap_or_default().to_owned();
             let index = row["track_index"].as_u64().unwrap_or_default();
-            places.insert((file, index), place);
+            places.entry((file, index)).or_insert_with(VecDeque::new).push_back(place);
             row["track_index"] = place.into();
         }
         let mut drawn = Vec::new();
         for (file, index, line) in lines {
             let mut line: Value = serde_json::from_str(&line).map_err(|error| text(&error))?;
-            if let Some(&place) = places.get(&(file, index)) {
+            if let Some(place) = places.get_mut(&(file, index)).and_then(VecDeque::pop_front) {
                 line["track_index"] = place.into();
                 drawn.push(line);
             }

@@ -45,7 +45,7 @@ pub(super) fn options(zone: Zone) -> pb::PathOptions {
 /// Adds the fixes of each device to its recording. Returns after all of them are durable.
 ///
 /// # Errors
-/// The first error. The fixes of earlier messages are durable then, and are duplicates when the app sends them again.
+/// The first error, after the other devices. The fixes that are durable then are duplicates when the app sends them again.
 pub(super) async fn append(
     protocol: Protocol,
     ingest: &Ingest,
@@ -53,26 +53,40 @@ pub(super) async fn append(
     fixes: &[DeviceFix],
 ) -> Result<(), ApiError> {
     let nameless = open.principal_name().unwrap_or(protocol.name()).to_owned();
-    for (device, mut fixes) in by_device(&nameless, fixes)? {
-        let id = ingest::recording_id(device).map_err(ingest::Rejection::from)?;
-        let mut request = pb::AppendPointsRequest {
-            name: format!("paths/{id}"),
-            options: Some(ingest.options.clone()),
-            ..Default::default()
-        };
-        // Those of the same time keep their order.
-        fixes.sort_by_key(|fix| fix.unix_ns());
-        let max_bytes = open.max_message_bytes().saturating_sub(request.encoded_len());
-        let mut rows = points::rows(&fixes).rows;
-        while !rows.is_empty() {
-            let rest = rows.split_off(count(&rows, max_bytes));
-            request.points = std::mem::replace(&mut rows, rest);
-            let count = request.points.len() as u64;
-            open.measured(count).await?;
-            let response = open.call(APPEND_POINTS, frame::encode(&request)).await?;
-            Replies::of(response, ".waywiser.v1.AppendPointsResponse")?.only().await?;
-            ingest.counters.accepted(protocol, count);
-        }
+    let mut result = Ok(());
+    for (device, fixes) in by_device(&nameless, fixes)? {
+        // A device that is refused does not block the others of its batch.
+        result = result.and(append_to(protocol, ingest, open, device, fixes).await);
+    }
+    result
+}
+
+/// Adds the fixes of a device.
+async fn append_to(
+    protocol: Protocol,
+    ingest: &Ingest,
+    open: &mut OpenRequest,
+    device: &str,
+    mut fixes: Vec<Fix>,
+) -> Result<(), ApiError> {
+    let id = ingest::recording_id(device).map_err(ingest::Rejection::from)?;
+    let mut request = pb::AppendPointsRequest {
+        name: format!("paths/{id}"),
+        options: Some(ingest.options.clone()),
+        ..Default::default()
+    };
+    // Those of the same time keep their order.
+    fixes.sort_by_key(|fix| fix.unix_ns());
+    let max_bytes = open.max_message_bytes().saturating_sub(request.encoded_len());
+    let mut rows = points::rows(&fixes).rows;
+    while !rows.is_empty() {
+        let rest = rows.split_off(count(&rows, max_bytes));
+        request.points = std::mem::replace(&mut rows, rest);
+        let count = request.points.len() as u64;
+        open.measured(count).await?;
+        let response = open.call(APPEND_POINTS, frame::encode(&request)).await?;
+        Replies::of(response, ".waywiser.v1.AppendPointsResponse")?.only().await?;
+        ingest.counters.accepted(protocol, count);
     }
     Ok(())
 }

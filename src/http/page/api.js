@@ -50,7 +50,7 @@ async function send(path, options = {}) {
     }
     let response;
     try {
-        response = await fetch(path, { ...options, headers, credentials: "omit", cache: "no-store" });
+        response = await fetch(path, { ...options, headers, credentials: "same-origin", cache: "no-store" });
     } catch (error) {
         if (options.signal?.aborted) {
             throw error;
@@ -85,7 +85,7 @@ export async function requestBlob(path, options) {
 
 /**
  * Reads a stream of events with fetch, because an EventSource cannot send a token. Connects again after a failure, with a wait
- * that doubles. Returns after the event "end", after an error that a repetition cannot mend, or when it is cancelled.
+ * that doubles. Returns after the event "end", after an error that a retry cannot fix, or when it is cancelled.
  * @param {string} path
  * @param {AbortSignal} signal
  * @param {(event: string, data: any) => void} onEvent

@@ -15,7 +15,7 @@ const PAGE_SIZE = 50;
 const POLL_MS = 5000;
 /** Maximum number of positions of the selected recording that the map shows. */
 const TRAIL_MAX = 2000;
-/** A recording whose last fix is older than this is shown paler. */
+/** A recording whose last fix is older than this has a muted colour. */
 const OLD_S = 600;
 
 /** The view of recordings. */
@@ -33,7 +33,7 @@ export class LiveView {
         this.selected = null;
         this.selectedName = "";
         /** The positions of the selected recording. */
-        /** @type {[number, number][]} */
+        /** @type {{ x: number, y: number, time: string }[]} */
         this.trail = [];
         /** The tokens of the pages before this one. */
         /** @type {string[]} */
@@ -210,12 +210,23 @@ export class LiveView {
         this.isFirst = false;
         const recent = recording.recent_points ?? [];
         if (recent.length > 0) {
-            recent.forEach(({ x, y }) => this.trail.push([x ?? 0, y ?? 0]));
+            this.trail.push(...recent.map(({ x = 0, y = 0, time = "" }) => ({ x, y, time })));
+            // Phones send again what has no answer, and in any order.
+            const known = new Set();
+            this.trail = this.trail.filter(({ x, y, time }) => {
+                const key = `${time} ${x} ${y}`;
+                const isNew = time === "" || !known.has(key);
+                known.add(key);
+                return isNew;
+            });
+            if (this.trail.every(({ time }) => time !== "")) {
+                this.trail.sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
+            }
         } else if (recording.last_point) {
-            const { x = 0, y = 0 } = recording.last_point;
+            const { x = 0, y = 0, time = "" } = recording.last_point;
             const last = this.trail[this.trail.length - 1];
-            if (!last || last[0] !== x || last[1] !== y) {
-                this.trail.push([x, y]);
+            if (!last || last.x !== x || last.y !== y) {
+                this.trail.push({ x, y, time });
             }
         }
         this.trail.splice(0, this.trail.length - TRAIL_MAX);
@@ -321,7 +332,7 @@ export class LiveView {
                     isOld: !(age < OLD_S),
                 };
             });
-        const coordinates = this.trail.length > 0 ? this.trail : boundsOf(this.selected);
+        const coordinates = this.trail.length > 0 ? this.trail.map(({ x, y }) => /** @type {[number, number]} */ ([x, y])) : boundsOf(this.selected);
         const path = new Path(isPlanar ? plane : mercator, coordinates, [0]);
         const line = { path, rawPath: null, vertices: path, rejected: [], color: "track0", key: 0 };
         this.map.setLines(coordinates.length > 1 ? [line] : [], isPlanar, !this.map.isFitted);

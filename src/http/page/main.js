@@ -68,7 +68,7 @@ function start() {
         showToken();
         live.restart();
         measure.measure();
-        phone.setOpen(location.hash === "#phone");
+        phone.clear();
     };
     byId("token-form").addEventListener("submit", (event) => {
         event.preventDefault();

@@ -514,15 +514,14 @@ export class MapView {
         context.beginPath();
         /** @type {[string, number, number][]} */
         const texts = [];
-        for (let index = Math.ceil(west / step); index * step <= east; index += 1) {
-            const x = Math.round(this.screenX(projection.x(index * step))) + 0.5;
+        for (const value of multiples(west, east, step)) {
+            const x = Math.round(this.screenX(projection.x(value))) + 0.5;
             context.moveTo(x, 0);
             context.lineTo(x, height);
-            const wrapped = projection.isPlanar ? index * step : ((((index * step + 180) % 360) + 360) % 360) - 180;
+            const wrapped = projection.isPlanar ? value : ((((value + 180) % 360) + 360) % 360) - 180;
             texts.push([degrees(wrapped, digits, projection.isPlanar ? "" : "EW"), x + 4, 14]);
         }
-        for (let index = Math.ceil(south / step); index * step <= north; index += 1) {
-            const latitude = index * step;
+        for (const latitude of multiples(south, north, step)) {
             if (!projection.isPlanar && Math.abs(latitude) > MERCATOR_MAX) {
                 continue;
             }
@@ -773,6 +772,21 @@ function readColors() {
         colors[name] = style.getPropertyValue(`--${name}`).trim();
     }
     return colors;
+}
+
+/**
+ * Returns the multiples of a step in a range, at most 60. Far from 0, where numbers cannot have them, there are none.
+ * @param {number} from
+ * @param {number} to
+ * @param {number} step
+ */
+function multiples(from, to, step) {
+    const first = Math.ceil(from / step);
+    const count = Math.min(Math.floor(to / step) - first + 1, 60);
+    if (!Number.isSafeInteger(first + 60) || !Number.isSafeInteger(first - 60) || !(count > 0)) {
+        return [];
+    }
+    return Array.from({ length: count }, (_, index) => (first + index) * step);
 }
 
 /**

@@ -37,7 +37,7 @@ const SLIDERS = [
     {
         name: "max-accuracy",
         label: "Maximum accuracy radius",
-        help: "Rejects points that the receiver was less sure of",
+        help: "Rejects points with a larger accuracy radius",
         values: [2, 3, 5, 8, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000],
         text: metresText,
         suffix: "",

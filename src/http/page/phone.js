@@ -1,6 +1,6 @@
 // The view that sets up a phone: per app the address, the token, a QR code and the settings.
 
-import { ApiFailure, requestBlob, token } from "./api.js";
+import { ApiFailure, pause, requestBlob } from "./api.js";
 import { APPS } from "./apps.js";
 import { byId, copyButton, element } from "./dom.js";
 
@@ -29,13 +29,15 @@ export class PhoneView {
 
     /** @param {boolean} isOpen whether the view is shown */
     setOpen(isOpen) {
-        const field = /** @type {HTMLInputElement} */ (byId("phone-token"));
-        if (isOpen && !field.value) {
-            field.value = token();
-        }
         if (isOpen) {
             this.show();
         }
+    }
+
+    /** Forgets the token of the phone and everything that contains it. */
+    clear() {
+        /** @type {HTMLInputElement} */ (byId("phone-token")).value = "";
+        this.show();
     }
 
     /** Returns what the fields say. The address ends with a slash. */
@@ -89,10 +91,19 @@ export class PhoneView {
         const place = byId("phone-code");
         place.hidden = text === null;
         byId("phone-help").textContent = "";
+        // The code of the settings before is not valid any more.
+        place.replaceChildren();
+        URL.revokeObjectURL(this.imageUrl);
+        this.imageUrl = "";
         if (text === null) {
             return;
         }
         try {
+            // One request for several keys.
+            await pause(200, running.signal);
+            if (running.signal.aborted) {
+                return;
+            }
             const picture = await requestBlob("api/qr", { method: "POST", body: text, signal: running.signal });
             if (running.signal.aborted) {
                 return;
@@ -100,7 +111,6 @@ export class PhoneView {
             const url = URL.createObjectURL(picture);
             byId("phone-help").textContent = this.app.linkHelp;
             place.replaceChildren(element("img", { src: url, alt: `QR code for ${this.app.name}`, width: 232, height: 232 }));
-            URL.revokeObjectURL(this.imageUrl);
             this.imageUrl = url;
         } catch (error) {
             if (running.signal.aborted) {

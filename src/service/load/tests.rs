@@ -98,7 +98,7 @@ fn few_very_long_calls_and_calls_that_were_cut_change_the_typical_time_little() 
     assert!(typical_ms(&load).is_finite());
 }
 
-/// A stream without a deadline has equal turns with other calls, whatever its length. So it adds one call to those
+/// A stream without a deadline has the same share of time slices as other calls, whatever its length. So it adds one call to those
 /// that compete, and its work is not part of the typical processing time.
 #[tokio::test(start_paused = true)]
 async fn a_greedy_stream_without_a_deadline_counts_as_one_competing_call() {

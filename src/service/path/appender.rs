@@ -36,7 +36,7 @@ const ATTEMPTS: u32 = 6;
 /// The pause before the second attempt. Each later one is twice as long.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Passes a request to the appender of its recording, which is started if there is none.
+/// Passes a request to the appender of its recording, and starts it if necessary.
 ///
 /// # Errors
 /// If too many requests wait for the recording.
@@ -122,7 +122,7 @@ impl Appender {
         }
     }
 
-    /// Waits for a request. Returns false after the appender was removed, because there is none.
+    /// Waits for a request. Returns false after the appender was removed, because no request waits.
     async fn receive(&mut self) -> bool {
         let is_crowded = self.shared.appenders.queues().len() > IDLE_MAX;
         let idle_time = if is_crowded { Duration::ZERO } else { IDLE_TIME };
@@ -264,14 +264,15 @@ async fn add(writer: &mut RecordingWriter, message: &AppendMessage) -> Result<()
     let view = message.view().ok_or_else(ended)?;
     let mut work = Work::default();
     let recording = writer.recording().ok_or_else(ended)?;
-    // A request is small, so checking it costs less than keeping a copy of the recording.
-    let mut checked = PathAccumulator::new(*recording.accumulator().options());
+    // An error leaves the recording as it is.
+    let before = recording.accumulator().point_count();
+    let mut checked = recording.accumulator().clone();
     let mut buffer = PointBuffer::default();
     add_all(&mut buffer, &mut checked, &view, &mut work).await?;
     buffer.flush(&mut checked, &mut work)?;
     work.pause_if_spent().await;
 
-    recording.admit(Some(recording.accumulator().point_count()), checked.point_count())?;
+    recording.admit(Some(before), checked.point_count() - before)?;
     let mut buffer = PointBuffer::sampled();
     add_all(&mut buffer, recording.accumulator_mut(), &view, &mut work).await?;
     writer.fold(&mut buffer, &mut work)?;

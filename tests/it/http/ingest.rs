@@ -302,12 +302,24 @@ async fn a_recording_that_would_count_repetitions_is_refused() {
 async fn a_page_of_another_site_stores_nothing() {
     let web = Web::start().await;
     let (query, _) = request(Protocol::OsmAnd, 0);
-    for headers in [[("origin", "http://evil.example")], [("sec-fetch-site", "cross-site")]] {
-        for method in ["GET", "POST"] {
+    // Over http to another machine, a browser sends neither header with an image.
+    let image = [("user-agent", "Mozilla/5.0 (X11; Linux x86_64)")];
+    let origin = [("origin", "http://evil.example")];
+    let both = ["GET", "POST"];
+    for (headers, methods) in
+        [(origin, &both[..]), ([("sec-fetch-site", "cross-site")], &both), (image, &both[..1])]
+    {
+        for method in methods {
             let path = format!("/ingest/osmand{query}");
             let answer = web.request(method, &path, &headers, b"").await;
             assert_eq!(answer.error(), (403, "CROSS_SITE".to_owned()), "{method} {headers:?}");
         }
     }
     assert_eq!(web.get("/api/paths/dev").await.status, 404);
+    // A person who types the address, and an address with a token, which another page does not know.
+    let typed = [image[0], ("sec-fetch-site", "none")];
+    let path = format!("/ingest/osmand{query}");
+    assert_eq!(web.request("GET", &path, &typed, b"").await.status, 200);
+    let path = format!("/ingest/osmand/token{query}");
+    assert_eq!(web.request("GET", &path, &image, b"").await.status, 200);
 }
