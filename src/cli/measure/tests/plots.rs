@@ -73,7 +73,14 @@ fn more_tracks_than_can_be_drawn_are_reported() {
 #[test]
 fn a_picture_needs_a_file_and_no_server() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(PlotFile::create(folder.path()).is_err_and(|error| error.contains("is a directory")));
+    let directory = folder.path().join("pictures.svg");
+    std::fs::create_dir(&directory).unwrap();
+    assert!(PlotFile::create(&directory).is_err_and(|error| error.contains("is a directory")));
+    // The shell makes the names of all tracks of a pattern, of which the first would be the picture.
+    let track = folder.path().join("a.gpx");
+    assert!(PlotFile::create(&track).is_err_and(|error| error.contains("must end with .svg")));
+    let capital = folder.path().join("A.SVG");
+    assert!(PlotFile::create(&capital).is_ok());
     assert!(PlotFile::create(std::path::Path::new("-")).is_err());
     let missing = folder.path().join("none/picture.svg");
     assert!(PlotFile::create(&missing).is_err());

@@ -63,6 +63,18 @@ async fn a_request_whose_call_has_ended_adds_nothing() {
 }
 
 #[tokio::test]
+async fn requests_that_wait_share_a_commit() {
+    let (_, service) = service();
+    let messages: Vec<_> = (1..=10).map(message).collect();
+    // The appender does not run before this test waits.
+    let answers: Vec<_> = messages.iter().map(|message| send(&service, message).unwrap()).collect();
+    for answer in answers {
+        // Each answer follows a commit that has the points of all requests.
+        assert_eq!(answer.await.unwrap(), Ok(10));
+    }
+}
+
+#[tokio::test]
 async fn the_queue_of_a_recording_is_bounded() {
     let (_, service) = service();
     let message = message(1);
