@@ -83,10 +83,11 @@ export async function theKeyboardIsEnough(server) {
         }
         throw new Error(`the focus does not reach ${wanted}`);
     };
+    // Before the other steps, because the browser takes a while to report dialogs instead of showing them.
+    const chooser = page.waitForEvent("filechooser");
     await page.keyboard.press("Tab");
     equal(await focused(), "skip", "the first stop");
     await tabTo(/^file$/);
-    const chooser = page.waitForEvent("filechooser");
     await page.keyboard.press("Enter");
     const wait = await measured(page);
     await wait(async () => (await chooser).setFiles(WALK));
