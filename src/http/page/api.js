@@ -50,7 +50,8 @@ async function send(path, options = {}) {
     }
     let response;
     try {
-        response = await fetch(path, { ...options, headers, credentials: "same-origin", cache: "no-store" });
+        // With other credentials, the browser would ask for a password of its own when the token is missing.
+        response = await fetch(path, { ...options, headers, credentials: "omit", cache: "no-store" });
     } catch (error) {
         if (options.signal?.aborted) {
             throw error;

@@ -40,8 +40,6 @@ export class LiveView {
         this.pages = [];
         this.nextPage = "";
         this.prefix = "";
-        /** The query of the streams of events. */
-        this.query = "?recent_points=true";
         /** Whether the next state is the first one of a stream. */
         this.isFirst = true;
         this.isOpen = false;
@@ -166,7 +164,7 @@ export class LiveView {
         this.following = following;
         const { signal } = following;
         await followEvents(
-            `${recordingPath(this.selectedName)}/events${this.query}`,
+            `${recordingPath(this.selectedName)}/events?recent_points=true`,
             signal,
             (event, data) => {
                 if (event === "path" && !signal.aborted) {
@@ -178,12 +176,6 @@ export class LiveView {
                     return;
                 }
                 this.isFirst ||= state === "open";
-                if (failure?.status === 400 && this.query) {
-                    // The server keeps no recent points.
-                    this.query = "";
-                    setTimeout(() => this.restart());
-                    return;
-                }
                 const texts = {
                     connecting: "Connecting …",
                     open: "Live",
