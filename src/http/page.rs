@@ -1,6 +1,6 @@
 //! The files of the page, which are part of the program. docs/page.md describes the page.
 //!
-//! A file has an entity tag, so that a browser that has it receives only a short answer. The policy of the page allows nothing
+//! A file has an entity tag, so that a browser with a cached copy receives only a short answer. The policy of the page allows nothing
 //! but its own files, pictures that it makes, the API, and the tiles of the map if the operator names a server for them.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -143,7 +143,7 @@ impl Page {
         }
     }
 
-    /// Returns a file, or that the browser has it already.
+    /// Returns a file, or 304 if the cached copy of the browser is current.
     fn answer(&self, asset: &Asset, headers: &HeaderMap) -> Response {
         let tags = headers.get_all(header::IF_NONE_MATCH).iter();
         let is_known = tags

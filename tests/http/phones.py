@@ -106,7 +106,7 @@ class App:
         self.port, self.token, self.attempts = port, token, 0
 
     def request(self, method, path, body=None, headers=None):
-        """Returns the status and the body of an answer, or None if there is none."""
+        """Returns the status and the body of an answer, or None without an answer."""
         self.attempts += 1
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:

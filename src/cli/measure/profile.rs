@@ -90,7 +90,7 @@ impl TrackLine {
         }
     }
 
-    /// Marks a fix that a filter rejects, if the line still has it.
+    /// Marks a fix that a filter rejects, if the line contains the fix.
     pub(super) fn mark_rejected(&mut self, fix: RejectedFix) {
         if let Ok(index) = self.kept.binary_search_by_key(&fix.offset, |vertex| vertex.offset)
             && let Some(vertex) = self.kept.get_mut(index)

@@ -19,7 +19,7 @@ pub(super) fn headers(path: &str, headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Returns the segment after `/ingest/{protocol}/`. No token needs escapes in a URL, so there are none to decode.
+/// Returns the segment after `/ingest/{protocol}/`. A token needs no escapes in a URL, so nothing is decoded.
 fn token(path: &str) -> Option<&str> {
     path.strip_prefix("/ingest/")?.split_once('/').map(|(_, token)| token)
 }

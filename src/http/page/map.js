@@ -775,7 +775,7 @@ function readColors() {
 }
 
 /**
- * Returns the multiples of a step in a range, at most 60. Far from 0, where numbers cannot have them, there are none.
+ * Returns the multiples of a step in a range, at most 60. Returns no multiples far from 0, where numbers cannot represent them.
  * @param {number} from
  * @param {number} to
  * @param {number} step

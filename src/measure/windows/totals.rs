@@ -11,7 +11,7 @@ use super::{ExactSum, WindowSummary, WindowsSummary};
 /// measured. As those of one path, they are rounded so that they sum to the total length in any order.
 ///
 /// With `keep_latest`, the latest windows of all paths are kept. Each of them is among the latest windows of every path
-/// that has it, so that its sum is complete.
+/// that contains it, so its sum is complete.
 #[derive(Clone, Debug, Default)]
 pub(in crate::measure) struct WindowTotals {
     /// The windows by their starts.

@@ -139,7 +139,7 @@ impl Plot {
     }
 }
 
-/// Colours that people with a colour vision deficiency can tell apart (Okabe and Ito 2008), without the red of rejected
+/// Colours that people with a colour vision deficiency can distinguish (Okabe and Ito 2008), without the red of rejected
 /// points. They are readable on white.
 const COLOURS: [&str; 7] =
     ["#0072b2", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#444444", "#e69f00"];
