@@ -31,6 +31,7 @@ mod fix_samples;
 mod fix_sink;
 mod index_set;
 pub(crate) mod level;
+mod line_meter;
 mod metric;
 mod options;
 mod options_builder;
@@ -65,6 +66,7 @@ pub use estimate::{
 };
 pub use fix::{Fix, FixError, unix_ns};
 pub use fix_block::FixBlock;
+pub use line_meter::LineMeter;
 pub use metric::Metric;
 pub use metric::haversine::MEAN_EARTH_RADIUS_M;
 pub use options::{

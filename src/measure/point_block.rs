@@ -1,7 +1,9 @@
 //! A block: a short run of points in columns, the input format of [`Metric`](super::Metric).
 
 use super::level::{Level, kernel};
-use super::point::{E7_DEG, HALF_TURN_E7, PLANAR_MAX, POLE_E7, Point, PointError, Space};
+use super::point::{
+    E7_DEG, HALF_TURN_E7, PLANAR_MAX, POLE_E7, Point, PointError, Space, to_e7_in_range,
+};
 use super::scale::Scale;
 
 /// A run of up to [`PointBlock::CAPACITY`] points of one space, in two columns.
@@ -37,6 +39,41 @@ kernel! {
     fn convert_scaled(
         x: &[i64], y: &[i64], scale: Scale, limits: (f64, f64), x_out: &mut [f64], y_out: &mut [f64],
     ) -> u64 = convert_scaled_body
+}
+
+kernel! {
+    /// Converts degrees to E7 as [`Point::geographic`] does. Returns the number of values out of range or not finite,
+    /// and of longitudes that must be wrapped. The output is valid only if it is 0.
+    fn convert_degrees(x: &[f64], y: &[f64], x_out: &mut [f64], y_out: &mut [f64]) -> u64 =
+        convert_degrees_body
+}
+
+kernel! {
+    /// Copies planar coordinates. Returns the number of values out of range or not finite. The output is valid only if
+    /// it is 0.
+    fn copy_planar(x: &[f64], y: &[f64], x_out: &mut [f64], y_out: &mut [f64]) -> u64 =
+        copy_planar_body
+}
+
+#[inline(always)]
+fn convert_degrees_body(x: &[f64], y: &[f64], x_out: &mut [f64], y_out: &mut [f64]) -> u64 {
+    checked(x, 180.0, x_out, to_e7_in_range) + checked(y, 90.0, y_out, to_e7_in_range)
+}
+
+#[inline(always)]
+fn copy_planar_body(x: &[f64], y: &[f64], x_out: &mut [f64], y_out: &mut [f64]) -> u64 {
+    checked(x, PLANAR_MAX, x_out, |value| value) + checked(y, PLANAR_MAX, y_out, |value| value)
+}
+
+/// Converts values. Returns the number of those that are not a number, or whose magnitude is above `limit`.
+#[inline(always)]
+fn checked(values: &[f64], limit: f64, out: &mut [f64], convert: impl Fn(f64) -> f64) -> u64 {
+    let mut invalid = 0;
+    for (out, &value) in out.iter_mut().zip(values) {
+        *out = convert(value) + 0.0;
+        invalid += u64::from(value.abs() > limit) | u64::from(value.is_nan());
+    }
+    invalid
 }
 
 #[inline(always)]
@@ -202,6 +239,43 @@ impl PointBlock {
         Ok(())
     }
 
+    /// Adds points from columns: x and y in the caller's unit, or longitude and latitude in degrees; see
+    /// [`PointBlock::push_xy`].
+    ///
+    /// # Errors
+    /// Returns the index of the first invalid pair and the error. The pairs before it were added.
+    ///
+    /// # Panics
+    /// See [`PointBlock::extend_i32`].
+    pub fn extend_xy(&mut self, x: &[f64], y: &[f64]) -> Result<(), (usize, PointError)> {
+        self.extend_xy_at(Level::best(), x, y)
+    }
+
+    fn extend_xy_at(
+        &mut self,
+        level: Level,
+        x: &[f64],
+        y: &[f64],
+    ) -> Result<(), (usize, PointError)> {
+        assert!(x.len() == y.len() && x.len() <= self.remaining_capacity());
+        let from = self.len + 1;
+        let to = from + x.len();
+        let columns = (&mut self.x[from..to], &mut self.y[from..to]);
+        let invalid = match self.space {
+            Space::Planar => copy_planar(level, x, y, columns.0, columns.1),
+            Space::Geographic => convert_degrees(level, x, y, columns.0, columns.1),
+        };
+        if invalid == 0 {
+            self.len += x.len();
+            return Ok(());
+        }
+        // Slow path: some longitude must be wrapped or some value is invalid.
+        for (index, (&x, &y)) in x.iter().zip(y).enumerate() {
+            self.push_xy(x, y).map_err(|error| (index, error))?;
+        }
+        Ok(())
+    }
+
     /// Adds points from columns of whole numbers of `resolution`; see
     /// [`FixBlock::extend_scaled`](super::FixBlock::extend_scaled).
     ///
@@ -269,6 +343,12 @@ impl PointBlock {
     /// Returns the columns of the points, with the point `before` as the first element.
     pub(super) fn columns_after(&mut self, before: (f64, f64)) -> (&[f64], &[f64]) {
         (self.x[0], self.y[0]) = before;
+        (&self.x[..=self.len], &self.y[..=self.len])
+    }
+
+    /// Returns the columns with the point before the block that [`PointBlock::columns_after`] has set.
+    #[inline]
+    pub(super) fn columns_with_previous(&self) -> (&[f64], &[f64]) {
         (&self.x[..=self.len], &self.y[..=self.len])
     }
 

@@ -35,6 +35,8 @@ mod store_check;
 
 #[cfg(feature = "_codec")]
 pub use backup::{BackupError, BackupReader, BackupWriter, Renewal, RestoredExpiry};
+#[cfg(feature = "_codec")]
+pub use codec::{RecordError as StateBytesError, path_from_bytes, path_to_bytes};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{

@@ -133,3 +133,41 @@ fn e7_round_trips() {
     }
     assert_eq!(Point::planar(1.0, 2.0).unwrap().to_e7(), None);
 }
+
+#[test]
+fn the_conversion_without_a_division_has_the_same_bits() {
+    let same = |degrees: f64| {
+        let (with, without) = (to_e7(degrees) + 0.0, to_e7_in_range(degrees) + 0.0);
+        assert_eq!(with.to_bits(), without.to_bits(), "{degrees:e}");
+    };
+    let near = |degrees: f64| {
+        let (mut above, mut below) = (degrees, degrees);
+        for _ in 0..4 {
+            same(above);
+            same(below);
+            (above, below) = (above.next_up(), below.next_down());
+        }
+    };
+    for exponent in -1074..=7 {
+        near(2_f64.powi(exponent));
+        near(-2_f64.powi(exponent));
+    }
+    near(0.0);
+    near(180.0);
+    let mut state = 1_u64;
+    let mut random = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 11
+    };
+    for _ in 0..200_000 {
+        // Whole numbers of E7, also small ones, the halves between them, and any other number.
+        let whole = (random() % 1_800_000_001) as f64;
+        let small = (random() % 1000) as f64;
+        near(whole / 1e7);
+        near(-small / 1e7);
+        near((whole + 0.5) / 1e7);
+        same(random() as f64 / (1_u64 << 53) as f64 * 180.0);
+        same(f64::from_bits(random() % 180_f64.to_bits()));
+    }
+}

@@ -27,6 +27,41 @@ proptest! {
     }
 }
 
+/// Generates coordinates in degrees or in a plane: with seven decimals, with more, near the limits, and invalid ones.
+fn decimal(limit: f64) -> impl Strategy<Value = f64> {
+    prop_oneof![
+        30 => (-1_800_000_000..=1_800_000_000_i64).prop_map(move |e7| e7 as f64 / 1e7 * (limit / 180.0)),
+        20 => -limit..=limit,
+        1 => prop::sample::select(vec![
+            0.0, -0.0, 90.0, -90.0, 180.0, -180.0, 190.1, 359.9, 90.0_f64.next_up(), 180.0_f64.next_up(), PLANAR_MAX,
+            PLANAR_MAX.next_up(), f64::NAN, f64::INFINITY, -f64::INFINITY, f64::MIN_POSITIVE, f64::MAX,
+        ]),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn columns_of_decimals_add_the_same_points_as_single_points_on_every_level(
+        pairs in prop::collection::vec((decimal(180.0), decimal(90.0)), 0..=40),
+        space in prop::sample::select(vec![Space::Planar, Space::Geographic]),
+    ) {
+        let (x, y): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+        let mut singly = PointBlock::new(space);
+        let expected = (0..)
+            .zip(&pairs)
+            .try_for_each(|(i, &(x, y))| singly.push_xy(x, y).map_err(|error| (i, error)));
+        for level in Level::all() {
+            let mut block = PointBlock::new(space);
+            // NaN is not equal to itself.
+            let outcome = block.extend_xy_at(level, &x, &y);
+            prop_assert_eq!(format!("{outcome:?}"), format!("{expected:?}"));
+            let bits = |column: &[f64]| column.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(block.columns().0), bits(singly.columns().0));
+            prop_assert_eq!(bits(block.columns().1), bits(singly.columns().1));
+        }
+    }
+}
+
 /// Generates coordinates, many of them near the limits.
 fn whole() -> impl Strategy<Value = i64> {
     prop_oneof![

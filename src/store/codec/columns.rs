@@ -18,7 +18,7 @@ use crate::store::rules::Header;
 /// Returns the column with the fold.
 pub(in crate::store) fn seal_state(name: &RecordingName, accumulator: &PathAccumulator) -> Vec<u8> {
     let mut out = Vec::with_capacity(640);
-    fold::seal(name, accumulator, &mut out);
+    fold::seal(Some(name), accumulator, &mut out);
     out
 }
 
@@ -27,7 +27,7 @@ pub(in crate::store) fn seal_options(name: &RecordingName, options: &Options) ->
     let mut out = Vec::with_capacity(128);
     out.push(fold::version(options));
     options.write(&mut out);
-    fold::checksum(name, &out).write(&mut out);
+    fold::checksum(Some(name), &out).write(&mut out);
     out
 }
 
@@ -43,7 +43,7 @@ pub(in crate::store) fn read_options(
     let (covered, stored) = bytes.split_last_chunk().ok_or(foreign.clone())?;
     let (&version, mut input) = covered.split_first().ok_or(foreign)?;
     check_version(version, bytes.len())?;
-    compare_checksums(u32::from_le_bytes(*stored), fold::checksum(name, covered))?;
+    compare_checksums(u32::from_le_bytes(*stored), fold::checksum(Some(name), covered))?;
     let options = fold::read_options(version, &mut input).filter(|_| input.is_empty());
     options.ok_or(RecordError::Content("options"))
 }
@@ -85,7 +85,7 @@ pub(in crate::store) fn record(
     } else {
         let accumulator = fold.accumulator()?;
         write_header(name, fold::version(accumulator.options()), header, &mut out);
-        fold::seal(name, &accumulator, &mut out);
+        fold::seal(Some(name), &accumulator, &mut out);
     }
     Ok(out)
 }
@@ -98,7 +98,7 @@ fn read_state<'a>(
 ) -> Result<SealedFold<'a>, RecordError> {
     let version = *state.first().ok_or(RecordError::Foreign(0))?;
     check_version(version, state.len())?;
-    let fold = SealedFold::read(name, version, state)?;
+    let fold = SealedFold::read(Some(name), version, state)?;
     match fold.point_count == header.committed_points {
         true => Ok(fold),
         false => Err(RecordError::Content("number of points")),

@@ -61,8 +61,8 @@ pub(super) struct SealedFold<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Appends the sealed fold of an accumulator.
-pub(super) fn seal(name: &RecordingName, accumulator: &PathAccumulator, out: &mut Vec<u8>) {
+/// Appends the sealed fold of an accumulator. The checksum covers the name, if the path has one.
+pub(super) fn seal(name: Option<&RecordingName>, accumulator: &PathAccumulator, out: &mut Vec<u8>) {
     let start = out.len();
     out.push(version(accumulator.options()));
     accumulator.point_count().write(out);
@@ -71,19 +71,22 @@ pub(super) fn seal(name: &RecordingName, accumulator: &PathAccumulator, out: &mu
     checksum.write(out);
 }
 
-/// Returns the CRC-32 of `bytes` followed by the name of the recording. In the default namespace the name is the ID.
-pub(super) fn checksum(name: &RecordingName, bytes: &[u8]) -> u32 {
+/// Returns the CRC-32 of `bytes` followed by the name of the recording, if it has one. In the default namespace the name
+/// is the ID.
+pub(super) fn checksum(name: Option<&RecordingName>, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(bytes);
-    let text = if name.namespace().is_some() { name.as_str() } else { name.id() };
-    hasher.update(text.as_bytes());
+    if let Some(name) = name {
+        let text = if name.namespace().is_some() { name.as_str() } else { name.id() };
+        hasher.update(text.as_bytes());
+    }
     hasher.finalize()
 }
 
 impl<'a> SealedFold<'a> {
     /// Verifies version and checksum.
     pub(super) fn read(
-        name: &RecordingName,
+        name: Option<&RecordingName>,
         version: u8,
         bytes: &'a [u8],
     ) -> Result<Self, RecordError> {

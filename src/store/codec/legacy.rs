@@ -50,7 +50,7 @@ impl<'a> LegacyRecord<'a> {
         let (covered, stored) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(cut_short)?;
         let computed = match version {
             VERSION_WITHOUT_NAME => crc32fast::hash(covered),
-            _ => fold::checksum(name, covered),
+            _ => fold::checksum(Some(name), covered),
         };
         compare_checksums(u32::from_le_bytes(*stored), computed)?;
         let mut input = covered.get(PREFIX_BYTES..).ok_or_else(cut_short)?;

@@ -30,9 +30,12 @@ mod fold;
 mod legacy;
 mod old_filter;
 mod old_stats;
+mod path;
 #[cfg(test)]
 pub(super) mod tests;
 mod track;
+
+pub use self::path::{path_from_bytes, path_to_bytes};
 
 /// The newest version that is written.
 pub const VERSION: u8 = fold::VERSION;
@@ -80,7 +83,7 @@ pub fn encode(name: &RecordingName, checkpoint: &Checkpoint) -> Vec<u8> {
     let mut out = Vec::with_capacity(640);
     let version = fold::version(checkpoint.accumulator.options());
     write_header(name, version, &checkpoint.into(), &mut out);
-    fold::seal(name, &checkpoint.accumulator, &mut out);
+    fold::seal(Some(name), &checkpoint.accumulator, &mut out);
     out
 }
 
@@ -115,7 +118,7 @@ impl<'a> Record<'a> {
             }
             fold::VERSION_MIN..=VERSION => {
                 let (header, fold) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(foreign)?;
-                let fold = SealedFold::read(name, *version, fold)?;
+                let fold = SealedFold::read(Some(name), *version, fold)?;
                 let header = read_header(name, header, fold.point_count)?;
                 Ok(Self(Layout::Current { header, fold }))
             }
@@ -173,7 +176,7 @@ impl<'a> Record<'a> {
             Layout::Legacy(record) => record.accumulator()?,
         };
         write_header(name, fold::version(accumulator.options()), header, &mut out);
-        fold::seal(name, &accumulator, &mut out);
+        fold::seal(Some(name), &accumulator, &mut out);
         Ok(out)
     }
 }
@@ -185,7 +188,7 @@ fn write_header(name: &RecordingName, version: u8, header: &Header, out: &mut Ve
     header.create_unix_ms.write(out);
     header.update_unix_ms.write(out);
     header.expire_unix_ms.write(out);
-    fold::checksum(name, out).write(out);
+    fold::checksum(Some(name), out).write(out);
 }
 
 fn read_header(
@@ -196,7 +199,7 @@ fn read_header(
     let Some((covered, stored)) = bytes.split_last_chunk() else {
         return Err(RecordError::Content("header"));
     };
-    compare_checksums(u32::from_le_bytes(*stored), fold::checksum(name, covered))?;
+    compare_checksums(u32::from_le_bytes(*stored), fold::checksum(Some(name), covered))?;
     let fields = |mut input: &[u8]| {
         let _: [u8; 5] = take(&mut input)?;
         let complete = bool::read(&mut input)?;
@@ -251,11 +254,11 @@ fn sealed(name: &RecordingName, bytes: &[u8]) -> Vec<u8> {
         Some(1) => crc32fast::hash(bytes),
         Some(&(fold::VERSION_MIN..=VERSION)) if bytes.len() >= HEADER_BYTES => {
             let (header, fold) = out.split_at_mut(HEADER_BYTES);
-            let checksum = fold::checksum(name, &header[..HEADER_BYTES - 4]);
+            let checksum = fold::checksum(Some(name), &header[..HEADER_BYTES - 4]);
             header[HEADER_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
-            fold::checksum(name, fold)
+            fold::checksum(Some(name), fold)
         }
-        _ => fold::checksum(name, bytes),
+        _ => fold::checksum(Some(name), bytes),
     };
     checksum.write(&mut out);
     out
