@@ -1,0 +1,194 @@
+//! The length and the legs of one path.
+
+use std::ops::Range;
+
+use pyo3::prelude::*;
+use waywiser::measure::{ColumnError, ExactSum, LineMeter};
+use waywiser::{Metric, PointError};
+
+use crate::column::{BLOCK, Columns, Output};
+use crate::error::{MeasureError, warn_swapped};
+use crate::names::{OnInvalid, metric};
+use crate::work;
+
+/// Return the length of a path in metres, rounded once from the exact sum of its legs.
+///
+/// The path goes through the points (lon[i], lat[i]). The result has the same bits as those of the server and of the
+/// command line, however the path is divided.
+///
+/// Parameters
+/// ----------
+/// lon, lat : array_like
+///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units of 1e-7 degree. Arrays of numpy, and
+///     objects with the Arrow PyCapsule interface, are not copied. With metric="planar": x and y.
+/// metric : {"geodesic", "haversine", "planar"}
+///     The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
+/// on_invalid : {"raise", "split", "skip"}
+///     For positions that are missing (NaN, None, masked, null) or out of range: raise ValueError, join no leg over them,
+///     or join a leg over them.
+/// threads : int or None
+///     The number of threads; None is one for each processor.
+///
+/// Returns
+/// -------
+/// float
+///     The length in metres (or in the unit of x and y).
+#[pyfunction]
+#[pyo3(signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)))]
+pub(crate) fn length(
+    py: Python<'_>,
+    lon: &Bound<'_, PyAny>,
+    lat: &Bound<'_, PyAny>,
+    metric: &str,
+    on_invalid: &str,
+    threads: Option<usize>,
+) -> PyResult<f64> {
+    let path = Path::get(lon, lat, metric, on_invalid)?;
+    let threads = work::threads(threads)?;
+    let (mut total, mut is_any_invalid) = (ExactSum::ZERO, false);
+    let work = |range| {
+        let mut walk = Walk::new(&path);
+        walk.go(range, |_, _| {})?;
+        Ok((walk.meter.end_line(), walk.is_any_invalid))
+    };
+    let add = |(sum, invalid): (ExactSum, bool)| {
+        is_any_invalid |= invalid;
+        Ok(total.merge(&sum)?)
+    };
+    work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
+    path.finish(py, is_any_invalid)?;
+    Ok(total.to_f64())
+}
+
+/// Write the leg to each point of a path; the first is 0. `out` is an array for the legs.
+#[pyfunction]
+pub(crate) fn legs_into(
+    py: Python<'_>,
+    lon: &Bound<'_, PyAny>,
+    lat: &Bound<'_, PyAny>,
+    metric: &str,
+    on_invalid: &str,
+    threads: Option<usize>,
+    out: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let path = Path::get(lon, lat, metric, on_invalid)?;
+    let threads = work::threads(threads)?;
+    let out = Output::get(out, path.columns.len())?;
+    let mut is_any_invalid = false;
+    let work = |range: Range<usize>| {
+        let from = range.start;
+        let mut legs = vec![0.0; range.len()];
+        let mut walk = Walk::new(&path);
+        walk.go(range, |at, values| legs[at - from..][..values.len()].copy_from_slice(values))?;
+        Ok((from, legs, walk.is_any_invalid))
+    };
+    let add = |(from, legs, invalid): (usize, Vec<f64>, bool)| {
+        is_any_invalid |= invalid;
+        out.write(py, from, &legs);
+        Ok(())
+    };
+    work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
+    path.finish(py, is_any_invalid)
+}
+
+/// The points of a call, and how they are measured.
+struct Path {
+    columns: Columns,
+    metric: Metric,
+    on_invalid: OnInvalid,
+}
+
+impl Path {
+    fn get(
+        lon: &Bound<'_, PyAny>,
+        lat: &Bound<'_, PyAny>,
+        metric_name: &str,
+        on_invalid: &str,
+    ) -> PyResult<Self> {
+        let metric = metric(metric_name)?;
+        let names = if metric == Metric::Planar { ["x", "y"] } else { ["lon", "lat"] };
+        Ok(Self {
+            columns: Columns::get(lon, lat, names)?,
+            metric,
+            on_invalid: OnInvalid::parse(on_invalid)?,
+        })
+    }
+
+    fn may_be_swapped(&self) -> bool {
+        self.metric != Metric::Planar && self.columns.may_be_swapped()
+    }
+
+    fn exception(&self, error: MeasureError) -> PyErr {
+        let is_latitude =
+            matches!(error, MeasureError::Point { source: PointError::Latitude { .. }, .. });
+        error.into_exception(None, is_latitude && self.may_be_swapped())
+    }
+
+    /// Warns about invalid points that were not measured, if the reason may be that the arguments are swapped.
+    fn finish(&self, py: Python<'_>, is_any_invalid: bool) -> PyResult<()> {
+        if is_any_invalid && self.may_be_swapped() { warn_swapped(py) } else { Ok(()) }
+    }
+}
+
+/// Measures a range of the points of a path, with the leg to its first point.
+struct Walk<'a> {
+    path: &'a Path,
+    meter: LineMeter,
+    is_any_invalid: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(path: &'a Path) -> Self {
+        Self { path, meter: LineMeter::new(path.metric), is_any_invalid: false }
+    }
+
+    /// Measures the points of a range. `found` is called with the index of the first of some points and their legs.
+    fn go(
+        &mut self,
+        range: Range<usize>,
+        mut found: impl FnMut(usize, &[f64]),
+    ) -> Result<(), MeasureError> {
+        self.go_to_point_before(range.start)?;
+        let mut at = range.start;
+        while at < range.end {
+            at += self.measure(at..range.end.min(at + BLOCK), &mut found)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the point that the leg to the point with this index starts at.
+    fn go_to_point_before(&mut self, index: usize) -> Result<(), MeasureError> {
+        let mut at = index;
+        while at > 0 {
+            at -= 1;
+            if self.path.columns.load(at..at + 1, &mut self.meter).is_ok() {
+                self.meter.measure(1)?;
+                return Ok(());
+            }
+            if self.path.on_invalid != OnInvalid::Skip {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Measures the first points of a range, and an invalid one after them. Returns the number of points.
+    fn measure(
+        &mut self,
+        range: Range<usize>,
+        found: &mut impl FnMut(usize, &[f64]),
+    ) -> Result<usize, MeasureError> {
+        let (from, count) = (range.start, range.len());
+        let outcome = self.path.columns.load(range, &mut self.meter);
+        let valid = outcome.as_ref().map_or_else(ColumnError::index, |()| count);
+        found(from, self.meter.measure(valid)?);
+        let Err(error) = outcome else { return Ok(count) };
+        self.is_any_invalid = true;
+        match self.path.on_invalid {
+            OnInvalid::Raise => return Err(MeasureError::of(error, from)),
+            OnInvalid::Split => self.meter.end_segment(),
+            OnInvalid::Skip => {}
+        }
+        Ok(valid + 1)
+    }
+}

@@ -1,0 +1,22 @@
+//! The extension module of the Python package `waywiser`.
+//!
+//! Each file has the functions of one part of the package. `column` reads arrays of Python, and `error` makes exceptions.
+//! The Python files of the package convert other inputs to arrays, and results to tables.
+
+mod column;
+mod error;
+mod length;
+mod lines;
+mod names;
+mod work;
+
+use pyo3::prelude::*;
+
+/// The functions and classes in Rust.
+#[pymodule]
+mod _waywiser {
+    #[pymodule_export]
+    use super::length::{legs_into, length};
+    #[pymodule_export]
+    use super::lines::line_lengths_into;
+}

@@ -1,0 +1,196 @@
+//! The lengths of many lines, whose points are in one pair of columns.
+
+use std::ops::Range;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use waywiser::Metric;
+use waywiser::measure::{ColumnError, LineMeter};
+
+use crate::column::{BLOCK, Column, Columns, Output, int64_column};
+use crate::error::MeasureError;
+use crate::names::{OnInvalid, metric};
+use crate::work;
+
+/// Write the length of each line to `out`. Line i has the parts line_offsets[i] to line_offsets[i + 1], and part j has the
+/// points part_offsets[j] to part_offsets[j + 1]. Without line_offsets, each line is one part.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn line_lengths_into(
+    py: Python<'_>,
+    lon: &Bound<'_, PyAny>,
+    lat: &Bound<'_, PyAny>,
+    part_offsets: &Bound<'_, PyAny>,
+    line_offsets: Option<&Bound<'_, PyAny>>,
+    metric_name: &str,
+    on_invalid: &str,
+    threads: Option<usize>,
+    out: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let metric = metric(metric_name)?;
+    let names = if metric == Metric::Planar { ["x", "y"] } else { ["lon", "lat"] };
+    let columns = Columns::get(lon, lat, names)?;
+    let parts = Offsets::get(part_offsets, "offsets", columns.len())?;
+    let lines = line_offsets
+        .map(|offsets| Offsets::get(offsets, "line offsets", parts.count()))
+        .transpose()?;
+    let count = lines.as_ref().map_or(parts.count(), Offsets::count);
+    let threads = work::threads(threads)?;
+    let out = Output::get(out, count)?;
+    let lines = Lines { columns, parts, lines, metric, on_invalid: OnInvalid::parse(on_invalid)? };
+    let work = |range: Range<usize>| {
+        let mut lengths = Vec::with_capacity(range.len());
+        Walk::new(&lines).go(range.clone(), &mut lengths)?;
+        Ok((range.start, lengths))
+    };
+    let add = |(from, lengths): (usize, Vec<f64>)| {
+        out.write(py, from, &lengths);
+        Ok(())
+    };
+    let into_exception = |error: LineError| error.source.into_exception(Some(error.line), false);
+    let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
+    work::in_steps(py, count, points_per_line, threads, work, add, into_exception)
+}
+
+/// Offsets of consecutive groups: group i has the elements offsets[i] to offsets[i + 1].
+struct Offsets(Vec<usize>);
+
+impl Offsets {
+    fn get(array: &Bound<'_, PyAny>, name: &str, elements: usize) -> PyResult<Self> {
+        let column: Column<i64> = int64_column(array, name)?;
+        let (mut offsets, mut block) = (Vec::with_capacity(column.len()), [0; BLOCK]);
+        let mut before = 0;
+        for from in (0..column.len()).step_by(BLOCK) {
+            for &offset in column.read(from..column.len().min(from + BLOCK), &mut block) {
+                let checked = usize::try_from(offset)
+                    .ok()
+                    .filter(|&offset| offset >= before && offset <= elements);
+                let Some(offset) = checked else {
+                    return Err(PyValueError::new_err(format!(
+                        "index {} of {name}: {offset} is not between {before} and {elements}; offsets must not decrease",
+                        offsets.len()
+                    )));
+                };
+                before = offset;
+                offsets.push(offset);
+            }
+        }
+        if offsets.is_empty() {
+            return Err(PyValueError::new_err(format!(
+                "{name} are empty; they begin with 0 and end with the count"
+            )));
+        }
+        Ok(Self(offsets))
+    }
+
+    fn count(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    fn of(&self, index: usize) -> Range<usize> {
+        self.0[index]..self.0[index + 1]
+    }
+}
+
+/// The lines of a call, and how they are measured.
+struct Lines {
+    columns: Columns,
+    parts: Offsets,
+    lines: Option<Offsets>,
+    metric: Metric,
+    on_invalid: OnInvalid,
+}
+
+impl Lines {
+    /// Returns the parts of a line.
+    #[inline]
+    fn parts_of(&self, line: usize) -> Range<usize> {
+        self.lines.as_ref().map_or(line..line + 1, |lines| lines.of(line))
+    }
+}
+
+/// The error in a line.
+struct LineError {
+    line: usize,
+    source: MeasureError,
+}
+
+/// Measures a range of lines.
+struct Walk<'a> {
+    lines: &'a Lines,
+    meter: LineMeter,
+    /// The index of the next point, and the end of the valid points that are loaded.
+    next: usize,
+    loaded_end: usize,
+    /// The reason why the point at `loaded_end` is not valid.
+    invalid: Option<ColumnError>,
+    /// The end of the points of the range.
+    end: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(lines: &'a Lines) -> Self {
+        Self {
+            lines,
+            meter: LineMeter::new(lines.metric),
+            next: 0,
+            loaded_end: 0,
+            invalid: None,
+            end: 0,
+        }
+    }
+
+    /// Appends the lengths of a range of lines.
+    fn go(&mut self, range: Range<usize>, lengths: &mut Vec<f64>) -> Result<(), LineError> {
+        self.end = range
+            .clone()
+            .next_back()
+            .map_or(0, |line| self.lines.parts.0[self.lines.parts_of(line).end]);
+        for line in range {
+            for part in self.lines.parts_of(line) {
+                self.measure(self.lines.parts.of(part))
+                    .map_err(|source| LineError { line, source })?;
+                self.meter.end_segment();
+            }
+            lengths.push(self.meter.end_line().to_f64());
+        }
+        Ok(())
+    }
+
+    /// Measures the points of a part.
+    #[inline]
+    fn measure(&mut self, points: Range<usize>) -> Result<(), MeasureError> {
+        let mut at = points.start;
+        while at < points.end {
+            if self.next != at || (self.loaded_end == at && self.invalid.is_none()) {
+                self.load(at);
+            }
+            let count = self.loaded_end.min(points.end) - at;
+            self.meter.measure(count)?;
+            at += count;
+            if at < points.end
+                && let Some(error) = self.invalid.take()
+            {
+                match self.lines.on_invalid {
+                    OnInvalid::Raise => return Err(MeasureError::of(error, at - error.index())),
+                    OnInvalid::Split => self.meter.end_segment(),
+                    OnInvalid::Skip => {}
+                }
+                at += 1;
+                self.loaded_end = at;
+            }
+            self.next = at;
+        }
+        Ok(())
+    }
+
+    /// Loads the points from an index on.
+    #[inline]
+    fn load(&mut self, at: usize) {
+        let range = at..self.end.min(at + BLOCK);
+        let outcome = self.lines.columns.load(range.clone(), &mut self.meter);
+        let valid = outcome.as_ref().map_or_else(ColumnError::index, |()| range.len());
+        self.loaded_end = at + valid;
+        self.invalid = outcome.err();
+    }
+}
