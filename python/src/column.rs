@@ -3,6 +3,7 @@
 //! This is the only file with `unsafe` code: it reads the memory of a buffer while other threads may run. Values are
 //! copied to a block before they are checked, so that a change during a call can only change the result.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pyo3::buffer::PyBuffer;
@@ -10,6 +11,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use waywiser::Metric;
 use waywiser::measure::{ColumnError, LineMeter};
 
 /// The number of values that are read at once.
@@ -39,30 +41,51 @@ impl<T: pyo3::buffer::Element> Column<T> {
         self.buffer.item_count()
     }
 
-    /// Copies the values of a range to the start of `block` and returns them.
+    /// Copies the values of a range to `block` and returns them.
     ///
     /// # Panics
-    /// Panics if the range is not in the column, or longer than the block.
+    /// Panics if the range is not in the column, or longer than a block.
     #[inline]
     #[allow(unsafe_code)]
-    pub(crate) fn read<'a>(&self, range: Range<usize>, block: &'a mut [T]) -> &'a [T] {
-        assert!(range.end <= self.len() && range.start <= range.end);
-        let values = &mut block[..range.len()];
+    pub(crate) fn read<'a>(&self, range: Range<usize>, block: &'a mut Block<T>) -> &'a [T] {
+        assert!(range.end <= self.len() && range.start <= range.end && range.len() <= BLOCK);
         let stride = self.buffer.strides()[0];
+        let to = block.0.as_mut_ptr().cast::<T>();
         // SAFETY: the buffer has `len` values, each `stride` bytes after the one before, and Python keeps it while
-        // `self.buffer` exists. The range was checked. The type was checked by `PyBuffer::get`, which also checks the
-        // alignment. Every bit pattern is a value of `T`.
+        // `self.buffer` exists. The range was checked. `PyBuffer::get` has checked the type and the alignment. Every bit
+        // pattern is a value of `T`. The block has space for the values, and all that are returned were written.
         unsafe {
             let first = self.buffer.buf_ptr().cast::<u8>().offset(stride * range.start as isize);
             if stride == size_of::<T>() as isize {
-                std::ptr::copy_nonoverlapping(first.cast::<T>(), values.as_mut_ptr(), values.len());
+                std::ptr::copy_nonoverlapping(first.cast::<T>(), to, range.len());
             } else {
-                for (index, value) in (0..).zip(&mut *values) {
-                    *value = first.offset(stride * index).cast::<T>().read();
+                for index in 0..range.len() {
+                    to.add(index).write(first.offset(stride * index as isize).cast::<T>().read());
                 }
             }
+            std::slice::from_raw_parts(to, range.len())
         }
-        values
+    }
+}
+
+impl<T: pyo3::buffer::Element> Column<T> {
+    fn for_each(&self, mut found: impl FnMut(T) -> PyResult<()>) -> PyResult<()> {
+        let mut block = Block::new();
+        for from in (0..self.len()).step_by(BLOCK) {
+            for &value in self.read(from..self.len().min(from + BLOCK), &mut block) {
+                found(value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Memory for the values that are read at once. It is not initialised.
+pub(crate) struct Block<T>([MaybeUninit<T>; BLOCK]);
+
+impl<T> Block<T> {
+    pub(crate) fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; BLOCK])
     }
 }
 
@@ -75,20 +98,31 @@ pub(crate) enum Columns {
 }
 
 impl Columns {
-    /// Returns the columns of two array-like objects. Arrays of numpy that have a supported type are not copied.
+    /// Returns the columns of two array-like objects: longitudes and latitudes or, for the planar metric, x and y. Arrays
+    /// of numpy that have a supported type are not copied.
     pub(crate) fn get(
         x: &Bound<'_, PyAny>,
         y: &Bound<'_, PyAny>,
-        names: [&str; 2],
+        metric: Metric,
     ) -> PyResult<Self> {
-        let columns = match (Any::get(x, names[0])?, Any::get(y, names[1])?) {
-            (Any::Float(x), Any::Float(y)) => Self::Float(x, y),
-            (Any::Int(x), Any::Int(y)) => Self::Int(x, y),
-            _ => {
-                return Err(PyTypeError::new_err(format!(
-                    "one of {} and {} has degrees (float64) and the other units of 1e-7 degree (int32); convert one of them",
-                    names[0], names[1]
-                )));
+        let py = x.py();
+        let planar = metric == Metric::Planar;
+        let names = if planar { ["x", "y"] } else { ["lon", "lat"] };
+        // A subclass of an array, such as a masked array, may have a meaning that its buffer does not show.
+        let ndarray = ndarray(py)?;
+        let is_array = x.get_type().is(ndarray) && y.get_type().is(ndarray);
+        let direct = if is_array { Self::of_arrays(x, y, names)? } else { None };
+        let columns = match direct {
+            Some(columns) => columns,
+            None => {
+                let arrays = converter(py)?.call1((x, y, names, planar))?;
+                let (x, y) = arrays.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+                Self::of_arrays(&x, &y, names)?.ok_or_else(|| {
+                    PyTypeError::new_err(format!(
+                        "{} and {} cannot be converted to float64",
+                        names[0], names[1]
+                    ))
+                })?
             }
         };
         let (x_len, y_len) = columns.lens();
@@ -99,6 +133,19 @@ impl Columns {
             )));
         }
         Ok(columns)
+    }
+
+    /// Returns the columns of two arrays if they are of one supported type.
+    fn of_arrays(
+        x: &Bound<'_, PyAny>,
+        y: &Bound<'_, PyAny>,
+        names: [&str; 2],
+    ) -> PyResult<Option<Self>> {
+        if let Some(x) = Column::get(x, names[0])? {
+            return Ok(Column::get(y, names[1])?.map(|y| Self::Float(x, y)));
+        }
+        let Some(x) = Column::get(x, names[0])? else { return Ok(None) };
+        Ok(Column::get(y, names[1])?.map(|y| Self::Int(x, y)))
     }
 
     fn lens(&self) -> (usize, usize) {
@@ -119,15 +166,34 @@ impl Columns {
             Self::Float(..) => 90.0,
             Self::Int(..) => 90.0e7,
         };
-        let mut blocks = ([0.0; BLOCK], [0.0; BLOCK]);
         let mut exceeds = false;
         for from in (0..self.len()).step_by(BLOCK) {
             let range = from..self.len().min(from + BLOCK);
-            let (x, y) = self.read_as_float(range, &mut blocks);
-            if x.iter().any(|x| x.abs() > limit) {
+            let (x_exceeds, y_exceeds) = match self {
+                Self::Float(x, y) => {
+                    let exceeds = |column: &Column<f64>, range| {
+                        column
+                            .read(range, &mut Block::new())
+                            .iter()
+                            .any(|value| value.abs() > limit)
+                    };
+                    (exceeds(x, range.clone()), exceeds(y, range))
+                }
+                Self::Int(x, y) => {
+                    let exceeds = |column: &Column<i32>, range| {
+                        let mut block = Block::new();
+                        column
+                            .read(range, &mut block)
+                            .iter()
+                            .any(|&value| f64::from(value).abs() > limit)
+                    };
+                    (exceeds(x, range.clone()), exceeds(y, range))
+                }
+            };
+            if x_exceeds {
                 return false;
             }
-            exceeds |= y.iter().any(|y| y.abs() > limit);
+            exceeds |= y_exceeds;
         }
         exceeds
     }
@@ -141,77 +207,30 @@ impl Columns {
     ) -> Result<(), ColumnError> {
         match self {
             Self::Float(x, y) => {
-                let mut blocks = ([0.0; BLOCK], [0.0; BLOCK]);
-                meter.load_xy(x.read(range.clone(), &mut blocks.0), y.read(range, &mut blocks.1))
+                let (mut x_block, mut y_block) = (Block::new(), Block::new());
+                meter.load_xy(x.read(range.clone(), &mut x_block), y.read(range, &mut y_block))
             }
             Self::Int(x, y) => {
-                let mut blocks = ([0; BLOCK], [0; BLOCK]);
-                meter.load_i32(x.read(range.clone(), &mut blocks.0), y.read(range, &mut blocks.1))
-            }
-        }
-    }
-
-    fn read_as_float<'a>(
-        &self,
-        range: Range<usize>,
-        blocks: &'a mut ([f64; BLOCK], [f64; BLOCK]),
-    ) -> (&'a [f64], &'a [f64]) {
-        let (x, y) = blocks;
-        match self {
-            Self::Float(from_x, from_y) => (from_x.read(range.clone(), x), from_y.read(range, y)),
-            Self::Int(from_x, from_y) => {
-                let count = range.len();
-                let mut ints = [0; BLOCK];
-                for (column, out) in [(from_x, &mut *x), (from_y, &mut *y)] {
-                    for (out, &int) in out.iter_mut().zip(column.read(range.clone(), &mut ints)) {
-                        *out = f64::from(int);
-                    }
-                }
-                (&x[..count], &y[..count])
+                let (mut x_block, mut y_block) = (Block::new(), Block::new());
+                meter.load_i32(x.read(range.clone(), &mut x_block), y.read(range, &mut y_block))
             }
         }
     }
 }
 
-/// A column of one of the supported types.
-enum Any {
-    Float(Column<f64>),
-    Int(Column<i32>),
-}
-
-impl Any {
-    fn get(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
-        let py = object.py();
-        // A subclass, such as a masked array, may have a meaning that its buffer does not show.
-        if object.get_type().is(ndarray(py)?)
-            && let Some(column) = Self::of_array(object, name)?
-        {
-            return Ok(column);
-        }
-        let array = converter(py)?.call1((object, name))?;
-        match Self::of_array(&array, name)? {
-            Some(column) => Ok(column),
-            None => Err(PyTypeError::new_err(format!(
-                "{name} cannot be converted to an array of float64"
-            ))),
-        }
+/// Calls `found` for the whole numbers of an array of int64 or int32 until it returns an error.
+pub(crate) fn read_integers(
+    array: &Bound<'_, PyAny>,
+    name: &str,
+    mut found: impl FnMut(i64) -> PyResult<()>,
+) -> PyResult<()> {
+    if let Some(column) = Column::<i64>::get(array, name)? {
+        return column.for_each(found);
     }
-
-    fn of_array(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Self>> {
-        if let Some(column) = Column::get(array, name)? {
-            return Ok(Some(Self::Float(column)));
-        }
-        Ok(Column::get(array, name)?.map(Self::Int))
+    match Column::<i32>::get(array, name)? {
+        Some(column) => column.for_each(|value| found(value.into())),
+        None => Err(PyTypeError::new_err(format!("{name} are not an array of int64 or int32"))),
     }
-}
-
-/// Returns a column of 64-bit integers of an array.
-pub(crate) fn int64_column(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Column<i64>> {
-    required(Column::get(array, name)?, name, "int64")
-}
-
-fn required<T>(column: Option<T>, name: &str, dtype: &str) -> PyResult<T> {
-    column.ok_or_else(|| PyTypeError::new_err(format!("{name} is not an array of {dtype}")))
 }
 
 /// An array for results.
@@ -220,15 +239,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Returns the output for an array that can be written.
-    pub(crate) fn get(array: &Bound<'_, PyAny>, len: usize) -> PyResult<Self> {
-        let buffer = PyBuffer::<f64>::get(array)?;
-        let is_valid = buffer.dimensions() == 1 && buffer.item_count() == len && !buffer.readonly();
-        match is_valid && buffer.is_c_contiguous() {
-            true => Ok(Self { buffer }),
-            false => Err(PyValueError::new_err(format!(
-                "out is not an array of {len} float64 that can be written"
-            ))),
+    /// Returns a new array of numpy for `len` values, and the output that writes to it.
+    pub(crate) fn new(py: Python<'_>, len: usize) -> PyResult<(Bound<'_, PyAny>, Self)> {
+        static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let array = EMPTY.import(py, "numpy", "empty")?.call1((len,))?;
+        let buffer = PyBuffer::<f64>::get(&array)?;
+        let is_valid = buffer.item_count() == len && !buffer.readonly() && buffer.is_c_contiguous();
+        match is_valid {
+            true => Ok((array, Self { buffer })),
+            false => Err(PyTypeError::new_err("numpy.empty has returned another array")),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::work;
 /// ----------
 /// lon, lat : array_like
 ///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units of 1e-7 degree. Arrays of numpy, and
-///     objects with the Arrow PyCapsule interface, are not copied. With metric="planar": x and y.
+///     objects with the Arrow PyCapsule interface, are not copied if they have no missing values. With metric="planar": x and y.
 /// metric : {"geodesic", "haversine", "planar"}
 ///     The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
 /// on_invalid : {"raise", "split", "skip"}
@@ -33,6 +33,15 @@ use crate::work;
 /// -------
 /// float
 ///     The length in metres (or in the unit of x and y).
+///
+/// Raises
+/// ------
+/// ValueError
+///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
+/// TypeError
+///     An argument is not an array of numbers.
+/// OverflowError
+///     The length is 2**64 or more.
 #[pyfunction]
 #[pyo3(signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)))]
 pub(crate) fn length(
@@ -60,20 +69,43 @@ pub(crate) fn length(
     Ok(total.to_f64())
 }
 
-/// Write the leg to each point of a path; the first is 0. `out` is an array for the legs.
+/// Return the distance from the point before to each point of a path, in metres; 0 for the first point.
+///
+/// The legs are those that length() adds. Each is rounded once.
+///
+/// Parameters
+/// ----------
+/// lon, lat : array_like
+///     Longitudes and latitudes, as for length().
+/// metric : {"geodesic", "haversine", "planar"}
+///     See length().
+/// on_invalid : {"raise", "split", "skip"}
+///     See length(). The leg to an invalid point is 0. With "split", the leg to the point after it is 0 too.
+/// threads : int or None
+///     The number of threads; None is one for each processor.
+///
+/// Returns
+/// -------
+/// numpy.ndarray
+///     One float64 for each point.
+///
+/// Raises
+/// ------
+/// ValueError
+///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
 #[pyfunction]
-pub(crate) fn legs_into(
-    py: Python<'_>,
-    lon: &Bound<'_, PyAny>,
-    lat: &Bound<'_, PyAny>,
+#[pyo3(signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)))]
+pub(crate) fn legs<'py>(
+    py: Python<'py>,
+    lon: &Bound<'py, PyAny>,
+    lat: &Bound<'py, PyAny>,
     metric: &str,
     on_invalid: &str,
     threads: Option<usize>,
-    out: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+) -> PyResult<Bound<'py, PyAny>> {
     let path = Path::get(lon, lat, metric, on_invalid)?;
     let threads = work::threads(threads)?;
-    let out = Output::get(out, path.columns.len())?;
+    let (array, out) = Output::new(py, path.columns.len())?;
     let mut is_any_invalid = false;
     let work = |range: Range<usize>| {
         let from = range.start;
@@ -88,7 +120,8 @@ pub(crate) fn legs_into(
         Ok(())
     };
     work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
-    path.finish(py, is_any_invalid)
+    path.finish(py, is_any_invalid)?;
+    Ok(array)
 }
 
 /// The points of a call, and how they are measured.
@@ -106,9 +139,8 @@ impl Path {
         on_invalid: &str,
     ) -> PyResult<Self> {
         let metric = metric(metric_name)?;
-        let names = if metric == Metric::Planar { ["x", "y"] } else { ["lon", "lat"] };
         Ok(Self {
-            columns: Columns::get(lon, lat, names)?,
+            columns: Columns::get(lon, lat, metric)?,
             metric,
             on_invalid: OnInvalid::parse(on_invalid)?,
         })

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _waywiser {
     #[pymodule_export]
-    use super::length::{legs_into, length};
+    use super::length::{legs, length};
     #[pymodule_export]
-    use super::lines::line_lengths_into;
+    use super::lines::ragged_lengths;
 }

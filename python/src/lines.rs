@@ -7,36 +7,35 @@ use pyo3::prelude::*;
 use waywiser::Metric;
 use waywiser::measure::{ColumnError, LineMeter};
 
-use crate::column::{BLOCK, Column, Columns, Output, int64_column};
+use crate::column::{BLOCK, Columns, Output, read_integers};
 use crate::error::MeasureError;
-use crate::names::{OnInvalid, metric};
+use crate::names::{self, OnInvalid};
 use crate::work;
 
-/// Write the length of each line to `out`. Line i has the parts line_offsets[i] to line_offsets[i + 1], and part j has the
-/// points part_offsets[j] to part_offsets[j + 1]. Without line_offsets, each line is one part.
+/// Return the length of each line. Line i has the parts line_offsets[i] to line_offsets[i + 1], and part j has the points
+/// part_offsets[j] to part_offsets[j + 1]. Without line_offsets, each line is one part.
 #[pyfunction]
+#[pyo3(signature = (lon, lat, part_offsets, line_offsets, *, metric, on_invalid, threads))]
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn line_lengths_into(
-    py: Python<'_>,
-    lon: &Bound<'_, PyAny>,
-    lat: &Bound<'_, PyAny>,
-    part_offsets: &Bound<'_, PyAny>,
-    line_offsets: Option<&Bound<'_, PyAny>>,
-    metric_name: &str,
+pub(crate) fn ragged_lengths<'py>(
+    py: Python<'py>,
+    lon: &Bound<'py, PyAny>,
+    lat: &Bound<'py, PyAny>,
+    part_offsets: &Bound<'py, PyAny>,
+    line_offsets: Option<&Bound<'py, PyAny>>,
+    metric: &str,
     on_invalid: &str,
     threads: Option<usize>,
-    out: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let metric = metric(metric_name)?;
-    let names = if metric == Metric::Planar { ["x", "y"] } else { ["lon", "lat"] };
-    let columns = Columns::get(lon, lat, names)?;
+) -> PyResult<Bound<'py, PyAny>> {
+    let metric = names::metric(metric)?;
+    let columns = Columns::get(lon, lat, metric)?;
     let parts = Offsets::get(part_offsets, "offsets", columns.len())?;
     let lines = line_offsets
         .map(|offsets| Offsets::get(offsets, "line offsets", parts.count()))
         .transpose()?;
     let count = lines.as_ref().map_or(parts.count(), Offsets::count);
     let threads = work::threads(threads)?;
-    let out = Output::get(out, count)?;
+    let (array, out) = Output::new(py, count)?;
     let lines = Lines { columns, parts, lines, metric, on_invalid: OnInvalid::parse(on_invalid)? };
     let work = |range: Range<usize>| {
         let mut lengths = Vec::with_capacity(range.len());
@@ -49,7 +48,8 @@ pub(crate) fn line_lengths_into(
     };
     let into_exception = |error: LineError| error.source.into_exception(Some(error.line), false);
     let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
-    work::in_steps(py, count, points_per_line, threads, work, add, into_exception)
+    work::in_steps(py, count, points_per_line, threads, work, add, into_exception)?;
+    Ok(array)
 }
 
 /// Offsets of consecutive groups: group i has the elements offsets[i] to offsets[i + 1].
@@ -57,30 +57,27 @@ struct Offsets(Vec<usize>);
 
 impl Offsets {
     fn get(array: &Bound<'_, PyAny>, name: &str, elements: usize) -> PyResult<Self> {
-        let column: Column<i64> = int64_column(array, name)?;
-        let (mut offsets, mut block) = (Vec::with_capacity(column.len()), [0; BLOCK]);
-        let mut before = 0;
-        for from in (0..column.len()).step_by(BLOCK) {
-            for &offset in column.read(from..column.len().min(from + BLOCK), &mut block) {
-                let checked = usize::try_from(offset)
-                    .ok()
-                    .filter(|&offset| offset >= before && offset <= elements);
-                let Some(offset) = checked else {
-                    return Err(PyValueError::new_err(format!(
-                        "index {} of {name}: {offset} is not between {before} and {elements}; offsets must not decrease",
-                        offsets.len()
-                    )));
-                };
-                before = offset;
-                offsets.push(offset);
-            }
+        let (mut offsets, mut before) = (Vec::new(), 0);
+        read_integers(array, name, |offset| {
+            let in_order = before..=elements;
+            let Some(checked) =
+                usize::try_from(offset).ok().filter(|offset| in_order.contains(offset))
+            else {
+                return Err(PyValueError::new_err(format!(
+                    "index {} of {name}: {offset} is not between {before} and {elements}; offsets must not decrease",
+                    offsets.len()
+                )));
+            };
+            before = checked;
+            offsets.push(checked);
+            Ok(())
+        })?;
+        match offsets.is_empty() {
+            true => Err(PyValueError::new_err(format!(
+                "{name} are empty; n lines have n + 1 offsets, the first of which is 0"
+            ))),
+            false => Ok(Self(offsets)),
         }
-        if offsets.is_empty() {
-            return Err(PyValueError::new_err(format!(
-                "{name} are empty; they begin with 0 and end with the count"
-            )));
-        }
-        Ok(Self(offsets))
     }
 
     fn count(&self) -> usize {

@@ -1,6 +1,12 @@
-"""Exact geodesic lengths of paths."""
+"""Exact geodesic lengths of paths: arrays, geometries, track files, and recordings that survive lost connections."""
 
-from ._arrays import legs, line_lengths
-from ._waywiser import length
+from __future__ import annotations
 
-__all__ = ["legs", "length", "line_lengths"]
+from ._lines import line_lengths
+from ._waywiser import legs, length
+
+__all__ = [
+    "legs",
+    "length",
+    "line_lengths",
+]

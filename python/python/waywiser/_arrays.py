@@ -1,34 +1,147 @@
-"""Arrays: conversion of arguments, and functions that return arrays."""
+"""Conversion of arguments to arrays of numpy, for the extension module."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _waywiser
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-__all__ = ["coordinates", "legs", "line_lengths"]
+    import pyarrow as pa
 
-
-def coordinates(values: Any, name: str) -> np.ndarray:
-    """Return coordinates as an array of float64 (degrees) or int32 (1e-7 degree). Missing values are NaN."""
-    array = np.asarray(values)
-    if array.dtype.kind == "f":
-        return array.astype(np.float64, copy=False)
-    return array.astype(np.float64)
+#: The number of units of 1e-7 degree in a degree.
+_E7 = 1e7
 
 
-def legs(lon, lat, *, metric="geodesic", on_invalid="raise", threads=1):
-    out = np.empty(len(lon))
-    _waywiser.legs_into(lon, lat, metric, on_invalid, threads, out)
-    return out
+def coordinates(x: Any, y: Any, names: tuple[str, str], planar: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return two columns of coordinates as arrays of float64 (degrees), or both of int32 (1e-7 degree).
+
+    Missing values become NaN. The extension module calls this for everything but arrays of these types.
+    """
+    columns = [_column(values, name) for values, name in zip((x, y), names)]
+    is_int = [column.dtype == np.int32 for column, _ in columns]
+    if all(is_int) and all(missing is None for _, missing in columns):
+        return columns[0][0], columns[1][0]
+    if is_int[0] != is_int[1]:
+        dtypes = [column.dtype for column, _ in columns]
+        raise TypeError(
+            f"{names[0]} has the type {dtypes[0]} and {names[1]} the type {dtypes[1]}; int32 is in units of 1e-7 degree, "
+            "so that both must be int32 or neither"
+        )
+    scale = _E7 if is_int[0] and not planar else 1.0
+    first, second = (_as_float(column, missing, scale) for column, missing in columns)
+    return first, second
 
 
-def line_lengths(lines, *, metric="geodesic", on_invalid="raise", threads=1):
-    import shapely
+def column(values: Any, name: str) -> NDArray[np.float64]:
+    """Return numbers as an array of float64, in which missing values are NaN."""
+    return _as_float(*_column(values, name), 1.0)
 
-    kind, coords, offsets = shapely.to_ragged_array(lines)
-    out = np.empty(len(lines))
-    _waywiser.line_lengths_into(coords[:, 0], coords[:, 1], offsets[0].astype(np.int64), None, metric, on_invalid, threads, out)
-    return out
+
+def _as_float(column: NDArray[Any], missing: NDArray[np.bool_] | None, scale: float) -> NDArray[np.float64]:
+    floats = column.astype(np.float64, copy=False)
+    if scale != 1.0:
+        floats = floats / scale
+    if missing is not None:
+        floats = np.where(missing, np.nan, floats)
+    return floats
+
+
+def _column(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return numbers as an array of float64 or int32, and which of them are missing."""
+    missing: NDArray[np.bool_] | None = None
+    if isinstance(values, np.ma.MaskedArray):
+        missing = np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
+        array = np.ma.getdata(values)
+    elif has_arrow(values) and not has_numpy_dtype(values):
+        array, missing = _from_arrow(values, name)
+    else:
+        for attribute in ("unit", "units"):
+            if hasattr(values, attribute) and not isinstance(values, np.ndarray | list | tuple):
+                raise TypeError(f"{name} has a unit ({getattr(values, attribute)}); pass numbers in degrees without it")
+        if isinstance(values, np.ndarray) and hasattr(values, "unit"):
+            raise TypeError(f"{name} has a unit ({values.unit}); pass numbers in degrees without it")
+        array = _as_array(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, but its shape is {array.shape}")
+    if array.dtype == np.int32 and array.dtype.isnative:
+        return array, missing
+    if array.dtype.kind in "iuf":
+        return array.astype(np.float64, copy=False), missing
+    if array.dtype.kind == "O":
+        return _from_objects(array, name), missing
+    raise TypeError(f"{name} has the type {array.dtype}; use float64 (degrees) or int32 (1e-7 degree)")
+
+
+def _as_array(values: Any, name: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} cannot be converted to an array: {error}") from error
+    # Whole numbers of Python are degrees, whatever the default type of numpy is.
+    if isinstance(values, list | tuple | range) and array.dtype.kind in "iu":
+        return array.astype(np.float64)
+    # An empty list has no numbers that decide the type.
+    return array.astype(np.float64) if array.size == 0 and array.dtype.kind == "O" else array
+
+
+def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.float64]:
+    floats = np.empty(len(array))
+    for index, value in enumerate(array):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            floats[index] = np.nan
+        elif isinstance(value, str | bytes | bool):
+            raise TypeError(f"{name}: index {index} is {value!r}, which is not a number")
+        else:
+            try:
+                floats[index] = value
+            except (TypeError, ValueError, OverflowError):
+                raise TypeError(f"{name}: index {index} is {value!r}, which is not a number") from None
+    return floats
+
+
+def has_arrow(values: Any) -> bool:
+    """Return whether an object has the Arrow PyCapsule interface."""
+    return hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__")
+
+
+def has_numpy_dtype(values: Any) -> bool:
+    """Return whether an object is an array of numpy or a series of pandas that has one."""
+    return isinstance(getattr(values, "dtype", None), np.dtype)
+
+
+def arrow_array(values: Any) -> pa.Array:
+    """Return the content of an object with the Arrow PyCapsule interface as one array."""
+    import pyarrow as pa
+
+    if isinstance(values, pa.Array):
+        return values
+    if hasattr(values, "__arrow_c_array__"):
+        return pa.array(values)
+    chunked = pa.chunked_array(values)
+    return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+
+
+def _from_arrow(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    array = arrow_array(values)
+    if isinstance(array, pa.ChunkedArray):  # without chunks
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
+    if types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if types.is_null(array.type):
+        return np.full(len(array), np.nan), None
+    if types.is_boolean(array.type) or not (
+        types.is_integer(array.type) or types.is_floating(array.type) or types.is_decimal(array.type)
+    ):
+        raise TypeError(f"{name} has the Arrow type {array.type}; use double (degrees) or int32 (1e-7 degree)")
+    if not (types.is_int32(array.type) or types.is_float64(array.type)):
+        array = array.cast(pa.float64(), safe=False)
+    if array.null_count == 0:
+        return array.to_numpy(zero_copy_only=True), None
+    missing = array.is_null().to_numpy(zero_copy_only=False)
+    return array.fill_null(0).to_numpy(zero_copy_only=False), missing

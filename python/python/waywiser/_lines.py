@@ -1,0 +1,223 @@
+"""The lengths of geometries."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _arrays, _waywiser
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    import pyarrow as pa
+
+    from ._types import Metric, OnInvalid
+
+#: The types of geometries of shapely.
+_MISSING, _LINE, _RING, _POLYGON, _MULTI = -1, 1, 2, 3, 4
+#: Semi-major axis (m) and inverse flattening of WGS84. GRS80 differs by less than the limits below.
+_AXIS_M, _FLATTENING = 6_378_137.0, 298.257_223_563
+
+
+def line_lengths(
+    lines: Any,
+    *,
+    metric: Metric = "geodesic",
+    on_invalid: OnInvalid = "raise",
+    threads: int | None = 1,
+) -> NDArray[np.float64]:
+    """Return the length of each geometry in metres, without a Python loop.
+
+    Parameters
+    ----------
+    lines : geopandas.GeoSeries, array_like of shapely.Geometry, GeoArrow array, or tuple (lon, lat, offsets)
+        Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length of
+        its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines and
+        polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface. In a tuple, line i
+        has the points from offsets[i] to offsets[i + 1].
+    metric : {"geodesic", "haversine", "planar"}
+        See :func:`length`. With "planar", the lengths are in the unit of the coordinates, of any CRS.
+    on_invalid : {"raise", "split", "skip"}
+        See :func:`length`.
+    threads : int or None
+        The number of threads; None is one for each processor.
+
+    Returns
+    -------
+    numpy.ndarray
+        One float64 for each geometry: 0 for an empty one, NaN for a missing one. Elevations are ignored.
+
+    Raises
+    ------
+    ValueError
+        A position is not valid and on_invalid is "raise", or the CRS is projected.
+    TypeError
+        The argument is none of these types.
+    """
+    options: dict[str, Any] = {"metric": metric, "on_invalid": on_invalid, "threads": threads}
+    if isinstance(lines, tuple) and len(lines) == 3:
+        lon, lat, offsets = lines
+        return _waywiser.ragged_lengths(lon, lat, _offsets(offsets), None, **options)
+    if metric != "planar":
+        check_crs(getattr(lines, "crs", None))
+    geometry = getattr(lines, "geometry", None)  # of a GeoDataFrame or GeoSeries
+    if geometry is not None and hasattr(geometry, "values"):
+        lines = geometry.values
+    if _arrays.has_arrow(lines) and not hasattr(lines, "crs"):
+        return _of_arrow(lines, options)
+    return _of_shapely(lines, options)
+
+
+def _offsets(offsets: Any) -> NDArray[Any]:
+    array = np.asarray(offsets)
+    if array.dtype in (np.int64, np.int32):
+        return array
+    if array.dtype.kind not in "iu" and array.size > 0:
+        raise TypeError(f"offsets have the type {array.dtype}; use whole numbers")
+    return array.astype(np.int64)
+
+
+def check_crs(crs: Any) -> None:
+    """Check that a coordinate reference system has longitudes and latitudes, and warn if they are not on WGS84.
+
+    `crs` is a pyproj.CRS, or anything that has its attributes is_geographic and ellipsoid, or None.
+    """
+    if crs is None:
+        return
+    name = getattr(crs, "name", crs)
+    if not getattr(crs, "is_geographic", True):
+        raise ValueError(
+            f"the CRS ({name}) is projected, so that the coordinates are not degrees; "
+            'use to_crs(4326), or metric="planar" for lengths in its unit'
+        )
+    ellipsoid = getattr(crs, "ellipsoid", None)
+    if ellipsoid is None:
+        return
+    is_wgs84 = (
+        abs(ellipsoid.semi_major_metre - _AXIS_M) < 0.01 and abs(ellipsoid.inverse_flattening - _FLATTENING) < 1e-4
+    )
+    if not is_wgs84:
+        warnings.warn(
+            f"the CRS ({name}) has the ellipsoid {ellipsoid.name}, and lengths are on WGS84; use to_crs(4326)", stacklevel=3
+        )
+
+
+def _of_shapely(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
+    import shapely
+
+    geometries = np.asarray(lines, dtype=object)
+    if geometries.ndim != 1:
+        raise ValueError(f"lines must have one dimension, but their shape is {geometries.shape}")
+    try:
+        types = shapely.get_type_id(geometries)
+    except TypeError as error:
+        index = next(
+            index for index, each in enumerate(geometries) if not (each is None or isinstance(each, shapely.Geometry))
+        )
+        raise TypeError(f"index {index}: {geometries[index]!r} is not a geometry") from error
+    line_offsets: NDArray[Any] | None = None
+    parts = geometries
+    if not ((types == _LINE) | (types == _RING) | (types == _MISSING)).all():
+        parts, line_offsets = _parts(geometries)
+    part_offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum(shapely.get_num_coordinates(parts), out=part_offsets[1:])
+    points = shapely.get_coordinates(parts)
+    lengths = _waywiser.ragged_lengths(points[:, 0], points[:, 1], part_offsets, line_offsets, **options)
+    missing = types == _MISSING
+    if missing.any():
+        lengths[missing] = np.nan
+    return lengths
+
+
+def _parts(geometries: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the lines and rings of geometries, and the offsets of the geometries in them."""
+    import shapely
+
+    parts, owners = geometries, np.arange(len(geometries))
+    # A collection may contain collections.
+    while (shapely.get_type_id(parts) >= _MULTI).any():
+        parts, index = shapely.get_parts(parts, return_index=True)
+        owners = owners[index]
+    is_polygon = shapely.get_type_id(parts) == _POLYGON
+    if is_polygon.any():
+        rings, index = shapely.get_rings(parts[is_polygon], return_index=True)
+        owners = np.concatenate([owners[~is_polygon], owners[is_polygon][index]])
+        parts = np.concatenate([parts[~is_polygon], rings])
+        order = np.argsort(owners, kind="stable")
+        parts, owners = parts[order], owners[order]
+    return parts, np.searchsorted(owners, np.arange(len(geometries) + 1))
+
+
+def _of_arrow(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    if options["metric"] != "planar":
+        _check_geoarrow_crs(lines)
+    array = _arrays.arrow_array(lines)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if types.is_binary(array.type) or types.is_large_binary(array.type):
+        import shapely
+
+        return _of_shapely(shapely.from_wkb(array.to_numpy(zero_copy_only=False)), options)
+    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    offsets: list[NDArray[Any]] = []
+    while types.is_list(array.type) or types.is_large_list(array.type):
+        offsets.append(array.offsets.to_numpy())
+        array = array.values
+    if not offsets:
+        raise TypeError(f"the Arrow type {array.type} is not one of GeoArrow for lines, polygons or WKB")
+    lon, lat = _arrow_coordinates(array)
+    # The parts of parts of a geometry are its parts.
+    part_offsets, line_offsets = offsets.pop(), None
+    while offsets:
+        outer = offsets.pop()
+        line_offsets = outer if line_offsets is None else line_offsets[outer]
+    lengths = _waywiser.ragged_lengths(lon, lat, part_offsets, line_offsets, **options)
+    if missing is not None:
+        lengths[missing] = np.nan
+    return lengths
+
+
+def _arrow_coordinates(array: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
+    import pyarrow.types as types
+
+    if types.is_struct(array.type) and array.type.num_fields >= 2:
+        x, y = array.field(0), array.field(1)
+        return x.to_numpy(zero_copy_only=False), y.to_numpy(zero_copy_only=False)
+    if types.is_fixed_size_list(array.type) and array.type.list_size >= 2:
+        size = array.type.list_size
+        flat = array.values.to_numpy(zero_copy_only=False)[array.offset * size :]
+        points = flat[: len(array) * size].reshape(-1, size)
+        return points[:, 0], points[:, 1]
+    raise TypeError(f"the Arrow type {array.type} is not one of GeoArrow for coordinates")
+
+
+def _check_geoarrow_crs(lines: Any) -> None:
+    """Check the coordinate reference system in the metadata of a GeoArrow array, if it has some."""
+    import pyarrow as pa
+
+    metadata = None
+    extension = getattr(lines, "type", None)
+    if isinstance(extension, pa.BaseExtensionType):
+        crs = getattr(extension, "crs", None)
+        metadata = {"crs": getattr(crs, "to_json_dict", lambda: None)() or crs}
+    elif hasattr(lines, "__arrow_c_array__"):
+        field = pa.Field._import_from_c_capsule(lines.__arrow_c_array__()[0])
+        text = (field.metadata or {}).get(b"ARROW:extension:metadata")
+        metadata = json.loads(text) if text else None
+    crs = (metadata or {}).get("crs")
+    if isinstance(crs, dict) and crs.get("type") in ("ProjectedCRS", "CompoundCRS", "BoundCRS", "EngineeringCRS"):
+        raise ValueError(
+            f"the CRS ({crs.get('name')}) is projected, so that the coordinates are not degrees; "
+            'use to_crs(4326), or metric="planar" for lengths in its unit'
+        )
+    if isinstance(crs, str) and crs.upper() not in ("OGC:CRS84", "EPSG:4326"):
+        import pyproj
+
+        check_crs(pyproj.CRS.from_user_input(crs))
