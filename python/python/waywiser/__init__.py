@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ._lines import line_lengths
-from ._waywiser import legs, length
+import pkgutil
+
+# The stubs that protoc makes from the contract are modules of `waywiser.v1`, in another folder.
+__path__ = pkgutil.extend_path(__path__, __name__)
+
+from ._lines import line_lengths  # noqa: E402
+from ._waywiser import legs, length  # noqa: E402
 
 __all__ = [
     "legs",
