@@ -128,7 +128,9 @@ def lines(report: Report, count: int, rounds: int) -> None:
 def groups(report: Report, count: int, rounds: int) -> None:
     devices = count // 1000
     device = RANDOM.integers(0, devices, count)
-    when = np.datetime64("2026-05-01", "ns") + np.sort(RANDOM.integers(0, 86_400_000 * 7, count)) * np.timedelta64(1, "ms")
+    when = np.datetime64("2026-05-01", "ns") + np.sort(RANDOM.integers(0, 86_400_000 * 7, count)) * np.timedelta64(
+        1, "ms"
+    )
     lon, lat = (column[device] + RANDOM.uniform(-1e-3, 1e-3, count) for column in walk(devices))
     frame = pd.DataFrame({"device": device, "time": when, "lon": lon, "lat": lat})
 

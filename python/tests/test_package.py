@@ -7,7 +7,9 @@ import sys
 
 
 def test_importing_is_light():
-    program = "import sys, waywiser; print([m for m in ('pyarrow', 'pandas', 'shapely', 'geopandas') if m in sys.modules])"
+    program = (
+        "import sys, waywiser; print([m for m in ('pyarrow', 'pandas', 'shapely', 'geopandas') if m in sys.modules])"
+    )
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 

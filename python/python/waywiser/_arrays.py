@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 #: The number of units of 1e-7 degree in a degree.
 _E7 = 1e7

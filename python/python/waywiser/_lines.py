@@ -11,9 +11,8 @@ import numpy as np
 from . import _arrays, _waywiser
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from ._types import Metric, OnInvalid
 
@@ -102,7 +101,8 @@ def check_crs(crs: Any) -> None:
     )
     if not is_wgs84:
         warnings.warn(
-            f"the CRS ({name}) has the ellipsoid {ellipsoid.name}, and lengths are on WGS84; use to_crs(4326)", stacklevel=3
+            f"the CRS ({name}) has the ellipsoid {ellipsoid.name}, and lengths are on WGS84; use to_crs(4326)",
+            stacklevel=3,
         )
 
 
