@@ -2,8 +2,8 @@
 
 usage: python benchmarks/figures.py [--short] [--check]
 
-Each figure is the shortest time of several alternating rounds, and the ratio of two of them. --short measures smaller inputs, and
---check fails if a ratio is far below those in the README, for tests.
+Each figure is the shortest time of several alternating rounds, and the ratio of two of them. --short measures smaller
+inputs, and --check fails if a ratio is far below those in the README, for tests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import time
 import timeit
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import geopandas
@@ -156,7 +157,7 @@ def calls(report: Report) -> None:
     number = 20_000
     report.section("One call with 10 points")
     for name, function in (("waywiser.length", ww.length), ("pyproj.Geod.line_length", GEOD.line_length)):
-        seconds = min(timeit.repeat(lambda: function(lon, lat), number=number, repeat=5)) / number
+        seconds = min(timeit.repeat(partial(function, lon, lat), number=number, repeat=5)) / number
         report.row(name, seconds, 1)
 
 

@@ -43,7 +43,10 @@ use crate::work;
 /// OverflowError
 ///     The length is 2**64 or more.
 #[pyfunction]
-#[pyo3(signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)))]
+#[pyo3(
+    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)),
+    text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
+)]
 pub(crate) fn length(
     py: Python<'_>,
     lon: &Bound<'_, PyAny>,
@@ -94,7 +97,10 @@ pub(crate) fn length(
 /// ValueError
 ///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
 #[pyfunction]
-#[pyo3(signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)))]
+#[pyo3(
+    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)),
+    text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
+)]
 pub(crate) fn legs<'py>(
     py: Python<'py>,
     lon: &Bound<'py, PyAny>,

@@ -34,10 +34,10 @@ def line_lengths(
     Parameters
     ----------
     lines : geopandas.GeoSeries, array_like of shapely.Geometry, GeoArrow array, or tuple (lon, lat, offsets)
-        Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length of
-        its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines and
-        polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface. In a tuple, line i
-        has the points from offsets[i] to offsets[i + 1].
+        Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length
+        of its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines
+        and polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface. In a
+        tuple, line i has the points from offsets[i] to offsets[i + 1].
     metric : {"geodesic", "haversine", "planar"}
         See :func:`length`. With "planar", the lengths are in the unit of the coordinates, of any CRS.
     on_invalid : {"raise", "split", "skip"}
