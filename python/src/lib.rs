@@ -5,9 +5,13 @@
 
 mod column;
 mod error;
+mod fixes;
+mod fold;
 mod length;
 mod lines;
 mod names;
+mod options;
+mod summary;
 mod work;
 
 use pyo3::prelude::*;
@@ -15,6 +19,8 @@ use pyo3::prelude::*;
 /// The functions and classes in Rust.
 #[pymodule]
 mod _waywiser {
+    #[pymodule_export]
+    use super::fold::Fold;
     #[pymodule_export]
     use super::length::{legs, length};
     #[pymodule_export]

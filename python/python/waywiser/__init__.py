@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ._lines import line_lengths
-from ._waywiser import legs, length
+from ._waywiser import Fold, legs, length
 
 __all__ = [
+    "Fold",
     "legs",
     "length",
     "line_lengths",
