@@ -25,6 +25,10 @@ pub(crate) struct Column<T: pyo3::buffer::Element> {
 impl<T: pyo3::buffer::Element> Column<T> {
     fn get(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Self>> {
         let Ok(buffer) = PyBuffer::<T>::get(array) else { return Ok(None) };
+        // pyo3 0.30 takes big-endian formats for native ones on a little-endian machine.
+        if matches!(buffer.format().to_bytes().first(), Some(b'>' | b'!' | b'<')) {
+            return Ok(None);
+        }
         if buffer.dimensions() != 1 {
             let shape =
                 array.getattr("shape").and_then(|shape| shape.str()).map(|text| text.to_string());

@@ -2,7 +2,7 @@
 
 use super::error::ColumnError;
 use super::level::Level;
-use super::metric::Metric;
+use super::metric::{FEW_LEGS, Metric};
 use super::point::PointError;
 use super::point_block::PointBlock;
 use super::sum::{ExactSum, SumOverflow};
@@ -113,21 +113,30 @@ impl LineMeter {
             return Ok(&[]);
         }
         let (x, y) = self.block.columns_with_previous();
-        let legs = &mut self.legs[..count];
         let level = Level::best();
-        if self.joined {
+        // The leg to the first point of a line is 0.
+        let first = usize::from(!self.joined);
+        self.legs[0] = 0.0;
+        let (from, leg_count) = (from + first, count - first);
+        let is_done = leg_count <= FEW_LEGS
+            && match (
+                x[from..].first_chunk(),
+                y[from..].first_chunk(),
+                self.legs[first..].first_chunk_mut(),
+            ) {
+                (Some(x), Some(y), Some(legs)) => {
+                    self.metric.few_legs(level, x, y, leg_count, legs)
+                }
+                _ => false,
+            };
+        if !is_done {
+            let legs = &mut self.legs[first..count];
             self.metric.legs(level, &x[from..=to], &y[from..=to], legs);
-        } else {
-            legs[0] = 0.0;
-            self.metric.legs(level, &x[from + 1..=to], &y[from + 1..=to], &mut legs[1..]);
         }
+        let legs = &self.legs[..count];
         (self.last, self.joined, self.done) = ((x[to], y[to]), true, to);
         if count < VECTOR_LEGS {
-            let mut sum = self.sum;
-            for &leg in &*legs {
-                sum.add_leg(leg)?;
-            }
-            self.sum = sum;
+            self.sum.add_few(legs)?;
         } else {
             self.sum.add_block(level, legs)?;
         }
@@ -169,7 +178,9 @@ mod tests {
         #[test]
         fn lines_have_the_lengths_of_paths_however_they_are_loaded(
             lines in prop::collection::vec(
-                prop::collection::vec((13.0..13.2, 46.0..46.1), 0..60), 0..30),
+                // Short legs in one cell and across cells, and longer legs.
+                (-80.0..80.0, prop::sample::select(vec![1e-4, 2e-3, 0.2])).prop_flat_map(|(south, size)|
+                    prop::collection::vec((13.0..13.0 + size, south..south + size), 0..60)), 0..30),
             chunk in 1..=PointBlock::CAPACITY,
             metric in prop::sample::select(vec![Metric::Geodesic, Metric::Haversine, Metric::Planar]),
         ) {

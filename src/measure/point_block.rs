@@ -346,10 +346,11 @@ impl PointBlock {
         (&self.x[..=self.len], &self.y[..=self.len])
     }
 
-    /// Returns the columns with the point before the block that [`PointBlock::columns_after`] has set.
+    /// Returns the columns with the point before the block, which [`PointBlock::columns_after`] has set, as the first
+    /// element. The elements after the last point are finite, and of no point.
     #[inline]
     pub(super) fn columns_with_previous(&self) -> (&[f64], &[f64]) {
-        (&self.x[..=self.len], &self.y[..=self.len])
+        (&self.x, &self.y)
     }
 
     /// Keeps the first `len` points and removes the others.

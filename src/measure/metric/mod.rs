@@ -11,6 +11,9 @@ use super::cost::{self, Cost};
 use super::level::Level;
 use super::point::{HALF_TURN_E7, Point, Space};
 
+/// The number of legs of [`Metric::few_legs`].
+pub(super) const FEW_LEGS: usize = geodesic::FEW;
+
 /// The definition of the length of a leg.
 ///
 /// Every metric is symmetric (bit-identical in both directions), not negative, and 0 for two equal points.
@@ -63,6 +66,21 @@ impl Metric {
             Metric::Geodesic => (geodesic::legs(level, x, y, legs), cost::LONG_GEODESIC_LEG_NS),
         };
         Cost { ns: long_legs * leg_ns }
+    }
+
+    /// Computes the first `count` legs of longer columns as [`Metric::legs`] does, for lines of few points. The other results
+    /// are undefined. Returns `false` if it does not compute them.
+    #[inline]
+    pub(super) fn few_legs(
+        self,
+        level: Level,
+        x: &[f64; FEW_LEGS + 1],
+        y: &[f64; FEW_LEGS + 1],
+        count: usize,
+        legs: &mut [f64; FEW_LEGS],
+    ) -> bool {
+        debug_assert!(count <= FEW_LEGS);
+        self == Metric::Geodesic && geodesic::few_short_legs(level, x, y, count, legs)
     }
 
     /// Returns the distance between two points of one space, in canonical coordinates.

@@ -52,6 +52,9 @@ proptest! {
         for level in Level::all() {
             let mut block = ExactSum::ZERO;
             prop_assert_eq!(block.add_block(level, &legs), expected);
+            let mut few = ExactSum::ZERO;
+            prop_assert_eq!(few.add_few(&legs), expected);
+            prop_assert_eq!(few, block);
             prop_assert_eq!(block, single);
         }
     }

@@ -10,6 +10,8 @@ use crate::measure::level::kernel;
 /// The number of legs that are compared together to find the end of a run. For shorter runs in one cell, the
 /// vector code is slower than single legs.
 const SCAN: usize = 16;
+/// The number of legs that are computed together for a short line.
+pub(super) const FEW: usize = SCAN;
 /// The maximum length of a run.
 const RUN_MAX: usize = 128;
 /// The largest number of lanes of any level. A run is measured in whole vectors. The next run overwrites the
@@ -19,6 +21,35 @@ const LANES: usize = 8;
 kernel! {
     /// Computes all legs with the series, or NaN if it is not valid for a leg. Returns the number of these legs.
     pub(super) fn legs(table: &Table, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 = body
+}
+
+kernel! {
+    /// Computes the first legs of longer columns as [`legs`] does, [`FEW`] or fewer. Returns `false` if they are not short
+    /// legs of one cell. Their results are then undefined.
+    pub(super) fn few_short_legs(
+        table: &Table, x: &[f64; FEW + 1], y: &[f64; FEW + 1], count: usize, legs: &mut [f64; FEW],
+    ) -> bool = few_body
+}
+
+#[inline(always)]
+fn few_body(
+    table: &Table,
+    x: &[f64; FEW + 1],
+    y: &[f64; FEW + 1],
+    count: usize,
+    legs: &mut [f64; FEW],
+) -> bool {
+    let cell = Cell::of(y[0] + y[1]);
+    let (row, centre) = (cell.row(table), cell.centre_e7());
+    let mut other = 0;
+    for i in 0..FEW {
+        let sum = y[i] + y[i + 1];
+        let leading = Leading::of(row, sum - centre, x[i + 1] - x[i], y[i + 1] - y[i]);
+        let is_other = cell.differs(Cell::of(sum)) | u64::from(!leading.is_short(row));
+        other |= is_other & mask(i < count);
+        legs[i] = leading.square.sqrt();
+    }
+    other == 0
 }
 
 #[inline(always)]

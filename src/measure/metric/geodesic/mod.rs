@@ -32,6 +32,20 @@ pub(super) fn legs(level: Level, x: &[f64], y: &[f64], legs: &mut [f64]) -> u64 
     long_legs
 }
 
+/// The number of legs of [`few_short_legs`].
+pub(super) const FEW: usize = kernel::FEW;
+
+/// Computes the first `count` legs of longer columns as [`legs`] does. Returns `false` if they are not computed.
+pub(super) fn few_short_legs(
+    level: Level,
+    x: &[f64; FEW + 1],
+    y: &[f64; FEW + 1],
+    count: usize,
+    legs: &mut [f64; FEW],
+) -> bool {
+    kernel::few_short_legs(level, table::table(), x, y, count, legs)
+}
+
 /// Computes one leg with the series, with the smaller difference of longitudes. Returns `None` if the series is
 /// not valid for it.
 fn by_series(x: [f64; 2], y: [f64; 2]) -> Option<f64> {
