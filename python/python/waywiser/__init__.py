@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from ._by import by
 from ._lines import line_lengths
-from ._waywiser import Fold, legs, length
+from ._summary import Summary
+from ._waywiser import Fold, legs, length, measure
 
 __all__ = [
     "Fold",
+    "Summary",
+    "by",
     "legs",
     "length",
     "line_lengths",
+    "measure",
 ]
