@@ -11,7 +11,7 @@ use waywiser::{Options, PathAccumulator, PathSummary};
 use crate::column::{Rows, read_integers};
 use crate::error::{MeasureError, warn_swapped};
 use crate::fixes::{Arguments, Feed, Fixes, NO_TIME};
-use crate::options::{self, options};
+use crate::options::{self, has_rules, options};
 use crate::work;
 
 /// A number that is missing in a column of whole numbers.
@@ -21,7 +21,7 @@ const MISSING: i64 = i64::MIN;
 /// to group_count - 1.
 #[pyfunction]
 #[pyo3(signature = (
-    groups, group_count, time, lon, lat, *, elevation, accuracy, metric, on_invalid, threads, options
+    groups, group_count, time, lon, lat, *, elevation, accuracy, metric, on_invalid, threads, statistics, options
 ))]
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn lengths_by<'py>(
@@ -36,6 +36,7 @@ pub(crate) fn lengths_by<'py>(
     metric: &str,
     on_invalid: &str,
     threads: Option<usize>,
+    statistics: bool,
     options: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyDict>> {
     for name in ["trips", "keep_latest_windows"] {
@@ -48,25 +49,30 @@ pub(crate) fn lengths_by<'py>(
     let fixes = Fixes::get(py, &Arguments { lon, lat, time, elevation, accuracy }, &options)?;
     let threads = work::threads(threads)?;
     let order = Order::get(groups, group_count, fixes.len())?;
+    let scattered =
+        order.positions.as_ref().map(|positions| py.detach(|| fixes.scattered(positions)));
+    let sorted_fixes = scattered.as_ref().unwrap_or(&fixes);
     let template = PathAccumulator::new(options);
     let work = |range: Range<usize>| {
         let mut part = Part { is_any_invalid: false, groups: Vec::with_capacity(range.len()) };
-        let mut feed = Feed::new(&fixes);
+        let mut feed = Feed::new(sorted_fixes);
+        // The times of the rows decide only their order, if no result needs them.
+        feed.ignores_times = !statistics && !has_rules(&options);
         let mut sorted = Vec::new();
         for group in range {
-            let (rows, times) = fixes.in_order_of_time(order.rows(group), &mut sorted);
+            let (rows, times) = sorted_fixes.in_order_of_time(order.rows(group), &mut sorted);
             let mut path = template.clone();
             feed.add(rows, &mut path).map_err(GroupError::Measure)?;
             let summary = path.summary();
             if summary.windows.as_ref().is_some_and(|windows| windows.is_dropped) {
-                return Err(GroupError::Windows { index: rows.index(0) });
+                return Err(GroupError::Windows { position: rows.index(0) });
             }
             part.groups.push((group, times, summary));
         }
         part.is_any_invalid = feed.is_any_invalid;
         Ok(part)
     };
-    let mut table = Table::new(&options);
+    let mut table = Table::new(&options, statistics);
     let mut is_any_invalid = false;
     let add = |part: Part| {
         is_any_invalid |= part.is_any_invalid;
@@ -76,9 +82,12 @@ pub(crate) fn lengths_by<'py>(
         Ok(())
     };
     let into_exception = |error| match error {
-        GroupError::Measure(error) => fixes.exception(error),
-        GroupError::Windows { index } => PyValueError::new_err(format!(
-            "the path with the row at index {index} has more than 100000 windows; use a longer period, or max_gap_time"
+        GroupError::Measure(error) => {
+            fixes.exception(error.map_index(|position| order.row(position)))
+        }
+        GroupError::Windows { position } => PyValueError::new_err(format!(
+            "the path with the row at index {} has more than 100000 windows; use a longer period, or max_gap_time",
+            order.row(position)
         )),
     };
     let points = fixes.len().div_ceil(group_count.max(1)).max(1);
@@ -87,6 +96,40 @@ pub(crate) fn lengths_by<'py>(
         warn_swapped(py)?;
     }
     table.into_dict(py)
+}
+
+/// Return the groups and the distinct keys of whole numbers, in the order of their first rows, as bytes of int32 and int64.
+/// None is returned if the numbers are too far apart for a table.
+#[pyfunction]
+pub(crate) fn group_integers<'py>(
+    keys: &Bound<'py, PyAny>,
+) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+    let (mut least, mut largest, mut count) = (i64::MAX, i64::MIN, 0_usize);
+    read_integers(keys, "key", |key| {
+        (least, largest, count) = (least.min(key), largest.max(key), count + 1);
+        Ok(())
+    })?;
+    let width = largest.checked_sub(least).and_then(|width| usize::try_from(width).ok());
+    let is_small = count <= i32::MAX as usize;
+    let width = width.filter(|&width| is_small && width < count.max(1 << 16));
+    let Some(width) = width else { return Ok(None) };
+    let (mut table, mut distinct) = (vec![-1; width + 1], Vec::new());
+    let changed = || PyValueError::new_err("key was changed during the call");
+    let groups = PyBytes::new_with(keys.py(), count * size_of::<i32>(), |bytes| {
+        let mut places = bytes.as_chunks_mut::<{ size_of::<i32>() }>().0.iter_mut();
+        read_integers(keys, "key", |key| {
+            let at = key.checked_sub(least).and_then(|at| usize::try_from(at).ok());
+            let group = at.and_then(|at| table.get_mut(at)).ok_or_else(changed)?;
+            if *group < 0 {
+                *group = distinct.len() as i32;
+                distinct.push(key);
+            }
+            *places.next().ok_or_else(changed)? = group.to_ne_bytes();
+            Ok(())
+        })
+    })?;
+    let distinct: Vec<u8> = distinct.iter().flat_map(|key: &i64| key.to_ne_bytes()).collect();
+    Ok(Some((groups, PyBytes::new(keys.py(), &distinct))))
 }
 
 /// Returns the canonical name of a time zone.
@@ -112,16 +155,16 @@ enum GroupError {
     Measure(MeasureError),
     /// There are too many windows.
     Windows {
-        index: usize,
+        position: usize,
     },
 }
 
-/// The rows of each group, in the order of the rows.
+/// The order of the rows by group. Rows of a group keep their order.
 struct Order {
     /// The first position of each group, and the end.
     starts: Vec<usize>,
-    /// The row at each position. Without it, the rows are in the order of the groups.
-    rows: Option<Vec<u32>>,
+    /// The position of each row. Without it, the rows are in order.
+    positions: Option<Vec<u32>>,
 }
 
 impl Order {
@@ -133,21 +176,21 @@ impl Order {
             )));
         }
         let mut starts = vec![0_usize; group_count + 1];
-        let (mut found, mut before, mut is_sorted) = (0, 0, true);
-        let mut in_range = Vec::with_capacity(len);
+        let (mut before, mut is_sorted) = (0, true);
+        let mut positions = Vec::with_capacity(len);
         read_integers(groups, "groups", |group| {
             let group = u32::try_from(group).ok().filter(|&group| (group as usize) < group_count);
             let group = group.ok_or_else(|| PyValueError::new_err("a group is out of range"))?;
             starts[group as usize + 1] += 1;
             is_sorted &= before <= group;
             before = group;
-            found += 1;
-            in_range.push(group);
+            positions.push(group);
             Ok(())
         })?;
-        if found != len {
-            return Err(PyTypeError::new_err(format!(
-                "key has {found} values for {len} points; they must be equally long"
+        if positions.len() != len {
+            return Err(PyValueError::new_err(format!(
+                "key has {} values for {len} points; they must be equally long",
+                positions.len()
             )));
         }
         let mut end = 0;
@@ -156,24 +199,29 @@ impl Order {
             *start = end;
         }
         if is_sorted {
-            return Ok(Self { starts, rows: None });
+            return Ok(Self { starts, positions: None });
         }
-        let mut next = starts.clone();
-        let mut rows = vec![0; len];
-        for (row, group) in (0..).zip(in_range) {
-            let position = &mut next[group as usize];
-            rows[*position] = row;
-            *position += 1;
+        let mut next: Vec<u32> = starts.iter().map(|&start| start as u32).collect();
+        for position in &mut positions {
+            let next = &mut next[*position as usize];
+            *position = *next;
+            *next += 1;
         }
-        Ok(Self { starts, rows: Some(rows) })
+        Ok(Self { starts, positions: Some(positions) })
     }
 
-    fn rows(&self, group: usize) -> Rows<'_> {
-        let (start, end) = (self.starts[group], self.starts[group + 1]);
-        match &self.rows {
-            None => Rows::Range(start, end),
-            Some(rows) => Rows::Indices(&rows[start..end]),
-        }
+    /// Returns the positions of the rows of a group.
+    fn rows(&self, group: usize) -> Rows<'static> {
+        Rows::Range(self.starts[group], self.starts[group + 1])
+    }
+
+    /// Returns the row at a position. It takes a long time, and is for errors.
+    fn row(&self, position: usize) -> usize {
+        let row = self
+            .positions
+            .as_ref()
+            .and_then(|positions| positions.iter().position(|&of_row| of_row as usize == position));
+        row.unwrap_or(position)
     }
 }
 
@@ -226,10 +274,11 @@ struct Numbers {
 
 impl Table {
     /// Returns a table without rows.
-    fn new(options: &Options) -> Self {
+    fn new(options: &Options, statistics: bool) -> Self {
         let empty = PathAccumulator::new(*options).summary();
         let row: Vec<(Name, Value)> = match options.windows() {
-            None => path_row(0, [NO_TIME; 2], &empty).into(),
+            None if statistics => path_row(0, [NO_TIME; 2], &empty).into(),
+            None => path_row(0, [NO_TIME; 2], &empty)[..ROW_WITHOUT_STATISTICS].into(),
             Some(_) => window_row(0, [NO_TIME; 2], 0.0, 0).into(),
         };
         let is_planar = options.metric() == waywiser::Metric::Planar;
@@ -285,6 +334,9 @@ impl Table {
     }
 }
 
+/// The number of values at the start of the row of a path that are not statistics.
+const ROW_WITHOUT_STATISTICS: usize = 10;
+
 /// Returns the row of a path.
 fn path_row(group: usize, [start, end]: [i64; 2], summary: &PathSummary) -> [(Name, Value); 19] {
     let (estimate, trips) = (summary.estimate, summary.trips.as_ref());
@@ -295,17 +347,17 @@ fn path_row(group: usize, [start, end]: [i64; 2], summary: &PathSummary) -> [(Na
         (("length", "m"), Value::Float(summary.length)),
         (("point_count", ""), Value::count(summary.point_count)),
         (("accepted_count", ""), Value::count(summary.accepted_count)),
-        (("segment_count", ""), Value::count(summary.segment_count)),
         (("raw_length", "m"), Value::Float(summary.raw_length)),
+        (("estimated_length", "m"), Value::number(estimate.map(|estimate| estimate.length_m))),
+        (("estimated_length_low", "m"), Value::number(estimate.map(|estimate| estimate.low_m))),
+        (("estimated_length_high", "m"), Value::number(estimate.map(|estimate| estimate.high_m))),
+        (("segment_count", ""), Value::count(summary.segment_count)),
         (("gap_length", "m"), Value::Float(summary.gap_length + 0.0)),
         (("elapsed_s", ""), Value::seconds(summary.elapsed_ns)),
         (("moving_s", ""), Value::seconds(summary.moving_ns)),
         (("max_speed", "mps"), Value::number(summary.max_speed)),
         (("ascent", "m"), Value::number(summary.ascent)),
         (("descent", "m"), Value::number(summary.descent)),
-        (("estimated_length", "m"), Value::number(estimate.map(|estimate| estimate.length_m))),
-        (("estimated_length_low", "m"), Value::number(estimate.map(|estimate| estimate.low_m))),
-        (("estimated_length_high", "m"), Value::number(estimate.map(|estimate| estimate.high_m))),
         (("stop_count", ""), Value::count_or_missing(trips.map(|trips| trips.stop_count))),
         (("stopped_s", ""), Value::seconds(trips.map(|trips| trips.stopped_ns))),
     ]

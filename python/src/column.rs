@@ -18,11 +18,14 @@ use waywiser::{Metric, Space};
 pub(crate) const BLOCK: usize = LineMeter::CAPACITY;
 
 /// A one-dimensional array of numbers of type `T`.
-pub(crate) struct Column<T: pyo3::buffer::Element> {
-    buffer: PyBuffer<T>,
+pub(crate) enum Column<T: pyo3::buffer::Element> {
+    /// An array of Python.
+    Array(PyBuffer<T>),
+    /// A copy with another order.
+    Copy(Vec<T>),
 }
 
-impl<T: pyo3::buffer::Element> Column<T> {
+impl<T: pyo3::buffer::Element + Default> Column<T> {
     fn get(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Self>> {
         let Ok(buffer) = PyBuffer::<T>::get(array) else { return Ok(None) };
         // pyo3 0.30 takes big-endian formats for native ones on a little-endian machine.
@@ -37,7 +40,7 @@ impl<T: pyo3::buffer::Element> Column<T> {
                 "{name} must have one dimension, but its shape is {shape}"
             )));
         }
-        Ok(Some(Self { buffer }))
+        Ok(Some(Self::Array(buffer)))
     }
 
     /// Returns the column of an array, which must have as many values as there are points.
@@ -55,7 +58,26 @@ impl<T: pyo3::buffer::Element> Column<T> {
 
     /// Returns the number of values.
     pub(crate) fn len(&self) -> usize {
-        self.buffer.item_count()
+        match self {
+            Self::Array(buffer) => buffer.item_count(),
+            Self::Copy(values) => values.len(),
+        }
+    }
+
+    /// Returns a copy in which each value is at the position that `positions` has for it.
+    ///
+    /// # Panics
+    /// Panics if a position is not in the column.
+    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
+        let mut values = vec![T::default(); self.len()];
+        let mut block = Block::new();
+        for (start, positions) in (0..).step_by(BLOCK).zip(positions.chunks(BLOCK)) {
+            let block = self.read(start..start + positions.len(), &mut block);
+            for (&value, &position) in block.iter().zip(positions) {
+                values[position as usize] = value;
+            }
+        }
+        Self::Copy(values)
     }
 
     /// Copies the values of a range to `block` and returns them.
@@ -64,15 +86,19 @@ impl<T: pyo3::buffer::Element> Column<T> {
     /// Panics if the range is not in the column, or longer than a block.
     #[inline]
     #[allow(unsafe_code)]
-    pub(crate) fn read<'a>(&self, range: Range<usize>, block: &'a mut Block<T>) -> &'a [T] {
+    pub(crate) fn read<'a>(&'a self, range: Range<usize>, block: &'a mut Block<T>) -> &'a [T] {
         assert!(range.end <= self.len() && range.start <= range.end && range.len() <= BLOCK);
-        let stride = self.buffer.strides()[0];
+        let buffer = match self {
+            Self::Array(buffer) => buffer,
+            Self::Copy(values) => return &values[range],
+        };
+        let stride = buffer.strides()[0];
         let to = block.0.as_mut_ptr().cast::<T>();
         // SAFETY: the buffer has `len` values, each `stride` bytes after the one before, and Python keeps it while
-        // `self.buffer` exists. The range was checked. `PyBuffer::get` has checked the type and the alignment. Every bit
+        // `buffer` exists. The range was checked. `PyBuffer::get` has checked the type and the alignment. Every bit
         // pattern is a value of `T`. The block has space for the values, and all that are returned were written.
         unsafe {
-            let first = self.buffer.buf_ptr().cast::<u8>().offset(stride * range.start as isize);
+            let first = buffer.buf_ptr().cast::<u8>().offset(stride * range.start as isize);
             if stride == size_of::<T>() as isize {
                 std::ptr::copy_nonoverlapping(first.cast::<T>(), to, range.len());
             } else {
@@ -85,25 +111,34 @@ impl<T: pyo3::buffer::Element> Column<T> {
     }
 }
 
-impl<T: pyo3::buffer::Element> Column<T> {
+impl<T: pyo3::buffer::Element + Default> Column<T> {
     /// Copies the values of some rows to `block` and returns them.
     ///
     /// # Panics
     /// Panics if a row is not in the column, or if there are more rows than fit a block.
     #[inline]
     #[allow(unsafe_code)]
-    pub(crate) fn read_rows<'a>(&self, rows: Rows<'_>, block: &'a mut Block<T>) -> &'a [T] {
+    pub(crate) fn read_rows<'a>(&'a self, rows: Rows<'_>, block: &'a mut Block<T>) -> &'a [T] {
         let indices = match rows {
             Rows::Range(start, end) => return self.read(start..end, block),
             Rows::Indices(indices) => indices,
         };
-        let (len, stride) = (self.len(), self.buffer.strides()[0]);
-        let first = self.buffer.buf_ptr().cast::<u8>();
         assert!(indices.len() <= BLOCK);
-        for (to, &index) in block.0.iter_mut().zip(indices) {
-            assert!((index as usize) < len);
-            // SAFETY: as in `read`; the index was checked.
-            to.write(unsafe { first.offset(stride * index as isize).cast::<T>().read() });
+        match self {
+            Self::Array(buffer) => {
+                let (len, stride) = (buffer.item_count(), buffer.strides()[0]);
+                let first = buffer.buf_ptr().cast::<u8>();
+                for (to, &index) in block.0.iter_mut().zip(indices) {
+                    assert!((index as usize) < len);
+                    // SAFETY: as in `read`; the index was checked.
+                    to.write(unsafe { first.offset(stride * index as isize).cast::<T>().read() });
+                }
+            }
+            Self::Copy(values) => {
+                for (to, &index) in block.0.iter_mut().zip(indices) {
+                    to.write(values[index as usize]);
+                }
+            }
         }
         // SAFETY: this many values were written.
         unsafe { std::slice::from_raw_parts(block.0.as_ptr().cast::<T>(), indices.len()) }
@@ -158,7 +193,9 @@ impl Rows<'_> {
     pub(crate) fn index(self, position: usize) -> usize {
         match self {
             Self::Range(start, _) => start + position,
-            Self::Indices(indices) => indices.get(position).map_or(position, |&index| index as usize),
+            Self::Indices(indices) => {
+                indices.get(position).map_or(position, |&index| index as usize)
+            }
         }
     }
 }
@@ -235,6 +272,14 @@ impl Columns {
         match self {
             Self::Float(x, y) => (x.len(), y.len()),
             Self::Int(x, y) => (x.len(), y.len()),
+        }
+    }
+
+    /// Returns copies in which each value is at the position that `positions` has for it.
+    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
+        match self {
+            Self::Float(x, y) => Self::Float(x.scattered(positions), y.scattered(positions)),
+            Self::Int(x, y) => Self::Int(x.scattered(positions), y.scattered(positions)),
         }
     }
 

@@ -49,6 +49,15 @@ impl MeasureError {
         }
     }
 
+    /// Returns the error with another index.
+    pub(crate) fn map_index(self, map: impl FnOnce(usize) -> usize) -> Self {
+        match self {
+            Self::Point { index, source } => Self::Point { index: map(index), source },
+            Self::Value { index, message } => Self::Value { index: map(index), message },
+            Self::Overflow(error) => Self::Overflow(error),
+        }
+    }
+
     /// Returns the exception, with the line that has the point. `may_be_swapped` adds advice.
     pub(crate) fn into_exception(self, line: Option<usize>, may_be_swapped: bool) -> PyErr {
         let place = |index| match line {

@@ -12,7 +12,7 @@ use crate::error::{MeasureError, warn_swapped};
 use crate::work;
 
 /// A time that is missing: the value of NaT.
-pub(crate) const NO_TIME: i64 = i64::MIN;
+pub(crate) const NO_TIME: i64 = FixBlock::NO_TIME;
 
 /// The columns of the points of a call. All have the same length.
 pub(crate) struct Fixes {
@@ -72,6 +72,20 @@ impl Fixes {
             metric: options.metric(),
             on_invalid: options.invalid_points(),
         })
+    }
+
+    /// Returns copies in which each point is at the position that `positions` has for it.
+    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
+        let numbers = |column: &Option<Column<f64>>| {
+            column.as_ref().map(|column| column.scattered(positions))
+        };
+        Self {
+            columns: self.columns.scattered(positions),
+            times: self.times.as_ref().map(|times| times.scattered(positions)),
+            elevations: numbers(&self.elevations),
+            accuracies: numbers(&self.accuracies),
+            ..*self
+        }
     }
 
     /// Returns the number of points.
@@ -154,13 +168,20 @@ impl Fixes {
 pub(crate) struct Feed<'a> {
     fixes: &'a Fixes,
     block: FixBlock,
+    /// Whether times are not added.
+    pub(crate) ignores_times: bool,
     /// Whether a point was not valid.
     pub(crate) is_any_invalid: bool,
 }
 
 impl<'a> Feed<'a> {
     pub(crate) fn new(fixes: &'a Fixes) -> Self {
-        Self { fixes, block: FixBlock::new(fixes.metric), is_any_invalid: false }
+        Self {
+            fixes,
+            block: FixBlock::new(fixes.metric),
+            ignores_times: false,
+            is_any_invalid: false,
+        }
     }
 
     /// Adds the points of some rows.
@@ -175,7 +196,9 @@ impl<'a> Feed<'a> {
             at += self.load(block_rows)?;
             path.fold(&mut self.block).map_err(|error| match error {
                 PathError::Overflow(overflow) => overflow.into(),
-                other => MeasureError::Value { index: block_rows.index(0), message: other.to_string() },
+                other => {
+                    MeasureError::Value { index: block_rows.index(0), message: other.to_string() }
+                }
             })?;
         }
         Ok(())
@@ -193,43 +216,19 @@ impl<'a> Feed<'a> {
             return Err(MeasureError::at(error, rows.index(valid)));
         }
         let rows = rows.slice(0, valid);
-        let wrong = |position, error: FixError| MeasureError::Value {
-            index: rows.index(position),
-            message: match error {
-                FixError::Z(z) => format!(
-                    "elevation {z} is not a number between -2^40 and 2^40; use NaN for a missing one"
-                ),
-                FixError::Accuracy(accuracy) => format!(
-                    "accuracy {accuracy} is not a number from 0 to 2^40; use NaN for a missing one"
-                ),
-                other => other.to_string(),
-            },
-        };
-        if let Some(times) = times {
-            let mut block = Block::new();
-            for (position, &time) in times.read_rows(rows, &mut block).iter().enumerate() {
-                if time != NO_TIME {
-                    let outcome = self.block.set_unix_ns_at(position, time);
-                    outcome.map_err(|error| wrong(position, error))?;
-                }
-            }
+        let (mut times_block, mut numbers) = (Block::new(), Block::new());
+        let wrong = |error: ColumnError| value_error(&error, rows.index(error.index()));
+        if let Some(times) = times.as_ref().filter(|_| !self.ignores_times) {
+            let times = times.read_rows(rows, &mut times_block);
+            self.block.set_unix_ns(0, times).map_err(wrong)?;
         }
         if let Some(elevations) = elevations {
-            let mut block = Block::new();
-            for (position, &z) in elevations.read_rows(rows, &mut block).iter().enumerate() {
-                if !z.is_nan() {
-                    self.block.set_z_at(position, z).map_err(|error| wrong(position, error))?;
-                }
-            }
+            let elevations = elevations.read_rows(rows, &mut numbers);
+            self.block.set_z(0, elevations).map_err(wrong)?;
         }
         if let Some(accuracies) = accuracies {
-            let mut block = Block::new();
-            for (position, &accuracy) in accuracies.read_rows(rows, &mut block).iter().enumerate() {
-                if !accuracy.is_nan() {
-                    let outcome = self.block.set_accuracy_m_at(position, accuracy);
-                    outcome.map_err(|error| wrong(position, error))?;
-                }
-            }
+            let accuracies = accuracies.read_rows(rows, &mut numbers);
+            self.block.set_accuracy_m(0, accuracies).map_err(wrong)?;
         }
         if invalid.is_none() {
             return Ok(valid);
@@ -239,4 +238,20 @@ impl<'a> Feed<'a> {
         let _fits = self.block.push(Fix::without_position());
         Ok(valid + 1)
     }
+}
+
+/// Returns the error of an attribute with this index of the arrays.
+fn value_error(error: &ColumnError, index: usize) -> MeasureError {
+    let message = match error {
+        ColumnError::Z { source: FixError::Z(z), .. } => {
+            format!(
+                "elevation {z} is not a number between -2^40 and 2^40; use NaN for a missing one"
+            )
+        }
+        ColumnError::Accuracy { source: FixError::Accuracy(accuracy), .. } => {
+            format!("accuracy {accuracy} is not a number from 0 to 2^40; use NaN for a missing one")
+        }
+        other => other.to_string(),
+    };
+    MeasureError::Value { index, message }
 }

@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use waywiser::measure::PathError;
 use waywiser::store::{path_from_bytes, path_to_bytes};
-use waywiser::{Metric, Options, PathAccumulator};
+use waywiser::{Metric, PathAccumulator};
 
 use crate::fixes::{Arguments, Fixes};
-use crate::options::options;
+use crate::options::{has_rules, options};
 use crate::summary::summary;
 
 /// A path that grows, and that is stored, sent and merged without a change of its bits.
@@ -289,15 +289,4 @@ fn merge_error(error: &PathError, path: &PathAccumulator, next: &PathAccumulator
         }
     };
     PyValueError::new_err(message)
-}
-
-/// Returns whether an option makes results that cannot be merged.
-fn has_rules(options: &Options) -> bool {
-    let plain = Options::builder(options.metric())
-        .invalid_points(options.invalid_points())
-        .stopped_speed(options.stopped_speed())
-        .reanchor_count(options.reanchor_count())
-        .climb(options.climb())
-        .build();
-    plain.as_ref() != Ok(options)
 }

@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _waywiser {
     #[pymodule_export]
-    use super::by::{lengths_by, time_zone};
+    use super::by::{group_integers, lengths_by, time_zone};
     #[pymodule_export]
     use super::fold::Fold;
     #[pymodule_export]

@@ -389,3 +389,14 @@ fn latest(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<u32>> {
         false => count(name, value).map(Some),
     }
 }
+
+/// Returns whether an option makes results that depend on the points before, on times or on elevations.
+pub(crate) fn has_rules(options: &Options) -> bool {
+    let plain = Options::builder(options.metric())
+        .invalid_points(options.invalid_points())
+        .stopped_speed(options.stopped_speed())
+        .reanchor_count(options.reanchor_count())
+        .climb(options.climb())
+        .build();
+    plain.as_ref() != Ok(options)
+}

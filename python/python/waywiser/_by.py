@@ -33,6 +33,7 @@ def by(
     metric: Metric = "geodesic",
     on_invalid: OnInvalid = "raise",
     threads: int | None = 1,
+    statistics: bool = False,
     **options: Unpack[FilterOptions],
 ) -> pa.Table:
     """Measure the path of each key, such as a device, from the rows of a table.
@@ -60,6 +61,8 @@ def by(
         See length().
     threads : int or None
         The number of threads; None is one for each processor.
+    statistics : bool
+        Whether the rows of keys have times, speeds, ascent and stops too. It takes longer.
     **options
         The options of measure(), except trips and keep_latest_windows.
 
@@ -67,9 +70,10 @@ def by(
     -------
     pyarrow.Table
         The keys are in the order of their first rows. Without `every` there is a row for each key: key, start and end (the
-        earliest and the latest time), length_m, point_count, accepted_count, segment_count, raw_length_m, gap_length_m,
-        elapsed_s, moving_s, max_speed_mps, ascent_m, descent_m, estimated_length_m, estimated_length_low_m,
-        estimated_length_high_m, stop_count, stopped_s. See Summary; values that are not available are null.
+        earliest and the latest time of its rows), length_m, point_count, accepted_count, raw_length_m, estimated_length_m,
+        estimated_length_low_m, estimated_length_high_m; and with statistics=True segment_count, gap_length_m, elapsed_s,
+        moving_s, max_speed_mps, ascent_m, descent_m, stop_count, stopped_s. See Summary. Values that are not available are
+        null.
         With `every` there is a row for each key and window: key, start and end of the window, length_m, point_count (of
         accepted points). Windows without a point and without a length have no row. If points have no time, the last row of
         a key has no start and no end, and has the length of the legs between such points.
@@ -108,6 +112,7 @@ def by(
         metric=metric,
         on_invalid=on_invalid,
         threads=threads,
+        statistics=statistics,
         options=given,
     )
     arrays: dict[str, Any] = {}
@@ -138,6 +143,11 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         if isinstance(key, str | bytes) or np.ndim(key) != 1:
             raise ValueError("key must have one dimension: one value for each row")
         array = pa.array(key, from_pandas=True)
+    if types.is_int64(array.type) or types.is_int32(array.type):
+        found = _waywiser.group_integers(array.to_numpy()) if array.null_count == 0 else None
+        if found is not None:
+            distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
+            return distinct, np.frombuffer(found[0], dtype=np.int32)
     values = None
     if types.is_dictionary(array.type):
         # The values of a dictionary may repeat and have nulls.

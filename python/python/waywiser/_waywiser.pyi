@@ -56,8 +56,10 @@ def lengths_by(
     metric: Metric,
     on_invalid: OnInvalid,
     threads: int | None,
+    statistics: bool,
     options: dict[str, Any],
 ) -> dict[str, tuple[bool, bytes]]: ...
+def group_integers(keys: NDArray[Any]) -> tuple[bytes, bytes] | None: ...
 def time_zone(timezone: str | datetime.tzinfo) -> str: ...
 @final
 class Fold:
