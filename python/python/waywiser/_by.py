@@ -142,12 +142,18 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     else:
         if isinstance(key, str | bytes) or np.ndim(key) != 1:
             raise ValueError("key must have one dimension: one value for each row")
-        array = pa.array(key, from_pandas=True)
+        try:
+            array = pa.array(key, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise TypeError(f"key cannot be converted to an Arrow array: {error}") from error
     if types.is_int64(array.type) or types.is_int32(array.type):
         found = _waywiser.group_integers(array.to_numpy()) if array.null_count == 0 else None
         if found is not None:
             distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
             return distinct, np.frombuffer(found[0], dtype=np.int32)
+    # pyarrow has no selection of views.
+    if types.is_string_view(array.type) or types.is_binary_view(array.type):
+        array = array.cast(pa.large_string() if types.is_string_view(array.type) else pa.large_binary())
     values = None
     if types.is_dictionary(array.type):
         # The values of a dictionary may repeat and have nulls.
