@@ -11,18 +11,21 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
-use waywiser::Metric;
-use waywiser::measure::{ColumnError, LineMeter};
+use waywiser::measure::{ColumnError, FixBlock, LineMeter};
+use waywiser::{Metric, Space};
 
 /// The number of values that are read at once.
 pub(crate) const BLOCK: usize = LineMeter::CAPACITY;
 
 /// A one-dimensional array of numbers of type `T`.
-pub(crate) struct Column<T: pyo3::buffer::Element> {
-    buffer: PyBuffer<T>,
+pub(crate) enum Column<T: pyo3::buffer::Element> {
+    /// An array of Python.
+    Array(PyBuffer<T>),
+    /// A copy with another order.
+    Copy(Vec<T>),
 }
 
-impl<T: pyo3::buffer::Element> Column<T> {
+impl<T: pyo3::buffer::Element + Default> Column<T> {
     fn get(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Self>> {
         let Ok(buffer) = PyBuffer::<T>::get(array) else { return Ok(None) };
         // pyo3 0.30 takes big-endian formats for native ones on a little-endian machine.
@@ -37,12 +40,44 @@ impl<T: pyo3::buffer::Element> Column<T> {
                 "{name} must have one dimension, but its shape is {shape}"
             )));
         }
-        Ok(Some(Self { buffer }))
+        Ok(Some(Self::Array(buffer)))
+    }
+
+    /// Returns the column of an array, which must have as many values as there are points.
+    pub(crate) fn of_len(array: &Bound<'_, PyAny>, name: &str, len: usize) -> PyResult<Self> {
+        let column = Self::get(array, name)?.ok_or_else(|| {
+            PyTypeError::new_err(format!("{name} cannot be converted to an array"))
+        })?;
+        match column.len() {
+            found if found == len => Ok(column),
+            found => Err(PyValueError::new_err(format!(
+                "{name} has {found} values for {len} points; they must be equally long"
+            ))),
+        }
     }
 
     /// Returns the number of values.
     pub(crate) fn len(&self) -> usize {
-        self.buffer.item_count()
+        match self {
+            Self::Array(buffer) => buffer.item_count(),
+            Self::Copy(values) => values.len(),
+        }
+    }
+
+    /// Returns a copy in which each value is at the position that `positions` has for it.
+    ///
+    /// # Panics
+    /// Panics if a position is not in the column.
+    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
+        let mut values = vec![T::default(); self.len()];
+        let mut block = Block::new();
+        for (start, positions) in (0..).step_by(BLOCK).zip(positions.chunks(BLOCK)) {
+            let block = self.read(start..start + positions.len(), &mut block);
+            for (&value, &position) in block.iter().zip(positions) {
+                values[position as usize] = value;
+            }
+        }
+        Self::Copy(values)
     }
 
     /// Copies the values of a range to `block` and returns them.
@@ -51,15 +86,19 @@ impl<T: pyo3::buffer::Element> Column<T> {
     /// Panics if the range is not in the column, or longer than a block.
     #[inline]
     #[allow(unsafe_code)]
-    pub(crate) fn read<'a>(&self, range: Range<usize>, block: &'a mut Block<T>) -> &'a [T] {
+    pub(crate) fn read<'a>(&'a self, range: Range<usize>, block: &'a mut Block<T>) -> &'a [T] {
         assert!(range.end <= self.len() && range.start <= range.end && range.len() <= BLOCK);
-        let stride = self.buffer.strides()[0];
+        let buffer = match self {
+            Self::Array(buffer) => buffer,
+            Self::Copy(values) => return &values[range],
+        };
+        let stride = buffer.strides()[0];
         let to = block.0.as_mut_ptr().cast::<T>();
         // SAFETY: the buffer has `len` values, each `stride` bytes after the one before, and Python keeps it while
-        // `self.buffer` exists. The range was checked. `PyBuffer::get` has checked the type and the alignment. Every bit
+        // `buffer` exists. The range was checked. `PyBuffer::get` has checked the type and the alignment. Every bit
         // pattern is a value of `T`. The block has space for the values, and all that are returned were written.
         unsafe {
-            let first = self.buffer.buf_ptr().cast::<u8>().offset(stride * range.start as isize);
+            let first = buffer.buf_ptr().cast::<u8>().offset(stride * range.start as isize);
             if stride == size_of::<T>() as isize {
                 std::ptr::copy_nonoverlapping(first.cast::<T>(), to, range.len());
             } else {
@@ -72,7 +111,39 @@ impl<T: pyo3::buffer::Element> Column<T> {
     }
 }
 
-impl<T: pyo3::buffer::Element> Column<T> {
+impl<T: pyo3::buffer::Element + Default> Column<T> {
+    /// Copies the values of some rows to `block` and returns them.
+    ///
+    /// # Panics
+    /// Panics if a row is not in the column, or if there are more rows than fit a block.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) fn read_rows<'a>(&'a self, rows: Rows<'_>, block: &'a mut Block<T>) -> &'a [T] {
+        let indices = match rows {
+            Rows::Range(start, end) => return self.read(start..end, block),
+            Rows::Indices(indices) => indices,
+        };
+        assert!(indices.len() <= BLOCK);
+        match self {
+            Self::Array(buffer) => {
+                let (len, stride) = (buffer.item_count(), buffer.strides()[0]);
+                let first = buffer.buf_ptr().cast::<u8>();
+                for (to, &index) in block.0.iter_mut().zip(indices) {
+                    assert!((index as usize) < len);
+                    // SAFETY: as in `read`; the index was checked.
+                    to.write(unsafe { first.offset(stride * index as isize).cast::<T>().read() });
+                }
+            }
+            Self::Copy(values) => {
+                for (to, &index) in block.0.iter_mut().zip(indices) {
+                    to.write(values[index as usize]);
+                }
+            }
+        }
+        // SAFETY: this many values were written.
+        unsafe { std::slice::from_raw_parts(block.0.as_ptr().cast::<T>(), indices.len()) }
+    }
+
     fn for_each(&self, mut found: impl FnMut(T) -> PyResult<()>) -> PyResult<()> {
         let mut block = Block::new();
         for from in (0..self.len()).step_by(BLOCK) {
@@ -81,6 +152,51 @@ impl<T: pyo3::buffer::Element> Column<T> {
             }
         }
         Ok(())
+    }
+}
+
+/// Some rows of columns, in order.
+#[derive(Clone, Copy)]
+pub(crate) enum Rows<'a> {
+    /// Consecutive rows, from the first one to before the second one.
+    Range(usize, usize),
+    /// The rows with these indices.
+    Indices(&'a [u32]),
+}
+
+impl Rows<'_> {
+    /// Returns the number of rows.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Range(start, end) => end - start,
+            Self::Indices(indices) => indices.len(),
+        }
+    }
+
+    /// Returns the rows from the position `start` to before the position `end`.
+    ///
+    /// # Panics
+    /// Panics if there are fewer rows.
+    #[inline]
+    pub(crate) fn slice(self, start: usize, end: usize) -> Self {
+        match self {
+            Self::Range(first, last) => {
+                assert!(start <= end && end <= last - first);
+                Self::Range(first + start, first + end)
+            }
+            Self::Indices(indices) => Self::Indices(&indices[start..end]),
+        }
+    }
+
+    /// Returns the index in the column of the row at a position, or the position itself if there is no such row.
+    pub(crate) fn index(self, position: usize) -> usize {
+        match self {
+            Self::Range(start, _) => start + position,
+            Self::Indices(indices) => {
+                indices.get(position).map_or(position, |&index| index as usize)
+            }
+        }
     }
 }
 
@@ -159,6 +275,14 @@ impl Columns {
         }
     }
 
+    /// Returns copies in which each value is at the position that `positions` has for it.
+    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
+        match self {
+            Self::Float(x, y) => Self::Float(x.scattered(positions), y.scattered(positions)),
+            Self::Int(x, y) => Self::Int(x.scattered(positions), y.scattered(positions)),
+        }
+    }
+
     /// Returns the number of points.
     pub(crate) fn len(&self) -> usize {
         self.lens().0
@@ -217,6 +341,34 @@ impl Columns {
             Self::Int(x, y) => {
                 let (mut x_block, mut y_block) = (Block::new(), Block::new());
                 meter.load_i32(x.read(range.clone(), &mut x_block), y.read(range, &mut y_block))
+            }
+        }
+    }
+}
+
+impl Columns {
+    /// Adds the points of some rows, at most [`BLOCK`], to a block that has no points.
+    #[inline]
+    pub(crate) fn extend(&self, rows: Rows<'_>, block: &mut FixBlock) -> Result<(), ColumnError> {
+        match self {
+            Self::Float(x, y) => {
+                let (mut x_block, mut y_block) = (Block::new(), Block::new());
+                block.extend_xy(x.read_rows(rows, &mut x_block), y.read_rows(rows, &mut y_block))
+            }
+            Self::Int(x, y) => {
+                let (mut x_values, mut y_values) = ([0; BLOCK], [0; BLOCK]);
+                for (column, values) in [(x, &mut x_values), (y, &mut y_values)] {
+                    let mut block = Block::new();
+                    for (to, &value) in values.iter_mut().zip(column.read_rows(rows, &mut block)) {
+                        *to = i64::from(value);
+                    }
+                }
+                let resolution = match block.metric().space() {
+                    Space::Geographic => 1e-7,
+                    Space::Planar => 1.0,
+                };
+                let count = rows.len();
+                block.extend_scaled(&x_values[..count], &y_values[..count], resolution)
             }
         }
     }

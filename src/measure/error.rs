@@ -69,6 +69,15 @@ pub enum ColumnError {
         #[source]
         source: FixError,
     },
+    /// An accuracy radius is out of range. No radius was set.
+    #[error("{source}")]
+    Accuracy {
+        /// Index of the first radius that is out of range.
+        index: usize,
+        /// The error in the value.
+        #[source]
+        source: FixError,
+    },
 }
 
 impl ColumnError {
@@ -77,7 +86,8 @@ impl ColumnError {
         match *self {
             ColumnError::Point { index, .. }
             | ColumnError::Z { index, .. }
-            | ColumnError::Time { index, .. } => index,
+            | ColumnError::Time { index, .. }
+            | ColumnError::Accuracy { index, .. } => index,
         }
     }
 }

@@ -2,8 +2,9 @@
 //! optional columns are allocated when the first such value is set. Fixes without a position are
 //! only marked, so that they do not slow down the others.
 //!
-//! Decoders and file readers fill the block, which checks the values. A
-//! [`PathAccumulator`](super::PathAccumulator) folds and clears it.
+//! Decoders and file readers fill the block, which checks the values. A path folds and clears it.
+
+mod columns;
 
 use std::ops::Range;
 

@@ -101,6 +101,7 @@ pub(super) fn invalid(base: u64, at: usize, error: &ColumnError) -> RpcError {
         ColumnError::Point { source, .. } => axis(source),
         ColumnError::Z { .. } => "z",
         ColumnError::Time { .. } => "time_ms",
+        ColumnError::Accuracy { .. } => "accuracy_mm",
     };
     let violation = FieldViolation::new(format!("columns.{field}[{at}]"), error.to_string());
     RpcError::Fix { offset: base + at as u64, violation }

@@ -1,0 +1,400 @@
+"""measure and Summary: the same bits as the command line, and every type of argument."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import datetime
+import json
+import pickle
+import struct
+import warnings
+import zoneinfo
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyproj
+import pytest
+import waywiser as ww
+from geographiclib.geodesic import Geodesic
+from hypothesis import given
+from hypothesis import strategies as st
+from tracks import ROOT, command_line, hill_walk, walk, write_csv
+
+GEOD = pyproj.Geod(ellps="WGS84")
+
+#: Options in Python, and the same ones on the command line.
+OPTIONS = [
+    ({}, []),
+    *(({"preset": name}, ["--preset", name]) for name in ("walk", "run", "bike", "car", "boat", "flight", "phone")),
+    ({"preset": "walk", "max_speed": 3, "stopped_speed": 1}, ["--preset", "walk", "--max-speed", 3, "--stopped-speed", 1]),
+    ({"preset": "phone", "reorder": 5}, ["--preset", "phone", "--reorder", 5]),
+    ({"preset": "bike", "stopped_speed": 0.3}, ["--preset", "bike", "--stopped-speed", 0.3]),
+    ({"preset": "car", "trips": False}, ["--preset", "car", "no trips"]),
+    ({"estimate": True}, ["--estimate"]),
+    ({"trips": True}, ["--trips"]),
+    ({"min_stop_time": 120}, ["--min-stop-time", "2min"]),
+    ({"min_stop_time": datetime.timedelta(minutes=5)}, ["--min-stop-time", "5min"]),
+    ({"elevation_mode": "3d"}, ["--elevation", "3d"]),
+    ({"max_gap_time": 60}, ["--max-gap-time", "60s"]),
+    ({"max_gap_time": 0.75}, ["--max-gap-time", "750ms"]),
+    ({"max_gap": 100}, ["--max-gap", 100]),
+    ({"max_speed": 2.5}, ["--max-speed", 2.5]),
+    ({"max_speed": 2.5, "reanchor_count": 2}, ["--max-speed", 2.5, "--reanchor-count", 2]),
+    ({"min_step": 4}, ["--min-step", 4]),
+    ({"max_accuracy": 40}, ["--max-accuracy", 40]),
+    ({"reject_backward_time": True}, ["--reject-backward-time"]),
+    ({"reject_zero_position": np.True_}, ["--reject-zero-position"]),
+    ({"reorder": 8}, ["--reorder", 8]),
+    ({"reorder_time": 10}, ["--reorder-time", "10s"]),
+    ({"reorder": np.int64(8), "drop_duplicates": True}, ["--reorder", 8, "--drop-duplicates"]),
+    ({"stopped_speed": 1.5}, ["--stopped-speed", 1.5]),
+    ({"min_climb": 1}, ["--min-climb", 1]),
+    ({"climb_smoothing": 0}, ["--climb-smoothing", "0s"]),
+    ({"metric": "haversine", "min_step": np.float32(2)}, ["--model", "haversine", "--min-step", 2]),
+    ({"metric": "planar", "max_gap": 1}, ["--model", "planar", "--max-gap", 1]),
+    ({"metric": "planar", "stopped_speed": 1e-6}, ["--model", "planar", "--stopped-speed", 1e-6]),
+    *(({"every": unit}, ["--by", unit]) for unit in ("hour", "day", "week", "month", "year")),
+    (
+        {"every": "hour", "timezone": "europe/ljubljana", "preset": "walk"},
+        ["--by", "hour", "--timezone", "Europe/Ljubljana", "--preset", "walk"],
+    ),
+    (
+        {"every": "day", "timezone": zoneinfo.ZoneInfo("America/St_Johns"), "metric": "planar"},
+        ["--by", "day", "--timezone", "America/St_Johns", "--model", "planar"],
+    ),
+    ({"every": "day", "timezone": "+05:45"}, ["--by", "day", "--timezone", "+05:45"]),
+    ({"every": "hour", "keep_latest_windows": 2}, ["--by", "hour", "--keep-latest-windows=2"]),
+    ({"every": "hour", "keep_latest_windows": True}, ["--by", "hour", "--keep-latest-windows"]),
+]
+
+
+def flags_of(flags):
+    """Return the flags for the lists of stops and trips that measure() makes by default."""
+    if "no trips" in flags:
+        return [flag for flag in flags if flag != "no trips"]
+    has_estimate = {"--preset", "--estimate", "--min-stop-time", "--trips"} & set(map(str, flags))
+    return [*flags, "--trips"] if has_estimate and "--trips" not in flags else flags
+
+
+@pytest.mark.parametrize("on_invalid", ["skip", "split"])
+@pytest.mark.parametrize(("options", "flags"), OPTIONS)
+def test_all_options_have_the_bits_of_the_command_line(options, flags, on_invalid, tmp_path):
+    columns = walk()
+    read = write_csv(tmp_path / "walk.csv", columns)
+    (expected,) = command_line(*read, *flags_of(flags), "--on-invalid", on_invalid)
+    summary = ww.measure(**columns, on_invalid=on_invalid, **options)
+    assert json.loads(json.dumps(summary.to_dict())) == expected
+    # Also in parts, stored after each of them.
+    path = ww.Fold(on_invalid=on_invalid, **options)
+    for start in range(0, 1500, 211):
+        path.extend(**{name: column[start : start + 211] for name, column in columns.items()})
+        path = ww.Fold.from_bytes(bytes(path))
+    assert path.summary() == summary
+
+
+@pytest.mark.parametrize(("options", "flags"), OPTIONS)
+def test_the_example_has_the_bits_of_the_command_line(options, flags):
+    (expected,) = command_line(ROOT / "examples" / "hill-walk.gpx", *flags_of(flags))
+    path = ww.Fold(**options)
+    for segment in hill_walk():
+        path.end_segment()
+        path.extend(**segment)
+    assert json.loads(json.dumps(path.summary().to_dict())) == expected
+
+
+@given(st.lists(st.tuples(st.floats(13.0, 13.4), st.floats(46.0, 46.4)), min_size=2, max_size=60))
+def test_the_length_is_that_of_other_libraries(points):
+    lon, lat = map(np.array, zip(*points))
+    summary = ww.measure(lon, lat)
+    assert summary.length_m == pytest.approx(GEOD.line_length(lon, lat), rel=1e-12, abs=1e-7)
+    expected = Geodesic.WGS84.Inverse(lat[0], lon[0], lat[-1], lon[-1])["s12"]
+    assert summary.displacement_m == pytest.approx(expected, rel=1e-13, abs=3e-8)
+    assert struct.pack("<d", summary.length_m) == struct.pack("<d", ww.length(lon, lat))
+
+
+START = np.datetime64("2024-03-31T00:30:00", "s")
+
+
+def same_times():
+    """Return forms of the same times: one every 20 minutes, with a missing one."""
+    seconds = START.astype(np.int64) + np.arange(12) * 1200.0
+    seconds[3] = np.nan
+    times = seconds.astype("datetime64[s]")
+    times[3] = np.datetime64("NaT")
+    utc = pd.DatetimeIndex(times.astype("datetime64[ns]")).tz_localize("UTC")
+    python = [None if np.isnat(time) else time.item() for time in times]
+    aware = [time and time.replace(tzinfo=datetime.timezone.utc) for time in python]
+    zone = zoneinfo.ZoneInfo("Asia/Kathmandu")
+    forms = {
+        "seconds": seconds,
+        "list of seconds": [None if np.isnan(time) else time for time in seconds.tolist()],
+        "masked": np.ma.masked_array(np.nan_to_num(seconds).astype(np.int64), mask=np.isnan(seconds)),
+        "series": pd.Series(times.astype("datetime64[ns]")),
+        "aware series": pd.Series(utc.tz_convert("America/New_York"), index=range(5, 17)),
+        "aware index": utc.tz_convert("Europe/Ljubljana"),
+        "datetimes": python,
+        "aware datetimes": aware,
+        "datetimes of a zone": [time and time.astimezone(zone) for time in aware],
+        "objects": np.array(python, dtype=object),
+        "timestamps": list(utc),
+        "arrow of seconds": pa.array(seconds, from_pandas=True),
+        "arrow dictionary": pa.array(times).dictionary_encode(),
+        "arrow chunks": pa.chunked_array([pa.array(times[:5]), pa.array(times[5:])]),
+        "big endian": times.astype(">M8[s]"),
+        "strided": np.repeat(times.astype("datetime64[ns]"), 2)[::2],
+        "reversed": times[::-1].copy()[::-1],
+        "column of pandas with Arrow": pd.Series(pa.array(times)).astype(pd.ArrowDtype(pa.timestamp("s"))),
+    }
+    for unit in ("m", "s", "ms", "us", "ns", "10s"):
+        forms[f"datetime64[{unit}]"] = times.astype(f"datetime64[{unit}]")
+    for unit in ("s", "ms", "us", "ns"):
+        forms[f"arrow {unit}"] = pa.array(times).cast(pa.timestamp(unit))
+        forms[f"arrow {unit} of a zone"] = pa.array(times).cast(pa.timestamp(unit, "Asia/Tokyo"))
+    return forms
+
+
+@pytest.mark.parametrize("form", list(same_times()))
+def test_every_form_of_times_is_read(form):
+    lon = 13 + np.arange(12) / 100
+    options = {"every": "hour", "timezone": "Europe/Ljubljana"}
+    expected = ww.measure(lon, lon, time=same_times()["seconds"], **options)
+    assert ww.measure(lon, lon, time=same_times()[form], **options) == expected
+    assert expected.elapsed_s == 11 * 1200
+    assert [window.start.isoformat() for window in expected.windows][:2] == [
+        "2024-03-31T01:00:00+01:00",
+        "2024-03-31T03:00:00+02:00",
+    ]
+
+
+def test_fractions_of_seconds_are_rounded_to_nanoseconds():
+    seconds = [1_700_000_000.25, 1_700_000_001.5, -0.5, -1e-9, 0.1]
+    lon = np.zeros(5)
+    for time in (seconds, np.array(seconds), pa.array(seconds), [np.float64(time) for time in seconds]):
+        path = ww.Fold()
+        path.extend(lon, lon, time=time)
+        exact = ww.Fold()
+        ns = [1_700_000_000_250_000_000, 1_700_000_001_500_000_000, -500_000_000, -1, 100_000_000]
+        exact.extend(lon, lon, time=np.array(ns, dtype="datetime64[ns]"))
+        assert path == exact
+    stamp = pd.Timestamp("2024-01-01T00:00:00.123456789")
+    path, exact = ww.Fold(), ww.Fold()
+    path.extend([1], [1], time=[stamp])
+    exact.extend([1], [1], time=np.array([stamp.value], dtype="datetime64[ns]"))
+    assert path == exact
+
+
+OUT_OF_RANGE = {
+    "seconds": [0.0, 1e18],
+    "negative seconds": [0.0, -1e10],
+    "infinite seconds": [0.0, np.inf],
+    "milliseconds": np.array([0, 1_700_000_000_000]),
+    "unsigned": np.array([0, 2**64 - 1], dtype=np.uint64),
+    "years": np.array([0, 2**40], dtype="datetime64[Y]"),
+    "days": np.array(["1970-01-01", "1600-01-01"], dtype="datetime64[D]"),
+    "datetime64[s]": np.array([0, 2**62], dtype="datetime64[s]"),
+    "datetime64[ms]": np.array([0, -(2**62)], dtype="datetime64[ms]"),
+    "datetime64[ns]": np.array([0, 2**63 - 1], dtype="datetime64[ns]"),
+    "arrow": pa.array([0, 2**62], pa.timestamp("us")),
+    "datetimes": [datetime.datetime(2000, 1, 1), datetime.datetime(2300, 1, 1)],
+    "objects": np.array([0, 10**30], dtype=object),
+}
+
+
+@pytest.mark.parametrize("form", list(OUT_OF_RANGE))
+def test_a_time_out_of_range_is_an_error_with_its_index(form):
+    with pytest.raises(ValueError, match=r"index 1.*(not in the years 1678 to 2261)"):
+        ww.measure([1, 2], [1, 2], time=OUT_OF_RANGE[form])
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        ["2024-01-01", "2024-01-02"],
+        np.array(["a", "b"]),
+        [True, False],
+        np.array([True, False]),
+        [1j, 2j],
+        [object(), object()],
+        pa.array(["a", "b"]),
+        np.array([1, 2], dtype="timedelta64[s]"),
+        pa.array([True, False]),
+    ],
+)
+def test_what_is_not_a_time_is_an_error(time):
+    with pytest.raises(TypeError, match=r"time.*use datetime64, timestamps of pandas or Arrow, or numbers of seconds"):
+        ww.measure([1, 2], [1, 2], time=time)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"max_sped": 3}, TypeError, "measure\\(\\) got an unexpected keyword argument 'max_sped'; did you mean 'max_speed'"),
+        ({"acuracy": [1, 2]}, TypeError, "did you mean 'accuracy'"),
+        ({"model": "planar"}, TypeError, "did you mean 'metric'"),
+        ({"by": "day"}, TypeError, "did you mean 'every'"),
+        ({"xyzzy": 1}, TypeError, "the options are preset, estimate"),
+        ({"max_speed": "3"}, TypeError, "max_speed must be a number, not str"),
+        ({"max_speed": True}, TypeError, "max_speed must be a number, not bool"),
+        ({"max_speed": -3}, ValueError, "max_speed is -3, and must be a number above 0"),
+        ({"max_speed": np.nan}, ValueError, "max_speed is NaN"),
+        ({"max_accuracy": 0}, ValueError, "max_accuracy is 0, and must be"),
+        ({"min_climb": -1}, ValueError, "min_climb is -1, and must be"),
+        ({"climb_smoothing": 601}, ValueError, "climb_smoothing is 601 s, and must be at most 10 minutes"),
+        ({"min_stop_time": 0.5}, ValueError, "min_stop_time is 500000000 ns, and must be at least 1 second"),
+        ({"min_stop_time": -5}, ValueError, "min_stop_time is -5, and must be from 0 s"),
+        ({"max_gap_time": 0}, ValueError, "max_gap_time is 0 ns, and must be at least 1 ns"),
+        ({"max_gap_time": 1e300}, ValueError, "max_gap_time is 1e\\+300, and must be"),
+        ({"max_gap_time": datetime.timedelta(-1)}, ValueError, "max_gap_time is -1 day"),
+        ({"max_gap_time": datetime.timedelta.max}, ValueError, "max_gap_time is 999999999 days.*584 years"),
+        ({"max_gap_time": "30s"}, TypeError, "max_gap_time must be a number of seconds or a datetime.timedelta, not str"),
+        ({"reorder": 257}, ValueError, "reorder is 257, and must be from 1 to 256"),
+        ({"reorder": -1}, ValueError, "reorder is -1"),
+        ({"reorder": 1.5}, TypeError, "reorder must be a whole number, not float"),
+        ({"reorder_time": 0}, ValueError, "reorder_time is 0"),
+        ({"reanchor_count": 17}, ValueError, "reanchor_count is 17, and must be from 1 to 16"),
+        ({"drop_duplicates": True}, ValueError, "drop_duplicates compares the points in a buffer; add reorder"),
+        ({"estimate": 1}, TypeError, "estimate must be True or False, not int"),
+        ({"estimate": False, "trips": True}, ValueError, "estimate is False, but trips"),
+        ({"preset": "wlak"}, ValueError, 'preset "wlak" is unknown; use walk, run'),
+        ({"preset": 3}, TypeError, "preset must be a text, not int"),
+        ({"every": "days"}, ValueError, 'every "days" is unknown; use hour, day'),
+        ({"every": "day", "timezone": "Europe/Lubljana"}, ValueError, "timezone: .*did you mean Europe/Ljubljana"),
+        ({"timezone": "UTC"}, ValueError, "timezone has no effect without every"),
+        ({"keep_latest_windows": 3}, ValueError, "keep_latest_windows has no effect without every"),
+        ({"every": "day", "keep_latest_windows": 100_001}, ValueError, "keep_latest_windows is 100001, and must be"),
+        ({"elevation_mode": "2d"}, ValueError, 'elevation_mode "2d" is unknown; use ignored or 3d'),
+        ({"metric": "flat"}, ValueError, 'metric "flat" is unknown'),
+        ({"on_invalid": "drop"}, ValueError, 'on_invalid "drop" is unknown; use raise, split or skip'),
+        ({"metric": "planar", "preset": "walk"}, ValueError, "preset is for geographic paths"),
+        ({"metric": "planar", "estimate": True}, ValueError, "estimate is for geographic paths"),
+        ({"elevation": [1]}, ValueError, "elevation has 1 values for 2 points"),
+        ({"elevation": [[1, 2]]}, ValueError, "elevation must have one dimension"),
+        ({"elevation": ["a", "b"]}, TypeError, "elevation"),
+        ({"accuracy": [1, 2, 3]}, ValueError, "accuracy has 3 values for 2 points"),
+        ({"accuracy": [1, -2]}, ValueError, "index 1: accuracy -2 is not a number from 0"),
+        ({"elevation": [1, 1e300]}, ValueError, "index 1: elevation"),
+        ({"time": [[1, 2]]}, ValueError, "time must have one dimension"),
+        ({"time": 5}, ValueError, "time must have one dimension"),
+        ({"time": []}, ValueError, "time has 0 values for 2 points"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        ww.measure([1, 2], [1, 2], **arguments)
+
+
+def test_none_is_an_option_that_is_not_set():
+    names = ["preset", "estimate", "trips", "max_speed", "every", "timezone", "reorder", "drop_duplicates"]
+    options = dict.fromkeys(names)
+    assert ww.measure([1, 2], [1, 2], **options) == ww.measure([1, 2], [1, 2])
+
+
+def test_points_of_other_types_have_the_same_bits():
+    columns = {name: column for name, column in walk(300).items()}
+    columns["lat"] = np.nan_to_num(columns["lat"], nan=46.4)
+    expected = ww.measure(**columns)
+    frame = pd.DataFrame(columns)
+    arrow = {name: pa.array(column, from_pandas=True) for name, column in columns.items()}
+    strided = {name: np.repeat(column, 3)[::3] for name, column in columns.items()}
+    backwards = {name: column[::-1].copy()[::-1] for name, column in columns.items()}
+    read_only = {name: column.copy() for name, column in columns.items()}
+    for column in read_only.values():
+        column.flags.writeable = False
+    masked = {name: np.ma.masked_invalid(column) for name, column in columns.items() if name != "time"}
+    for other in (dict(frame), arrow, strided, backwards, read_only, masked | {"time": columns["time"]}):
+        assert ww.measure(**other) == expected
+    e7 = {name: np.round(columns[name] * 1e7).astype(np.int32) for name in ("lon", "lat")}
+    rest = {name: columns[name] for name in ("time", "elevation", "accuracy")}
+    degrees = {name: column / 1e7 for name, column in e7.items()}
+    assert ww.measure(**e7, **rest) == ww.measure(**degrees, **rest)
+    points = geopandas.GeoSeries.from_xy(columns["lon"], columns["lat"])
+    assert ww.measure(points.x, points.y, **rest) == expected
+
+
+def test_an_empty_path_and_a_point_have_summaries():
+    empty = ww.measure([], [], time=[], elevation=[], accuracy=[], preset="walk", every="day")
+    assert (empty.length_m, empty.points, empty.bounds, empty.estimate, empty.windows) == (0, 0, None, None, ())
+    assert empty.to_dict()["bbox"] is None
+    point = ww.measure([1], [2])
+    assert (point.length_m, point.points, point.segments) == (0, 1, 1)
+    assert point.bounds == (1, 2, 1, 2)
+
+
+def test_invalid_positions_raise_split_or_skip():
+    lon, lat = [0.0, 1.0, np.nan, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match='index 2: .*use on_invalid="split" or "skip"'):
+        ww.measure(lon, lat)
+    with pytest.raises(ValueError, match="index 2"):
+        ww.measure(lon, lat, preset="walk")
+    split = ww.measure(lon, lat, on_invalid="split")
+    skip = ww.measure(lon, lat, on_invalid="skip")
+    assert (split.segments, skip.segments) == (2, 1)
+    assert split.length_m == ww.length(lon, lat, on_invalid="split")
+    assert skip.length_m == ww.length([0, 1, 3, 4], [0, 0, 0, 0])
+    assert skip.rejections == {"invalid_position": ("invalid_position", 1, 2, 0.0)}
+
+
+def test_latitudes_that_may_be_longitudes_warn():
+    with pytest.raises(ValueError, match="index 0: latitude 120 .*the arguments may be swapped"):
+        ww.measure([46, 47], [120, 121])
+    with pytest.warns(UserWarning, match="the arguments may be swapped"):
+        ww.measure([46, 47], [120, 121], on_invalid="skip")
+    path = ww.Fold(on_invalid="split")
+    with pytest.warns(UserWarning, match="the arguments may be swapped"):
+        path.extend([46, 47], [120, 121])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ww.measure([46, 147], [120, 45], on_invalid="skip")
+
+
+def test_options_without_the_data_that_they_need_are_reported():
+    summary = ww.measure([1, 2], [1, 2], preset="walk", elevation_mode="3d", every="day")
+    unused = dict(summary.unused_options)
+    assert unused["max_speed"] == "time"
+    assert unused["max_accuracy"] == "accuracy"
+    assert unused["elevation_mode"] == "elevation"
+    assert unused["every"] == "time"
+
+
+def test_a_summary_is_a_value():
+    summary = ww.measure(**walk(), on_invalid="skip", preset="walk", every="hour")
+    assert pickle.loads(pickle.dumps(summary)) == summary == copy.deepcopy(summary)
+    assert summary != ww.measure([1], [1])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        summary.length = 3
+    text = repr(summary)
+    assert f"length_m                 {summary.length_m!r}" in text
+    assert "rejections" in text
+    page = summary._repr_html_()
+    assert page.startswith("<table>")
+    assert f"<td>{summary.length_m!r}</td>" in page
+    assert repr(ww.measure([], []))
+    for name, value in summary.to_dict().items():
+        if name not in ("bbox", "rejections", "stops", "trips", "windows", "ascent_method"):
+            assert getattr(summary, name) == value
+    assert summary.bbox == summary.bounds
+    assert summary.estimate == (
+        summary.estimated_length_m,
+        summary.estimated_length_low_m,
+        summary.estimated_length_high_m,
+    )
+    total = sum(rejection.count for rejection in summary.rejections.values())
+    assert summary.accepted + total == summary.points
+    assert len(summary.stops) == summary.stop_count > 0
+    assert len(summary.trips) == summary.trip_count > 0
+    # The exact parts sum to the length in any order.
+    parts = [window.length for window in summary.windows] + [summary.undated_length]
+    assert sum(parts) == sum(reversed(parts)) == summary.length
+
+
+def test_planar_names_have_no_unit():
+    summary = ww.measure([0, 3], [0, 4], metric="planar")
+    assert summary.length == 5
+    assert summary.to_dict()["length"] == 5
+    assert "length_m" not in summary.to_dict()
+    for name in ("length_m", "raw_length_m", "displacement_m", "gap_length_m", "max_speed_mps", "ascent_m", "length_3d_m"):
+        with pytest.raises(AttributeError, match="a planar path has no"):
+            getattr(summary, name)
