@@ -7,7 +7,10 @@ mod column;
 mod error;
 mod length;
 mod lines;
+mod messages;
 mod names;
+mod read;
+mod tracks;
 mod work;
 
 use pyo3::prelude::*;
@@ -19,4 +22,6 @@ mod _waywiser {
     use super::length::{legs, length};
     #[pymodule_export]
     use super::lines::ragged_lengths;
+    #[pymodule_export]
+    use super::read::read_files;
 }

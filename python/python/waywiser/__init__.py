@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from ._lines import line_lengths
+from ._read import Track, Tracks, iter_tracks, read
 from ._waywiser import legs, length
 
 __all__ = [
+    "Track",
+    "Tracks",
+    "iter_tracks",
     "legs",
     "length",
     "line_lengths",
+    "read",
 ]
