@@ -11,8 +11,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
-use waywiser::Metric;
-use waywiser::measure::{ColumnError, LineMeter};
+use waywiser::measure::{ColumnError, FixBlock, LineMeter};
+use waywiser::{Metric, Space};
 
 /// The number of values that are read at once.
 pub(crate) const BLOCK: usize = LineMeter::CAPACITY;
@@ -25,6 +25,10 @@ pub(crate) struct Column<T: pyo3::buffer::Element> {
 impl<T: pyo3::buffer::Element> Column<T> {
     fn get(array: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Self>> {
         let Ok(buffer) = PyBuffer::<T>::get(array) else { return Ok(None) };
+        // pyo3 0.30 takes big-endian formats for native ones on a little-endian machine.
+        if matches!(buffer.format().to_bytes().first(), Some(b'>' | b'!' | b'<')) {
+            return Ok(None);
+        }
         if buffer.dimensions() != 1 {
             let shape =
                 array.getattr("shape").and_then(|shape| shape.str()).map(|text| text.to_string());
@@ -34,6 +38,19 @@ impl<T: pyo3::buffer::Element> Column<T> {
             )));
         }
         Ok(Some(Self { buffer }))
+    }
+
+    /// Returns the column of an array, which must have as many values as there are points.
+    pub(crate) fn of_len(array: &Bound<'_, PyAny>, name: &str, len: usize) -> PyResult<Self> {
+        let column = Self::get(array, name)?.ok_or_else(|| {
+            PyTypeError::new_err(format!("{name} cannot be converted to an array"))
+        })?;
+        match column.len() {
+            found if found == len => Ok(column),
+            found => Err(PyValueError::new_err(format!(
+                "{name} has {found} values for {len} points; they must be equally long"
+            ))),
+        }
     }
 
     /// Returns the number of values.
@@ -213,6 +230,39 @@ impl Columns {
             Self::Int(x, y) => {
                 let (mut x_block, mut y_block) = (Block::new(), Block::new());
                 meter.load_i32(x.read(range.clone(), &mut x_block), y.read(range, &mut y_block))
+            }
+        }
+    }
+}
+
+impl Columns {
+    /// Adds the points of a range, at most [`BLOCK`], to a block that has no points.
+    #[inline]
+    pub(crate) fn extend(
+        &self,
+        range: Range<usize>,
+        block: &mut FixBlock,
+    ) -> Result<(), ColumnError> {
+        match self {
+            Self::Float(x, y) => {
+                let (mut x_block, mut y_block) = (Block::new(), Block::new());
+                block.extend_xy(x.read(range.clone(), &mut x_block), y.read(range, &mut y_block))
+            }
+            Self::Int(x, y) => {
+                let (mut x_values, mut y_values) = ([0; BLOCK], [0; BLOCK]);
+                for (column, values) in [(x, &mut x_values), (y, &mut y_values)] {
+                    let mut block = Block::new();
+                    for (to, &value) in
+                        values.iter_mut().zip(column.read(range.clone(), &mut block))
+                    {
+                        *to = i64::from(value);
+                    }
+                }
+                let resolution = match block.metric().space() {
+                    Space::Geographic => 1e-7,
+                    Space::Planar => 1.0,
+                };
+                block.extend_scaled(&x_values[..range.len()], &y_values[..range.len()], resolution)
             }
         }
     }

@@ -5,11 +5,15 @@
 
 mod column;
 mod error;
+mod fixes;
+mod fold;
 mod length;
 mod lines;
 mod messages;
 mod names;
+mod options;
 mod read;
+mod summary;
 mod tracks;
 mod work;
 
@@ -18,6 +22,8 @@ use pyo3::prelude::*;
 /// The functions and classes in Rust.
 #[pymodule]
 mod _waywiser {
+    #[pymodule_export]
+    use super::fold::Fold;
     #[pymodule_export]
     use super::length::{legs, length};
     #[pymodule_export]

@@ -66,3 +66,29 @@ pub(crate) fn in_steps<T: Send, E: Send>(
     }
     Ok(())
 }
+
+/// The reason why work has stopped.
+pub(crate) enum Stopped<E> {
+    /// The work has failed.
+    Error(E),
+    /// A signal handler has raised an exception.
+    Exception(PyErr),
+}
+
+/// Calls `work` for consecutive ranges of `0..count` points, one after another. Between them it handles signals, so that a
+/// call can be interrupted.
+pub(crate) fn in_order<E: Send>(
+    py: Python<'_>,
+    count: usize,
+    mut work: impl FnMut(Range<usize>) -> Result<(), E> + Send,
+) -> Result<(), Stopped<E>> {
+    if count <= SHORT {
+        return work(0..count).map_err(Stopped::Error);
+    }
+    for from in (0..count).step_by(STEP) {
+        let range = from..count.min(from.saturating_add(STEP));
+        py.detach(|| work(range)).map_err(Stopped::Error)?;
+        py.check_signals().map_err(Stopped::Exception)?;
+    }
+    Ok(())
+}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ._lines import line_lengths
 from ._read import Track, Tracks, iter_tracks, read
-from ._waywiser import legs, length
+from ._waywiser import Fold, legs, length
 
 __all__ = [
+    "Fold",
     "Track",
     "Tracks",
     "iter_tracks",

@@ -66,10 +66,10 @@ def _column(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | N
         array = _as_array(values, name)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, but its shape is {array.shape}")
-    if array.dtype == np.int32 and array.dtype.isnative:
-        return array, missing
+    if array.dtype == np.int32:
+        return np.require(array, np.int32, "A"), missing
     if array.dtype.kind in "iuf":
-        return array.astype(np.float64, copy=False), missing
+        return np.require(array, np.float64, "A"), missing
     if array.dtype.kind == "O":
         return _from_objects(array, name), missing
     raise TypeError(f"{name} has the type {array.dtype}; use float64 (degrees) or int32 (1e-7 degree)")

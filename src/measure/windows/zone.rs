@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 /// A time zone: rules of the IANA database, or a fixed offset from UTC.
@@ -65,6 +66,18 @@ impl Zone {
             Some((name, _)) => Ok(Self(Kind::Named(name))),
             None => Err(ZoneError::of(text)),
         }
+    }
+
+    /// Returns the offset from UTC at a time, in seconds east, for messages. It is 0 outside the years -9999 to 9999.
+    ///
+    /// ```
+    /// use waywiser::measure::Zone;
+    ///
+    /// assert_eq!(Zone::parse("Europe/Ljubljana")?.offset_s(1_720_000_000), 7200); // July 2024
+    /// # Ok::<(), waywiser::measure::ZoneError>(())
+    /// ```
+    pub fn offset_s(self, unix_s: i64) -> i32 {
+        Timestamp::from_second(unix_s).map_or(0, |time| self.rules().to_offset(time).seconds())
     }
 
     /// Returns the rules.

@@ -1,0 +1,440 @@
+"""The summary of a path."""
+
+from __future__ import annotations
+
+import datetime
+import html
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Estimate(NamedTuple):
+    """An estimate of a true length, and its 90 % interval, in metres."""
+
+    length_m: float
+    low_m: float
+    high_m: float
+
+
+class Bounds(NamedTuple):
+    """A bounding box: west, south, east and north in degrees, or the smallest and largest x and y.
+
+    If the box crosses the antimeridian, the western longitude is larger than the eastern one.
+    """
+
+    min_x: float
+    min_y: float
+    max_x: float
+    max_y: float
+
+
+class AscentMethod(NamedTuple):
+    """How ascent and descent were computed: the smoothing time, and the smallest climb that counts, in metres or in the
+    unit of x and y."""
+
+    smoothing_s: float
+    threshold: float
+
+
+class Rejection(NamedTuple):
+    """The points that were rejected for a reason. The length that their rejection removes is in metres, or in the unit of
+    x and y."""
+
+    reason: str
+    count: int
+    first_offset: int
+    rejected_length: float
+
+
+class Stop(NamedTuple):
+    """A place where the path stood still. Times are in UTC, with nanoseconds."""
+
+    longitude_deg: float
+    latitude_deg: float
+    arrival_time: np.datetime64
+    departure_time: np.datetime64
+
+
+class Trip(NamedTuple):
+    """The part of a path between two stops. Times are in UTC, with nanoseconds."""
+
+    start_time: np.datetime64
+    end_time: np.datetime64
+    start_longitude_deg: float
+    start_latitude_deg: float
+    end_longitude_deg: float
+    end_latitude_deg: float
+    estimate: Estimate
+
+
+class Window(NamedTuple):
+    """The part of a path in an hour, day, week, month or year. The length is in metres, or in the unit of x and y."""
+
+    start: datetime.datetime
+    end: datetime.datetime
+    length: float
+    points: int
+
+
+class UnusedOption(NamedTuple):
+    """An option that had no effect, because no point has the data that it needs."""
+
+    option: str
+    missing: str
+
+
+#: The names that have a unit for geographic paths.
+_UNITS = {
+    "length": "m",
+    "raw_length": "m",
+    "length_3d": "m",
+    "displacement": "m",
+    "gap_length": "m",
+    "max_speed": "mps",
+    "ascent": "m",
+    "descent": "m",
+    "raw_ascent": "m",
+    "raw_descent": "m",
+    "undated_length": "m",
+    "rejected_length": "m",
+    "threshold": "m",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Summary:
+    """The summary of a path, as of measure() and Fold.summary().
+
+    Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names with a
+    unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths. Values that are
+    not available are None.
+    """
+
+    #: The metric: "geodesic", "haversine" or "planar".
+    model: str
+    #: The number of points, including rejected and invalid ones.
+    points: int
+    #: The number of segments of accepted points.
+    segments: int
+    #: The number of points that were not rejected.
+    accepted: int
+    #: The length of the accepted points, rounded once from the exact sum of the legs.
+    length: float
+    #: The length of all points, without filters.
+    raw_length: float
+    #: The length in three dimensions, with elevation_mode="3d".
+    length_3d: float | None
+    #: The distance from the first accepted point to the last.
+    displacement: float
+    #: The sum of the distances over the gaps between segments that the filters have found.
+    gap_length: float
+    #: The time from the earliest to the latest point, in seconds.
+    elapsed_s: float | None
+    #: The time of the legs that are not slower than stopped_speed, in seconds.
+    moving_s: float | None
+    #: The highest average speed over at least 5 s.
+    max_speed: float | None
+    #: The sum of all climbs, after smoothing and above the threshold.
+    ascent: float | None
+    #: The sum of all descents, as a positive number.
+    descent: float | None
+    #: The sum of all rises, without smoothing and threshold.
+    raw_ascent: float | None
+    #: The sum of all falls, as a positive number.
+    raw_descent: float | None
+    #: How ascent and descent were computed.
+    ascent_method: AscentMethod | None
+    #: The bounding box of the accepted points.
+    bounds: Bounds | None
+    #: The estimate of the true length.
+    estimate: Estimate | None
+    #: The number of stops, with an estimate.
+    stop_count: int | None
+    #: The number of trips, with an estimate.
+    trip_count: int | None
+    #: The sum of the durations of the stops in seconds, with an estimate.
+    stopped_s: float | None
+    #: The latest stops, at most 1000; None without an estimate or with trips=False.
+    stops: tuple[Stop, ...] | None
+    #: The latest trips, at most 1000; None without an estimate or with trips=False.
+    trips: tuple[Trip, ...] | None
+    #: The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position, duplicate.
+    rejections: dict[str, Rejection]
+    #: The options that had no effect, because no point has the data that they need.
+    unused_options: tuple[UnusedOption, ...]
+    #: The period of the windows: hour, day, week, month or year.
+    window_unit: str | None
+    #: The time zone of the windows.
+    window_time_zone: str | None
+    #: The lengths by time, if every is set; None if there are too many windows. They sum to the length, with
+    #: undated_length and earlier_windows, exactly and in any order.
+    windows: tuple[Window, ...] | None
+    #: The length of the legs whose ends have no time, if every is set.
+    undated_length: float | None
+    #: The sum of the windows that keep_latest_windows has dropped.
+    earlier_windows: Window | None
+    _keeps_latest: bool
+
+    def _in_metres(self, name: str) -> Any:
+        if self.model == "planar":
+            raise AttributeError(f"a planar path has no {name}_{_UNITS[name]}; use {name}, in the unit of x and y")
+        return getattr(self, name)
+
+    @property
+    def length_m(self) -> float:
+        """The length in metres."""
+        return self._in_metres("length")  # type: ignore[no-any-return]
+
+    @property
+    def raw_length_m(self) -> float:
+        """The length of all points in metres, without filters."""
+        return self._in_metres("raw_length")  # type: ignore[no-any-return]
+
+    @property
+    def length_3d_m(self) -> float | None:
+        """The length in three dimensions in metres."""
+        return self._in_metres("length_3d")  # type: ignore[no-any-return]
+
+    @property
+    def displacement_m(self) -> float:
+        """The distance from the first point to the last in metres."""
+        return self._in_metres("displacement")  # type: ignore[no-any-return]
+
+    @property
+    def gap_length_m(self) -> float:
+        """The sum of the distances over gaps in metres."""
+        return self._in_metres("gap_length")  # type: ignore[no-any-return]
+
+    @property
+    def max_speed_mps(self) -> float | None:
+        """The highest average speed over at least 5 s, in metres per second."""
+        return self._in_metres("max_speed")  # type: ignore[no-any-return]
+
+    @property
+    def ascent_m(self) -> float | None:
+        """The ascent in metres."""
+        return self._in_metres("ascent")  # type: ignore[no-any-return]
+
+    @property
+    def descent_m(self) -> float | None:
+        """The descent in metres."""
+        return self._in_metres("descent")  # type: ignore[no-any-return]
+
+    @property
+    def raw_ascent_m(self) -> float | None:
+        """The sum of all rises in metres."""
+        return self._in_metres("raw_ascent")  # type: ignore[no-any-return]
+
+    @property
+    def raw_descent_m(self) -> float | None:
+        """The sum of all falls in metres."""
+        return self._in_metres("raw_descent")  # type: ignore[no-any-return]
+
+    @property
+    def undated_length_m(self) -> float | None:
+        """The length of the legs whose ends have no time, in metres."""
+        return self._in_metres("undated_length")  # type: ignore[no-any-return]
+
+    @property
+    def estimated_length_m(self) -> float | None:
+        """The estimate of the true length in metres."""
+        return self.estimate.length_m if self.estimate else None
+
+    @property
+    def estimated_length_low_m(self) -> float | None:
+        """The lower end of the 90 % interval of the estimate in metres."""
+        return self.estimate.low_m if self.estimate else None
+
+    @property
+    def estimated_length_high_m(self) -> float | None:
+        """The upper end of the 90 % interval of the estimate in metres."""
+        return self.estimate.high_m if self.estimate else None
+
+    @property
+    def bbox(self) -> Bounds | None:
+        """The bounding box of the accepted points, as bounds."""
+        return self.bounds
+
+    def _named(self, name: str) -> str:
+        return f"{name}_{_UNITS[name]}" if name in _UNITS and self.model != "planar" else name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values that are available as a dict for JSON, with the keys of `waywiser measure --json`."""
+        row: dict[str, Any] = {"points": self.points, "segments": self.segments}
+        for name in ("length", "displacement"):
+            row[self._named(name)] = getattr(self, name)
+        row["model"] = self.model
+        row["bbox"] = list(self.bounds) if self.bounds else None
+        row["accepted"] = self.accepted
+        for name in ("raw_length", "length_3d", "elapsed_s", "moving_s", "max_speed", "ascent", "descent"):
+            row[self._named(name)] = getattr(self, name)
+        row["rejections"] = [
+            {
+                "reason": rejection.reason,
+                "count": rejection.count,
+                "first_offset": rejection.first_offset,
+                self._named("rejected_length"): rejection.rejected_length,
+            }
+            for rejection in self.rejections.values()
+        ]
+        for name in ("gap_length", "raw_ascent", "raw_descent"):
+            row[self._named(name)] = getattr(self, name)
+        row |= _of_estimate(self.estimate)
+        row |= {"stop_count": self.stop_count, "trip_count": self.trip_count, "stopped_s": self.stopped_s}
+        if self.ascent_method is not None:
+            method = self.ascent_method
+            row["ascent_method"] = {
+                "smoothing_s": method.smoothing_s,
+                self._named("threshold"): method.threshold,
+            }
+        row = {name: value for name, value in row.items() if value is not None or name == "bbox"}
+        if self.stops is not None:
+            row["stops"] = [_stop_row(stop) for stop in self.stops]
+        if self.trips is not None:
+            row["trips"] = [_trip_row(trip) for trip in self.trips]
+        if self.window_unit is not None:
+            row["window_unit"] = self.window_unit
+            row["window_time_zone"] = self.window_time_zone
+            row["windows"] = None if self.windows is None else [self._window_row(window) for window in self.windows]
+            row[self._named("undated_length")] = self.undated_length
+            if self._keeps_latest:
+                earlier = self.earlier_windows
+                row["earlier_windows"] = None if earlier is None else self._window_row(earlier)
+        return row
+
+    def _window_row(self, window: Window) -> dict[str, Any]:
+        return {
+            "start": _rfc3339(window.start),
+            "end": _rfc3339(window.end),
+            self._named("length"): window.length,
+            "points": window.points,
+        }
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """Return the names and values that are available, without empty lists."""
+        lines = []
+        for name, value in self.to_dict().items():
+            if name in ("rejections", "stops", "trips", "windows"):
+                if not value:
+                    continue
+                if name == "rejections":
+                    text = ", ".join(f"{entry['count']} {entry['reason']}" for entry in value)
+                else:
+                    text = f"{len(value)} {name}" if len(value) != 1 else f"1 {name[:-1]}"
+            else:
+                text = repr(value)
+            lines.append((name, text))
+        return lines
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self._lines())
+        return "Summary\n" + "\n".join(f"  {name:<{width}}  {text}" for name, text in self._lines())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in self._lines()
+        )
+        return f"<table>{rows}</table>"
+
+
+def _of_estimate(estimate: Estimate | None) -> dict[str, float]:
+    if estimate is None:
+        return {}
+    return {
+        "estimated_length_m": estimate.length_m,
+        "estimated_length_low_m": estimate.low_m,
+        "estimated_length_high_m": estimate.high_m,
+    }
+
+
+def _stop_row(stop: Stop) -> dict[str, Any]:
+    return {
+        "longitude_deg": stop.longitude_deg,
+        "latitude_deg": stop.latitude_deg,
+        "arrival_time": _rfc3339_ns(stop.arrival_time),
+        "departure_time": _rfc3339_ns(stop.departure_time),
+    }
+
+
+def _trip_row(trip: Trip) -> dict[str, Any]:
+    row = {
+        "start_time": _rfc3339_ns(trip.start_time),
+        "end_time": _rfc3339_ns(trip.end_time),
+        "start_longitude_deg": trip.start_longitude_deg,
+        "start_latitude_deg": trip.start_latitude_deg,
+        "end_longitude_deg": trip.end_longitude_deg,
+        "end_latitude_deg": trip.end_latitude_deg,
+    }
+    return row | _of_estimate(trip.estimate)
+
+
+def _rfc3339(time: datetime.datetime) -> str:
+    """Format a time as the command line does: with the offset of the zone, or in UTC if the offset has seconds."""
+    offset = time.utcoffset() or datetime.timedelta(0)
+    if offset.total_seconds() % 60 != 0:
+        time = time.astimezone(datetime.timezone.utc)
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def _rfc3339_ns(time: np.datetime64) -> str:
+    text = str(time)
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def _window(values: tuple[int, int, tuple[int, int], float, int]) -> Window:
+    start_s, end_s, offsets_s, length, points = values
+    start, end = (
+        (_EPOCH + datetime.timedelta(seconds=time)).astimezone(datetime.timezone(datetime.timedelta(seconds=offset)))
+        for time, offset in zip((start_s, end_s), offsets_s)
+    )
+    return Window(start, end, length, points)
+
+
+def _time(unix_ns: int) -> np.datetime64:
+    return np.datetime64(unix_ns, "ns")
+
+
+def from_values(values: dict[str, Any]) -> Summary:
+    """Return the summary of the values of the extension module."""
+    has_lists = values.pop("has_trip_lists")
+    stops = tuple(Stop(x, y, _time(arrival), _time(departure)) for x, y, arrival, departure in values.pop("stops"))
+    trips = tuple(
+        Trip(_time(start), _time(end), *first, *last, Estimate(*estimate))
+        for start, end, first, last, estimate in values.pop("trips")
+    )
+    rejections = {entry[0]: Rejection(*entry) for entry in values.pop("rejections")}
+    windows = values.pop("windows", None)
+    for name, kind in (("ascent_method", AscentMethod), ("bounds", Bounds), ("estimate", Estimate)):
+        if values[name] is not None:
+            values[name] = kind(*values[name])
+    of_windows: dict[str, Any] = {
+        "window_unit": None,
+        "window_time_zone": None,
+        "windows": None,
+        "undated_length": None,
+        "earlier_windows": None,
+        "_keeps_latest": False,
+    }
+    if windows is not None:
+        of_windows["window_unit"] = windows["unit"]
+        of_windows["window_time_zone"] = windows["zone"]
+        of_windows["_keeps_latest"] = windows["keep_latest"]
+        if windows["windows"] is not None:
+            of_windows["windows"] = tuple(map(_window, windows["windows"]))
+            of_windows["undated_length"] = windows["undated_length"]
+        if windows["earlier"] is not None:
+            of_windows["earlier_windows"] = _window(windows["earlier"])
+    return Summary(
+        stops=stops if has_lists else None,
+        trips=trips if has_lists else None,
+        rejections=rejections,
+        unused_options=tuple(UnusedOption(*entry) for entry in values.pop("unused_options")),
+        **values,
+        **of_windows,
+    )

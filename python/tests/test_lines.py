@@ -1,0 +1,203 @@
+"""line_lengths: every kind of geometry, container and layout."""
+
+from __future__ import annotations
+
+import geopandas
+import numpy as np
+import pyarrow as pa
+import pyproj
+import pytest
+import shapely
+import waywiser as ww
+from hypothesis import given
+from hypothesis import strategies as st
+from shapely import (
+    GeometryCollection,
+    LinearRing,
+    LineString,
+    MultiLineString,
+    MultiPoint,
+    MultiPolygon,
+    Point,
+    Polygon,
+)
+
+GEOD = pyproj.Geod(ellps="WGS84")
+LINE = LineString([(13, 46), (13.1, 46), (13.1, 46.1)])
+HOLED = Polygon([(0, 0), (1, 0), (1, 1), (0, 1)], [[(0.2, 0.2), (0.4, 0.2), (0.4, 0.4)]])
+
+GEOMETRIES = [
+    LINE,
+    LineString(),
+    None,
+    LinearRing([(0, 0), (1, 0), (1, 1)]),
+    MultiLineString([LINE, [(1, 1), (1, 2)]]),
+    MultiLineString(),
+    Point(1, 2),
+    MultiPoint([(1, 2), (3, 4)]),
+    HOLED,
+    MultiPolygon([HOLED, Polygon([(5, 5), (6, 5), (6, 6)])]),
+    Polygon(),
+    GeometryCollection([Point(1, 1), LINE, GeometryCollection([HOLED, MultiLineString([LINE])])]),
+    LineString([(13, 46, 5), (13.1, 46, 900)]),
+]
+
+
+def path_length(geometry):
+    return ww.length(*shapely.get_coordinates(geometry).T)
+
+
+def expected(geometry):
+    """Return the length of a geometry, part by part. It is None for a missing geometry."""
+    if geometry is None:
+        return np.nan
+    if isinstance(geometry, Polygon):
+        return sum(path_length(ring) for ring in shapely.get_rings(geometry))
+    if hasattr(geometry, "geoms"):
+        return sum(expected(part) for part in geometry.geoms)
+    return path_length(geometry)
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_every_geometry(order):
+    geometries = GEOMETRIES[order]
+    lengths = ww.line_lengths(geometries)
+    np.testing.assert_allclose(lengths, [expected(each) for each in geometries], rtol=1e-15)
+    for geometry, length in zip(geometries, lengths):
+        np.testing.assert_array_equal(ww.line_lengths([geometry]), [length])
+
+
+def test_lines_have_the_bits_of_paths():
+    lines = [LINE, LineString([(179.9, 1), (-179.9, 1.1)]), LineString([(0.1, 0.2), (0.3, 0.4), (100, -80)])]
+    assert ww.line_lengths(lines).tolist() == [path_length(line) for line in lines]
+
+
+@st.composite
+def many_lines(draw):
+    """Return lines of few and many points with short and long legs."""
+    lines = []
+    for _ in range(draw(st.integers(0, 30))):
+        count = draw(st.integers(0, 40).filter(lambda count: count != 1))
+        step = draw(st.sampled_from([1e-4, 1e-2, 1.0]))
+        values = np.array(draw(st.lists(st.floats(-step, step), min_size=2 * count, max_size=2 * count)))
+        start = draw(st.floats(-100, 100)), draw(st.floats(-40, 40))
+        lines.append(LineString(np.cumsum(values.reshape(-1, 2), axis=0) + start) if count else LineString())
+    return np.array(lines, dtype=object)
+
+
+@given(many_lines())
+def test_containers_and_layouts_give_the_same_bits(lines):
+    lengths = ww.line_lengths(lines)
+    assert lengths.tolist() == [path_length(line) for line in lines]
+    assert all(abs(GEOD.geometry_length(line) - length) < 1e-6 for line, length in zip(lines, lengths))
+    series = geopandas.GeoSeries(lines, crs=4326)
+    layouts = {
+        "list": list(lines),
+        "series": series,
+        "frame": geopandas.GeoDataFrame(geometry=series),
+        "array": series.values,
+        "without CRS": geopandas.GeoSeries(lines),
+        "WKB": series.to_arrow(geometry_encoding="WKB"),
+        "threads": None,
+    }
+    if len(lines) > 0:  # geopandas has no GeoArrow of nothing
+        for interleaved in (True, False):
+            geoarrow = series.to_arrow(geometry_encoding="geoarrow", interleaved=interleaved)
+            layouts[f"GeoArrow, {interleaved}"] = geoarrow
+            layouts[f"pyarrow, {interleaved}"] = pa.array(geoarrow)
+    for name, layout in layouts.items():
+        found = ww.line_lengths(lines, threads=3) if layout is None else ww.line_lengths(layout)
+        np.testing.assert_array_equal(found, lengths, err_msg=name)
+    points, offsets = shapely.get_coordinates(lines), np.cumsum([0, *shapely.get_num_coordinates(lines)])
+    np.testing.assert_array_equal(ww.line_lengths((points[:, 0], points[:, 1], offsets)), lengths)
+
+
+@pytest.mark.parametrize("interleaved", [True, False])
+def test_geoarrow_of_other_types_and_slices(interleaved):
+    for geometries in (
+        [LINE, None, LINE, LineString()],
+        [MultiLineString([LINE, LINE]), None, MultiLineString([LINE])],
+        [HOLED, None, Polygon()],
+        [MultiPolygon([HOLED, HOLED]), None, MultiPolygon()],
+    ):
+        series = geopandas.GeoSeries(geometries, crs=4326)
+        array = pa.array(series.to_arrow(geometry_encoding="geoarrow", interleaved=interleaved))
+        lengths = ww.line_lengths(geometries)
+        np.testing.assert_array_equal(ww.line_lengths(array), lengths)
+        np.testing.assert_array_equal(ww.line_lengths(array[1:]), lengths[1:])
+        np.testing.assert_array_equal(ww.line_lengths(array[:1]), lengths[:1])
+        np.testing.assert_array_equal(ww.line_lengths(pa.chunked_array([array[:1], array[1:]])), lengths)
+
+
+def test_projected_coordinates_are_refused():
+    series = geopandas.GeoSeries([LineString([(1_400_000, 5_800_000), (1_400_003, 5_800_004)])], crs=3857)
+    with pytest.raises(ValueError, match=r"the CRS \(WGS 84 / Pseudo-Mercator\) is projected.*to_crs\(4326\)"):
+        ww.line_lengths(series)
+    with pytest.raises(ValueError, match="is projected"):
+        ww.line_lengths(geopandas.GeoDataFrame(geometry=series))
+    with pytest.raises(ValueError, match="is projected"):
+        ww.line_lengths(series.to_arrow(geometry_encoding="geoarrow"))
+    assert ww.line_lengths(series, metric="planar").tolist() == [5.0]
+    # Without a CRS they are out of range.
+    with pytest.raises(ValueError, match="line 0, index 0 of all points: latitude 5800000"):
+        ww.line_lengths(series.values.to_numpy())
+
+
+def test_another_ellipsoid_is_a_warning():
+    with pytest.warns(UserWarning, match=r"the CRS \(NAD27\) has the ellipsoid Clarke 1866"):
+        ww.line_lengths(geopandas.GeoSeries([LINE], crs="EPSG:4267"))
+    ww.line_lengths(geopandas.GeoSeries([LINE], crs="EPSG:4258"))  # GRS80 is WGS84 within 0.1 mm
+
+
+def test_invalid_positions():
+    lines = shapely.linestrings([[(1, 1), (2, 2)], [(3, 3), (4, 4)]])
+    points, offsets = shapely.get_coordinates(lines), [0, 2, 4]
+    points[3, 1] = np.nan
+    with pytest.raises(ValueError, match="line 1, index 3 of all points: latitude NaN is not a finite number"):
+        ww.line_lengths((points[:, 0], points[:, 1], offsets))
+    for on_invalid in ("skip", "split"):
+        found = ww.line_lengths((points[:, 0], points[:, 1], offsets), on_invalid=on_invalid)
+        assert found.tolist() == [path_length(lines[0]), 0]
+    # A line that goes on after the point.
+    lon, lat = np.array([1.0, 2, 3, 4]), np.array([1.0, np.nan, 3, 4])
+    for on_invalid in ("skip", "split"):
+        found = ww.line_lengths((lon, lat, [0, 4]), on_invalid=on_invalid)
+        assert found.tolist() == [ww.length(lon, lat, on_invalid=on_invalid)]
+
+
+@given(st.lists(st.integers(0, 5), max_size=400), st.floats(0, 0.3), st.sampled_from(["skip", "split"]), st.randoms())
+def test_invalid_positions_in_many_lines(counts, share, on_invalid, random):
+    offsets = np.cumsum([0, *counts])
+    lon, lat = 13 + np.arange(offsets[-1]) % 13 * 1e-4, 46 + np.arange(offsets[-1]) % 7 * 1e-4
+    for index in range(len(lon)):
+        if random.random() < share:
+            lon[index] = np.nan
+    found = ww.line_lengths((lon, lat, offsets), on_invalid=on_invalid)
+    parts = [slice(*ends) for ends in zip(offsets, offsets[1:])]
+    assert found.tolist() == [ww.length(lon[part], lat[part], on_invalid=on_invalid) for part in parts]
+
+
+@pytest.mark.parametrize(
+    "lines, error, message",
+    [
+        (([1.0], [1.0], [0, 2]), ValueError, "index 1 of offsets: 2 is not between 0 and 1"),
+        (([1.0], [1.0], [1, 0]), ValueError, "index 1 of offsets: 0 is not between 1 and 1"),
+        (([1.0], [1.0], [-1, 1]), ValueError, "index 0 of offsets: -1 is not between"),
+        (([1.0], [1.0], []), ValueError, "offsets are empty"),
+        (([1.0], [1.0], [0.0, 1.0]), TypeError, "offsets have the type float64"),
+        (([1.0], [1.0, 2.0], [0, 1]), ValueError, "lon has 1 values and lat has 2"),
+        (["a line"], TypeError, "index 0: 'a line' is not a geometry"),
+        (LINE, ValueError, "lines must have one dimension"),
+        (np.array([[LINE, LINE]]), ValueError, "lines must have one dimension"),
+        (pa.array([1.0]), TypeError, "the Arrow type double is not one of GeoArrow"),
+        (pa.array([[1.0]]), TypeError, "the Arrow type double is not one of GeoArrow for coordinates"),
+    ],
+)
+def test_wrong_arguments(lines, error, message):
+    with pytest.raises(error, match=message):
+        ww.line_lengths(lines)
+
+
+def test_no_lines():
+    for empty in ([], np.array([], dtype=object), geopandas.GeoSeries([], crs=4326), ([], [], [0])):
+        assert ww.line_lengths(empty).tolist() == []
