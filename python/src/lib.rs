@@ -12,8 +12,12 @@ mod lines;
 mod messages;
 mod names;
 mod options;
+mod point_queue;
 mod read;
+mod recorder;
+mod runtime;
 mod summary;
+mod track_measure;
 mod tracks;
 mod work;
 
@@ -30,4 +34,8 @@ mod _waywiser {
     use super::lines::ragged_lengths;
     #[pymodule_export]
     use super::read::read_files;
+    #[pymodule_export]
+    use super::recorder::{RecorderCore, RecordingError};
+    #[pymodule_export]
+    use super::track_measure::measure_track;
 }

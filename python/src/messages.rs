@@ -1,7 +1,7 @@
 //! Messages of the crate, which name the flags of the command line, with the names of arguments.
 
 /// The flags that messages name, and the arguments.
-const FLAGS: [(&str, &str); 18] = [
+const FLAGS: [(&str, &str); 19] = [
     ("--accuracy-column", "accuracy_column"),
     ("--delimiter", "delimiter"),
     ("--format", "format"),
@@ -16,6 +16,7 @@ const FLAGS: [(&str, &str); 18] = [
     ("--time-column", "time_column"),
     ("--time-format", "time_format"),
     ("--timezone", "timezone"),
+    ("--token-file", "token_file"),
     ("--track-column", "track_column"),
     ("--x-column", "x_column"),
     ("--y-column", "y_column"),
@@ -40,7 +41,8 @@ pub(crate) fn with_python_names(message: &str) -> String {
             Some((_, argument)) => {
                 text.push_str(argument);
                 let value = VALUES.iter().find(|value| {
-                    let value = after.strip_prefix(' ').and_then(|after| after.strip_prefix(**value));
+                    let value =
+                        after.strip_prefix(' ').and_then(|after| after.strip_prefix(**value));
                     value.is_some_and(|after| !after.starts_with(|c: char| c.is_alphanumeric()))
                 });
                 if let Some(value) = value.filter(|_| !argument.contains('=')) {

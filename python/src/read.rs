@@ -87,8 +87,11 @@ impl FromPyObject<'_, '_> for Source {
             return Ok(Self::Object(object.to_owned().unbind()));
         }
         object.extract().map(Self::Path).map_err(|_| {
-            let kind = object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
-            PyTypeError::new_err(format!("cannot read {kind}; use a path, bytes or a binary file object"))
+            let kind =
+                object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+            PyTypeError::new_err(format!(
+                "cannot read {kind}; use a path, bytes or a binary file object"
+            ))
         })
     }
 }

@@ -38,7 +38,9 @@ impl Position {
             None => name.to_owned(),
             // Editors and terminals recognise this form as a link.
             Some(Position::Text { line, column: None }) => format!("{name}:{line}"),
-            Some(Position::Text { line, column: Some(column) }) => format!("{name}:{line}:{column}"),
+            Some(Position::Text { line, column: Some(column) }) => {
+                format!("{name}:{line}:{column}")
+            }
             Some(position) => format!("{name}: {position}"),
         }
     }

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from ._lines import line_lengths
 from ._read import Track, Tracks, iter_tracks, read
+from ._recorder import AsyncRecorder, Recorder, RecordEvent, RecordingError
 from ._waywiser import Fold, legs, length
 
 __all__ = [
+    "AsyncRecorder",
     "Fold",
+    "RecordEvent",
+    "Recorder",
+    "RecordingError",
     "Track",
     "Tracks",
     "iter_tracks",

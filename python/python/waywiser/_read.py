@@ -16,6 +16,8 @@ from . import _waywiser
 if TYPE_CHECKING:
     import pyarrow
 
+    from ._summary import Summary
+
 __all__ = ["Track", "Tracks", "iter_tracks", "read"]
 
 
@@ -89,6 +91,42 @@ class Track:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "table"}
+
+    def measure(self, **options: Any) -> Summary:
+        """Measure the track, with its segments and with its points without a valid position.
+
+        The result has the same bits as that of `waywiser measure`.
+
+        Parameters
+        ----------
+        **options
+            The options of `measure`, such as preset, max_speed or min_step. `metric` and `on_invalid` are those of the call
+            that read the track by default. If that was on_invalid="raise", the track has no such points.
+
+        Returns
+        -------
+        Summary
+            The lengths and the other results.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an option is unknown or not valid.
+        """
+        metric, on_invalid = options.pop("metric", self.metric), options.pop("on_invalid", self.on_invalid)
+        summary: Summary = _waywiser.measure_track(
+            self.lon,
+            self.lat,
+            self.time,
+            self.elevation,
+            self.accuracy,
+            self.segment,
+            self.invalid_offsets,
+            metric,
+            on_invalid,
+            options,
+        )
+        return summary
 
     @cached_property
     def table(self) -> pyarrow.Table:
