@@ -86,6 +86,29 @@ impl<T: pyo3::buffer::Element> Column<T> {
 }
 
 impl<T: pyo3::buffer::Element> Column<T> {
+    /// Copies the values of some rows to `block` and returns them.
+    ///
+    /// # Panics
+    /// Panics if a row is not in the column, or if there are more rows than fit a block.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) fn read_rows<'a>(&self, rows: Rows<'_>, block: &'a mut Block<T>) -> &'a [T] {
+        let indices = match rows {
+            Rows::Range(start, end) => return self.read(start..end, block),
+            Rows::Indices(indices) => indices,
+        };
+        let (len, stride) = (self.len(), self.buffer.strides()[0]);
+        let first = self.buffer.buf_ptr().cast::<u8>();
+        assert!(indices.len() <= BLOCK);
+        for (to, &index) in block.0.iter_mut().zip(indices) {
+            assert!((index as usize) < len);
+            // SAFETY: as in `read`; the index was checked.
+            to.write(unsafe { first.offset(stride * index as isize).cast::<T>().read() });
+        }
+        // SAFETY: this many values were written.
+        unsafe { std::slice::from_raw_parts(block.0.as_ptr().cast::<T>(), indices.len()) }
+    }
+
     fn for_each(&self, mut found: impl FnMut(T) -> PyResult<()>) -> PyResult<()> {
         let mut block = Block::new();
         for from in (0..self.len()).step_by(BLOCK) {
@@ -94,6 +117,49 @@ impl<T: pyo3::buffer::Element> Column<T> {
             }
         }
         Ok(())
+    }
+}
+
+/// Some rows of columns, in order.
+#[derive(Clone, Copy)]
+pub(crate) enum Rows<'a> {
+    /// Consecutive rows, from the first one to before the second one.
+    Range(usize, usize),
+    /// The rows with these indices.
+    Indices(&'a [u32]),
+}
+
+impl Rows<'_> {
+    /// Returns the number of rows.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Range(start, end) => end - start,
+            Self::Indices(indices) => indices.len(),
+        }
+    }
+
+    /// Returns the rows from the position `start` to before the position `end`.
+    ///
+    /// # Panics
+    /// Panics if there are fewer rows.
+    #[inline]
+    pub(crate) fn slice(self, start: usize, end: usize) -> Self {
+        match self {
+            Self::Range(first, last) => {
+                assert!(start <= end && end <= last - first);
+                Self::Range(first + start, first + end)
+            }
+            Self::Indices(indices) => Self::Indices(&indices[start..end]),
+        }
+    }
+
+    /// Returns the index in the column of the row at a position, or the position itself if there is no such row.
+    pub(crate) fn index(self, position: usize) -> usize {
+        match self {
+            Self::Range(start, _) => start + position,
+            Self::Indices(indices) => indices.get(position).map_or(position, |&index| index as usize),
+        }
     }
 }
 
@@ -236,25 +302,19 @@ impl Columns {
 }
 
 impl Columns {
-    /// Adds the points of a range, at most [`BLOCK`], to a block that has no points.
+    /// Adds the points of some rows, at most [`BLOCK`], to a block that has no points.
     #[inline]
-    pub(crate) fn extend(
-        &self,
-        range: Range<usize>,
-        block: &mut FixBlock,
-    ) -> Result<(), ColumnError> {
+    pub(crate) fn extend(&self, rows: Rows<'_>, block: &mut FixBlock) -> Result<(), ColumnError> {
         match self {
             Self::Float(x, y) => {
                 let (mut x_block, mut y_block) = (Block::new(), Block::new());
-                block.extend_xy(x.read(range.clone(), &mut x_block), y.read(range, &mut y_block))
+                block.extend_xy(x.read_rows(rows, &mut x_block), y.read_rows(rows, &mut y_block))
             }
             Self::Int(x, y) => {
                 let (mut x_values, mut y_values) = ([0; BLOCK], [0; BLOCK]);
                 for (column, values) in [(x, &mut x_values), (y, &mut y_values)] {
                     let mut block = Block::new();
-                    for (to, &value) in
-                        values.iter_mut().zip(column.read(range.clone(), &mut block))
-                    {
+                    for (to, &value) in values.iter_mut().zip(column.read_rows(rows, &mut block)) {
                         *to = i64::from(value);
                     }
                 }
@@ -262,7 +322,8 @@ impl Columns {
                     Space::Geographic => 1e-7,
                     Space::Planar => 1.0,
                 };
-                block.extend_scaled(&x_values[..range.len()], &y_values[..range.len()], resolution)
+                let count = rows.len();
+                block.extend_scaled(&x_values[..count], &y_values[..count], resolution)
             }
         }
     }

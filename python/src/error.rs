@@ -38,9 +38,13 @@ pub(crate) const SWAPPED: &str = "latitudes are outside -90 to 90 and no longitu
 impl MeasureError {
     /// Returns the error of a column that starts at an index of the arrays.
     pub(crate) fn of(error: ColumnError, start: usize) -> Self {
-        let index = start + error.index();
+        Self::at(&error, start + error.index())
+    }
+
+    /// Returns the error of a column for the value with this index of the arrays.
+    pub(crate) fn at(error: &ColumnError, index: usize) -> Self {
         match error {
-            ColumnError::Point { source, .. } => Self::Point { index, source },
+            &ColumnError::Point { source, .. } => Self::Point { index, source },
             other => Self::Value { index, message: other.to_string() },
         }
     }

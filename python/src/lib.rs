@@ -3,12 +3,14 @@
 //! Each file has the functions of one part of the package. `column` reads arrays of Python, and `error` makes exceptions.
 //! The Python files of the package convert other inputs to arrays, and results to tables.
 
+mod by;
 mod column;
 mod error;
 mod fixes;
 mod fold;
 mod length;
 mod lines;
+mod measure;
 mod messages;
 mod names;
 mod options;
@@ -27,11 +29,15 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _waywiser {
     #[pymodule_export]
+    use super::by::{lengths_by, time_zone};
+    #[pymodule_export]
     use super::fold::Fold;
     #[pymodule_export]
     use super::length::{legs, length};
     #[pymodule_export]
     use super::lines::ragged_lengths;
+    #[pymodule_export]
+    use super::measure::measure;
     #[pymodule_export]
     use super::read::read_files;
     #[pymodule_export]

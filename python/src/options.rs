@@ -259,7 +259,7 @@ fn edit_count(a: &[u8], b: &[u8]) -> usize {
 }
 
 /// Returns the exception for an option that is out of range, with the name of the argument.
-fn out_of_range(error: &OptionsError) -> PyErr {
+pub(crate) fn out_of_range(error: &OptionsError) -> PyErr {
     let name = argument(error.option);
     PyValueError::new_err(format!("{name} is {}, and must be {}", error.value_text(), error.bounds))
 }
@@ -375,7 +375,7 @@ pub(crate) fn unit_name(unit: WindowUnit) -> &'static str {
 }
 
 /// Returns a time zone from its name, or from an object whose text is its name, such as `zoneinfo.ZoneInfo`.
-fn zone(value: &Bound<'_, PyAny>) -> PyResult<Zone> {
+pub(crate) fn zone(value: &Bound<'_, PyAny>) -> PyResult<Zone> {
     let name = match value.extract::<String>() {
         Ok(name) => name,
         Err(_) => value.str()?.to_string(),

@@ -58,6 +58,9 @@ pub(crate) fn read_files(
 
 /// Returns the exception for an error of opening a file: a subclass of OSError with the name of the file.
 fn os_error(py: Python<'_>, error: &io::Error, name: &str) -> PyErr {
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return PyValueError::new_err(format!("{name:?}: {error}"));
+    }
     let Some(code) = error.raw_os_error() else {
         return PyOSError::new_err(format!("{name}: {error}"));
     };
@@ -268,16 +271,7 @@ impl Reading<'_> {
         let failure = self.failure.clone();
         match source {
             Source::Path(path) => {
-                let file = loop {
-                    match File::open(&path) {
-                        // A named pipe waits for its writer.
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                            Python::attach(|py| py.check_signals())
-                                .map_err(|error| failure.set(error))?;
-                        }
-                        result => break result?,
-                    }
-                };
+                let file = File::open(&path)?;
                 let metadata = file.metadata()?;
                 if metadata.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use waywiser::{Fix, PathAccumulator};
 
-use crate::column::read_integers;
+use crate::column::{Rows, read_integers};
 use crate::error::MeasureError;
 use crate::fixes::{Arguments, Feed, Fixes};
 use crate::{options, summary, work};
@@ -56,11 +56,11 @@ pub(crate) fn measure_track<'py>(
         while let Some(&(index, between)) = rest.first()
             && index < range.end
         {
-            feed.add(at..index, &mut path)?;
+            feed.add(Rows::Range(at, index), &mut path)?;
             add(between, index, &mut path)?;
             (at, rest) = (index, &rest[1..]);
         }
-        feed.add(at..range.end, &mut path)
+        feed.add(Rows::Range(at, range.end), &mut path)
     });
     // Points after the last one with a position.
     let outcome = outcome.and_then(|()| {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ._by import by
 from ._lines import line_lengths
 from ._read import Track, Tracks, iter_tracks, read
 from ._recorder import AsyncRecorder, Recorder, RecordEvent, RecordingError
-from ._waywiser import Fold, legs, length
+from ._summary import Summary
+from ._waywiser import Fold, legs, length, measure
 
 __all__ = [
     "AsyncRecorder",
@@ -13,11 +15,14 @@ __all__ = [
     "RecordEvent",
     "Recorder",
     "RecordingError",
+    "Summary",
     "Track",
     "Tracks",
+    "by",
     "iter_tracks",
     "legs",
     "length",
     "line_lengths",
+    "measure",
     "read",
 ]

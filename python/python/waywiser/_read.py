@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from ._summary import Summary
+    from ._types import Metric, OnInvalid, Options
 
 __all__ = ["Track", "Tracks", "iter_tracks", "read"]
 
@@ -92,16 +93,19 @@ class Track:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "table"}
 
-    def measure(self, **options: Any) -> Summary:
+    def measure(
+        self, *, metric: Metric | None = None, on_invalid: OnInvalid | None = None, **options: Unpack[Options]
+    ) -> Summary:
         """Measure the track, with its segments and with its points without a valid position.
 
         The result has the same bits as that of `waywiser measure`.
 
         Parameters
         ----------
+        metric, on_invalid
+            As in `measure`; None is the value of the call that read the track.
         **options
-            The options of `measure`, such as preset, max_speed or min_step. `metric` and `on_invalid` are those of the call
-            that read the track by default. If that was on_invalid="raise", the track has no such points.
+            The options of `measure`, such as preset, max_speed or min_step.
 
         Returns
         -------
@@ -113,8 +117,7 @@ class Track:
         TypeError, ValueError
             If an option is unknown or not valid.
         """
-        metric, on_invalid = options.pop("metric", self.metric), options.pop("on_invalid", self.on_invalid)
-        summary: Summary = _waywiser.measure_track(
+        return _waywiser.measure_track(
             self.lon,
             self.lat,
             self.time,
@@ -122,11 +125,10 @@ class Track:
             self.accuracy,
             self.segment,
             self.invalid_offsets,
-            metric,
-            on_invalid,
-            options,
+            self.metric if metric is None else metric,
+            self.on_invalid if on_invalid is None else on_invalid,
+            dict(options),
         )
-        return summary
 
     @cached_property
     def table(self) -> pyarrow.Table:
@@ -167,8 +169,8 @@ def read(
     source: Source,
     *,
     format: str | None = None,
-    metric: Literal["geodesic", "haversine", "planar"] = "geodesic",
-    on_invalid: Literal["raise", "split", "skip"] = "skip",
+    metric: Metric = "geodesic",
+    on_invalid: OnInvalid = "skip",
     errors: Literal["raise", "skip"] = "raise",
     strict: bool = False,
     only: Literal["tracks", "routes"] | None = None,
@@ -406,7 +408,7 @@ def _read_one(source: Any, is_found: bool, options: dict[str, Any], errors: str,
 
 
 def _track(file: str, track: dict[str, Any], options: dict[str, Any]) -> Track:
-    arrays = {name: np.frombuffer(track.pop(name), dtype) for name, dtype in _DTYPES.items()}
+    arrays: dict[str, Any] = {name: np.frombuffer(track.pop(name), dtype) for name, dtype in _DTYPES.items()}
     return Track(file=file, metric=options["metric"], on_invalid=options["on_invalid"], **arrays, **track)
 
 

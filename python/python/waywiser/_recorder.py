@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ._waywiser import RecordingError
 
 if TYPE_CHECKING:
     from ._summary import Summary
-    from ._types import Metric, OnInvalid
+    from ._types import Metric, OnInvalid, Options
 
 __all__ = ["AsyncRecorder", "RecordEvent", "Recorder", "RecordingError"]
 
@@ -85,7 +85,7 @@ class _Base:
         on_event: Callable[[RecordEvent], object] | None = None,
         metric: Metric = "geodesic",
         on_invalid: OnInvalid = "raise",
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         connection = {
             "token": token,
@@ -98,13 +98,17 @@ class _Base:
         if isinstance(retry_for, datetime.timedelta):
             retry_for = retry_for.total_seconds()
         self._core = _waywiser.RecorderCore(
-            url, name, connection, retry_for, buffer_points, self._has_bell, metric, on_invalid, options
+            url, name, connection, retry_for, buffer_points, self._has_bell, metric, on_invalid, dict(options)
         )
         self._name = name
         self._is_planar = metric == "planar"
         self._on_event = on_event
         self._summary: Summary | None = None
         self._state = "open"
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Prepare what only one class of recorders needs."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name!r}: {self._state}>"
@@ -236,8 +240,7 @@ class Recorder(_Base):
     can create its own.
     """
 
-    def __init__(self, url: str, name: str, **arguments: Any) -> None:
-        super().__init__(url, name, **arguments)
+    def _prepare(self) -> None:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -369,9 +372,9 @@ class AsyncRecorder(_Base):
 
     _has_bell = True
 
-    def __init__(self, url: str, name: str, **arguments: Any) -> None:
-        self._bell: socket.socket | None = None
-        super().__init__(url, name, **arguments)
+    _bell: socket.socket | None = None
+
+    def _prepare(self) -> None:
         self._lock = asyncio.Lock()
         self._waiters: set[asyncio.Future[None]] = set()
         bell = self._core.bell
@@ -380,9 +383,8 @@ class AsyncRecorder(_Base):
             self._bell.setblocking(False)
 
     def __del__(self) -> None:
-        bell = getattr(self, "_bell", None)
-        if bell is not None:
-            bell.close()
+        if self._bell is not None:
+            self._bell.close()
 
     async def __aenter__(self) -> Self:
         self._check_open()

@@ -1,0 +1,154 @@
+"""The lengths of many paths by key, and by time."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from . import _waywiser
+from ._arrays import arrow_array, has_arrow, has_numpy_dtype
+from ._types import FilterOptions, Metric, OnInvalid, Period
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    import pyarrow as pa
+
+#: A whole number that is missing.
+_MISSING = np.iinfo(np.int64).min
+
+
+def by(
+    key: Any,
+    time: Any,
+    lon: Any,
+    lat: Any,
+    *,
+    every: Period | None = None,
+    timezone: str | datetime.tzinfo = "UTC",
+    elevation: Any = None,
+    accuracy: Any = None,
+    metric: Metric = "geodesic",
+    on_invalid: OnInvalid = "raise",
+    threads: int | None = 1,
+    **options: Unpack[FilterOptions],
+) -> pa.Table:
+    """Measure the path of each key, such as a device, from the rows of a table.
+
+    The rows of a key may be anywhere. They are put in the order of their times; those with equal times keep their order, and
+    a row without a time stays after the row of its key before it. The results have the same bits as those of measure() for the
+    rows of one key.
+
+    Parameters
+    ----------
+    key : array_like
+        The key of each row: of any type that Arrow can encode as a dictionary. Missing keys are a key of their own.
+    time : array_like or None
+        The time of each row, as for measure(). None is for paths without times: the order of the rows counts.
+    lon, lat : array_like
+        Longitudes and latitudes, as for length().
+    every : {"hour", "day", "week", "month", "year"}, optional
+        Divide the lengths by time. A leg that crosses a boundary is divided in proportion to time, so that the lengths of a
+        key sum to the length of its path, exactly and in any order.
+    timezone : str or datetime.tzinfo with an IANA name
+        The time zone of the boundaries and of the times in the result.
+    elevation, accuracy : array_like, optional
+        As for measure().
+    metric, on_invalid
+        See length().
+    threads : int or None
+        The number of threads; None is one for each processor.
+    **options
+        The options of measure(), except trips and keep_latest_windows.
+
+    Returns
+    -------
+    pyarrow.Table
+        The keys are in the order of their first rows. Without `every` there is a row for each key: key, start and end (the
+        earliest and the latest time), length_m, point_count, accepted_count, segment_count, raw_length_m, gap_length_m,
+        elapsed_s, moving_s, max_speed_mps, ascent_m, descent_m, estimated_length_m, estimated_length_low_m,
+        estimated_length_high_m, stop_count, stopped_s. See Summary; values that are not available are null.
+        With `every` there is a row for each key and window: key, start and end of the window, length_m, point_count (of
+        accepted points). Windows without a point and without a length have no row. If points have no time, the last row of
+        a key has no start and no end, and has the length of the legs between such points.
+        Times are in microseconds, rounded down. With metric="planar" the names have no _m and _mps.
+
+    Raises
+    ------
+    ValueError
+        A value is not valid; the message has the index of the row or the name of the argument. Or a path has more than
+        100 000 windows.
+    TypeError
+        An argument is unknown or has a wrong type.
+
+    Examples
+    --------
+    >>> import waywiser as ww
+    >>> table = ww.by(["a", "b", "a"], [0, 0, 60], [13.0, 14.0, 13.1], [46.0, 46.0, 46.0])
+    >>> table.select(["key", "length_m"]).to_pylist()
+    [{'key': 'a', 'length_m': 7744.083...}, {'key': 'b', 'length_m': 0.0}]
+    """
+    import pyarrow as pa
+
+    zone = _waywiser.time_zone(timezone)
+    given: dict[str, Any] = dict(options)
+    if every is not None:
+        given |= {"every": every, "timezone": zone}
+    keys, groups = _groups(key)
+    columns = _waywiser.lengths_by(
+        groups,
+        len(keys),
+        time,
+        lon,
+        lat,
+        elevation=elevation,
+        accuracy=accuracy,
+        metric=metric,
+        on_invalid=on_invalid,
+        threads=threads,
+        options=given,
+    )
+    arrays: dict[str, Any] = {}
+    for name, (is_float, data) in columns.items():
+        if is_float:
+            arrays[name] = pa.array(np.frombuffer(data, dtype=np.float64), from_pandas=True)
+            continue
+        numbers = np.frombuffer(data, dtype=np.int64)
+        if name == "group":
+            arrays["key"] = keys.take(pa.array(numbers))
+            continue
+        array = pa.array(numbers, mask=numbers == _MISSING)
+        arrays[name] = array.cast(pa.timestamp("us", tz=zone)) if name in ("start", "end") else array
+    return pa.table(arrays)
+
+
+def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
+    """Return the distinct keys in the order of their first rows, and the number of the key of each row."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    if has_arrow(key) and not has_numpy_dtype(key):
+        array = arrow_array(key)
+        if isinstance(array, pa.ChunkedArray):  # without chunks
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
+    else:
+        if isinstance(key, str | bytes) or np.ndim(key) != 1:
+            raise ValueError("key must have one dimension: one value for each row")
+        array = pa.array(key, from_pandas=True)
+    values = None
+    if types.is_dictionary(array.type):
+        # The values of a dictionary may repeat and have nulls.
+        encoded = pc.dictionary_encode(array.dictionary, null_encoding="encode")
+        values, array = encoded.dictionary, encoded.indices.take(array.indices)
+        nulls = pc.index(values, None).as_py() if values.null_count else None
+        if nulls is not None and nulls >= 0:
+            array = pc.if_else(pc.equal(array, nulls), None, array)
+    try:
+        encoded = pc.dictionary_encode(array, null_encoding="encode")
+    except pa.ArrowNotImplementedError:
+        raise TypeError(f"key has the Arrow type {array.type}, whose values cannot be compared; use numbers or texts") from None
+    keys = encoded.dictionary if values is None else values.take(encoded.dictionary)
+    return keys, encoded.indices.to_numpy()

@@ -1,0 +1,323 @@
+//! The lengths of many paths, whose points are in one set of columns with a key in each row.
+
+use std::ops::Range;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use waywiser::measure::EstimateOptions;
+use waywiser::{Options, PathAccumulator, PathSummary};
+
+use crate::column::{Rows, read_integers};
+use crate::error::{MeasureError, warn_swapped};
+use crate::fixes::{Arguments, Feed, Fixes, NO_TIME};
+use crate::options::{self, options};
+use crate::work;
+
+/// A number that is missing in a column of whole numbers.
+const MISSING: i64 = i64::MIN;
+
+/// Return the columns of the table of by(): a dict of names to the bytes of numbers. Row i is in the group groups[i], from 0
+/// to group_count - 1.
+#[pyfunction]
+#[pyo3(signature = (
+    groups, group_count, time, lon, lat, *, elevation, accuracy, metric, on_invalid, threads, options
+))]
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn lengths_by<'py>(
+    py: Python<'py>,
+    groups: &Bound<'py, PyAny>,
+    group_count: usize,
+    time: Option<&Bound<'py, PyAny>>,
+    lon: &Bound<'py, PyAny>,
+    lat: &Bound<'py, PyAny>,
+    elevation: Option<&Bound<'py, PyAny>>,
+    accuracy: Option<&Bound<'py, PyAny>>,
+    metric: &str,
+    on_invalid: &str,
+    threads: Option<usize>,
+    options: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyDict>> {
+    for name in ["trips", "keep_latest_windows"] {
+        if options.contains(name)? {
+            return Err(PyTypeError::new_err(format!("by() has no argument '{name}'")));
+        }
+    }
+    let options = self::options("by", metric, on_invalid, Some(options))?;
+    let options = without_lists(options)?;
+    let fixes = Fixes::get(py, &Arguments { lon, lat, time, elevation, accuracy }, &options)?;
+    let threads = work::threads(threads)?;
+    let order = Order::get(groups, group_count, fixes.len())?;
+    let template = PathAccumulator::new(options);
+    let work = |range: Range<usize>| {
+        let mut part = Part { is_any_invalid: false, groups: Vec::with_capacity(range.len()) };
+        let mut feed = Feed::new(&fixes);
+        let mut sorted = Vec::new();
+        for group in range {
+            let (rows, times) = fixes.in_order_of_time(order.rows(group), &mut sorted);
+            let mut path = template.clone();
+            feed.add(rows, &mut path).map_err(GroupError::Measure)?;
+            let summary = path.summary();
+            if summary.windows.as_ref().is_some_and(|windows| windows.is_dropped) {
+                return Err(GroupError::Windows { index: rows.index(0) });
+            }
+            part.groups.push((group, times, summary));
+        }
+        part.is_any_invalid = feed.is_any_invalid;
+        Ok(part)
+    };
+    let mut table = Table::new(&options);
+    let mut is_any_invalid = false;
+    let add = |part: Part| {
+        is_any_invalid |= part.is_any_invalid;
+        for (group, times, summary) in &part.groups {
+            table.add(*group, *times, summary);
+        }
+        Ok(())
+    };
+    let into_exception = |error| match error {
+        GroupError::Measure(error) => fixes.exception(error),
+        GroupError::Windows { index } => PyValueError::new_err(format!(
+            "the path with the row at index {index} has more than 100000 windows; use a longer period, or max_gap_time"
+        )),
+    };
+    let points = fixes.len().div_ceil(group_count.max(1)).max(1);
+    work::in_steps(py, group_count, points, threads, work, add, into_exception)?;
+    if is_any_invalid && fixes.may_be_swapped() {
+        warn_swapped(py)?;
+    }
+    table.into_dict(py)
+}
+
+/// Returns the canonical name of a time zone.
+#[pyfunction]
+pub(crate) fn time_zone(timezone: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(options::zone(timezone)?.to_string())
+}
+
+/// Returns the options without lists of stops and trips, which the table does not have.
+fn without_lists(options: Options) -> PyResult<Options> {
+    let estimate = options.estimate().map(|estimate| EstimateOptions { max_trips: 0, ..estimate });
+    let options = options.to_builder().estimate(estimate).build();
+    options.map_err(|error| options::out_of_range(&error))
+}
+
+/// The results of some groups.
+struct Part {
+    is_any_invalid: bool,
+    groups: Vec<(usize, [i64; 2], PathSummary)>,
+}
+
+enum GroupError {
+    Measure(MeasureError),
+    /// There are too many windows.
+    Windows {
+        index: usize,
+    },
+}
+
+/// The rows of each group, in the order of the rows.
+struct Order {
+    /// The first position of each group, and the end.
+    starts: Vec<usize>,
+    /// The row at each position. Without it, the rows are in the order of the groups.
+    rows: Option<Vec<u32>>,
+}
+
+impl Order {
+    /// Sorts the rows by group.
+    fn get(groups: &Bound<'_, PyAny>, group_count: usize, len: usize) -> PyResult<Self> {
+        if u32::try_from(len).is_err() {
+            return Err(PyValueError::new_err(format!(
+                "there are {len} rows, and the limit is 4294967295; divide them by key into several calls"
+            )));
+        }
+        let mut starts = vec![0_usize; group_count + 1];
+        let (mut found, mut before, mut is_sorted) = (0, 0, true);
+        let mut in_range = Vec::with_capacity(len);
+        read_integers(groups, "groups", |group| {
+            let group = u32::try_from(group).ok().filter(|&group| (group as usize) < group_count);
+            let group = group.ok_or_else(|| PyValueError::new_err("a group is out of range"))?;
+            starts[group as usize + 1] += 1;
+            is_sorted &= before <= group;
+            before = group;
+            found += 1;
+            in_range.push(group);
+            Ok(())
+        })?;
+        if found != len {
+            return Err(PyTypeError::new_err(format!(
+                "key has {found} values for {len} points; they must be equally long"
+            )));
+        }
+        let mut end = 0;
+        for start in &mut starts {
+            end += *start;
+            *start = end;
+        }
+        if is_sorted {
+            return Ok(Self { starts, rows: None });
+        }
+        let mut next = starts.clone();
+        let mut rows = vec![0; len];
+        for (row, group) in (0..).zip(in_range) {
+            let position = &mut next[group as usize];
+            rows[*position] = row;
+            *position += 1;
+        }
+        Ok(Self { starts, rows: Some(rows) })
+    }
+
+    fn rows(&self, group: usize) -> Rows<'_> {
+        let (start, end) = (self.starts[group], self.starts[group + 1]);
+        match &self.rows {
+            None => Rows::Range(start, end),
+            Some(rows) => Rows::Indices(&rows[start..end]),
+        }
+    }
+}
+
+/// A value of a row.
+#[derive(Clone, Copy)]
+enum Value {
+    /// A whole number, or [`MISSING`].
+    Int(i64),
+    /// A number, NaN if it is missing.
+    Float(f64),
+}
+
+impl Value {
+    fn count(count: u64) -> Self {
+        Self::Int(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    fn count_or_missing(count: Option<u64>) -> Self {
+        count.map_or(Self::Int(MISSING), Self::count)
+    }
+
+    fn number(number: Option<f64>) -> Self {
+        Self::Float(number.unwrap_or(f64::NAN))
+    }
+
+    fn seconds(ns: Option<u128>) -> Self {
+        Self::number(ns.map(|ns| ns as f64 / 1e9))
+    }
+
+    /// Returns a time in microseconds, rounded down.
+    fn time(unix_ns: i64) -> Self {
+        Self::Int(if unix_ns == NO_TIME { MISSING } else { unix_ns.div_euclid(1000) })
+    }
+}
+
+/// The name of a column, and the unit that its name has for geographic paths.
+type Name = (&'static str, &'static str);
+
+/// The columns of the result.
+struct Table {
+    columns: Vec<Numbers>,
+}
+
+/// A column of the result.
+struct Numbers {
+    name: String,
+    is_float: bool,
+    values: Vec<Value>,
+}
+
+impl Table {
+    /// Returns a table without rows.
+    fn new(options: &Options) -> Self {
+        let empty = PathAccumulator::new(*options).summary();
+        let row: Vec<(Name, Value)> = match options.windows() {
+            None => path_row(0, [NO_TIME; 2], &empty).into(),
+            Some(_) => window_row(0, [NO_TIME; 2], 0.0, 0).into(),
+        };
+        let is_planar = options.metric() == waywiser::Metric::Planar;
+        let columns = row.into_iter().map(|((name, unit), value)| Numbers {
+            name: match unit {
+                "" => name.to_owned(),
+                _ if is_planar => name.to_owned(),
+                unit => format!("{name}_{unit}"),
+            },
+            is_float: matches!(value, Value::Float(_)),
+            values: Vec::new(),
+        });
+        Self { columns: columns.collect() }
+    }
+
+    /// Adds the rows of a path, whose first and last time are `times`.
+    fn add(&mut self, group: usize, times: [i64; 2], summary: &PathSummary) {
+        let Some(windows) = &summary.windows else {
+            self.push(&path_row(group, times, summary));
+            return;
+        };
+        const US_PER_S: i64 = 1_000_000;
+        for window in windows.earlier.iter().chain(&windows.windows) {
+            let times = [window.start_unix_s, window.end_unix_s].map(|unix_s| unix_s * US_PER_S);
+            self.push(&window_row(group, times, window.length.to_f64(), window.point_count));
+        }
+        let (count, length) = (windows.undated_point_count, windows.undated_length.to_f64());
+        if count > 0 || length > 0.0 {
+            self.push(&window_row(group, [MISSING; 2], length, count));
+        }
+    }
+
+    fn push(&mut self, row: &[(Name, Value)]) {
+        for (column, (_, value)) in self.columns.iter_mut().zip(row) {
+            column.values.push(*value);
+        }
+    }
+
+    /// Returns the bytes of each column.
+    fn into_dict(self, py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        let dict = PyDict::new(py);
+        for Numbers { name, is_float, values } in self.columns {
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| match *value {
+                    Value::Int(int) => int.to_ne_bytes(),
+                    Value::Float(float) => float.to_ne_bytes(),
+                })
+                .collect();
+            dict.set_item(name, (is_float, PyBytes::new(py, &bytes)))?;
+        }
+        Ok(dict)
+    }
+}
+
+/// Returns the row of a path.
+fn path_row(group: usize, [start, end]: [i64; 2], summary: &PathSummary) -> [(Name, Value); 19] {
+    let (estimate, trips) = (summary.estimate, summary.trips.as_ref());
+    [
+        (("group", ""), Value::count(group as u64)),
+        (("start", ""), Value::time(start)),
+        (("end", ""), Value::time(end)),
+        (("length", "m"), Value::Float(summary.length)),
+        (("point_count", ""), Value::count(summary.point_count)),
+        (("accepted_count", ""), Value::count(summary.accepted_count)),
+        (("segment_count", ""), Value::count(summary.segment_count)),
+        (("raw_length", "m"), Value::Float(summary.raw_length)),
+        (("gap_length", "m"), Value::Float(summary.gap_length + 0.0)),
+        (("elapsed_s", ""), Value::seconds(summary.elapsed_ns)),
+        (("moving_s", ""), Value::seconds(summary.moving_ns)),
+        (("max_speed", "mps"), Value::number(summary.max_speed)),
+        (("ascent", "m"), Value::number(summary.ascent)),
+        (("descent", "m"), Value::number(summary.descent)),
+        (("estimated_length", "m"), Value::number(estimate.map(|estimate| estimate.length_m))),
+        (("estimated_length_low", "m"), Value::number(estimate.map(|estimate| estimate.low_m))),
+        (("estimated_length_high", "m"), Value::number(estimate.map(|estimate| estimate.high_m))),
+        (("stop_count", ""), Value::count_or_missing(trips.map(|trips| trips.stop_count))),
+        (("stopped_s", ""), Value::seconds(trips.map(|trips| trips.stopped_ns))),
+    ]
+}
+
+/// Returns the row of a window, or of the part without a time. The times are in microseconds.
+fn window_row(group: usize, [start, end]: [i64; 2], length: f64, count: u64) -> [(Name, Value); 5] {
+    [
+        (("group", ""), Value::count(group as u64)),
+        (("start", ""), Value::Int(start)),
+        (("end", ""), Value::Int(end)),
+        (("length", "m"), Value::Float(length)),
+        (("point_count", ""), Value::count(count)),
+    ]
+}
