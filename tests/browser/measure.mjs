@@ -170,6 +170,41 @@ export async function optionsChangeTheNumbers(server) {
     await closePage(page);
 }
 
+/** The text next to a slider is the number of the preset: with this number as an option, nothing changes. */
+export async function presetsHaveTheNumbersOfTheProgram(server) {
+    const page = await openPage(server);
+    const seconds = (count) => new Date(Date.UTC(2024, 0, 1) + count * 1000).toISOString();
+    // Legs of 1 m to 600 m and of 5 cm to 1.5 m in a second, with accuracy radii of 5 m to 640 m.
+    let lat = 46;
+    const rows = Array.from({ length: 400 }, (_, index) => {
+        lat += (index % 2 ? 1 + ((index * 37) % 600) : (1 + ((index * 7) % 30)) * 0.05) / 111200;
+        return `13,${lat.toFixed(8)},${seconds(index)},${5 * 2 ** (index % 8)}`;
+    });
+    await open(page, scratchFile("steps.csv", `lon,lat,time,accuracy\n${rows.join("\n")}\n`));
+    const presets = page.locator(".choice:has-text('Kind') select");
+    const names = (await presets.locator("option").evaluateAll((options) => options.map(({ value }) => value))).slice(1);
+    equal(names.length, 7, "presets");
+    const lengths = new Set();
+    for (const name of names) {
+        const before = await answers(page);
+        await presets.selectOption(name);
+        await settled(page, before + 1);
+        const { total } = await compare(page, scratch);
+        lengths.add(total.length_m);
+        const options = [];
+        for (const option of ["max-speed", "max-accuracy", "stopped-speed"]) {
+            const text = await page.locator(`output[for=option-${option}]`).textContent();
+            check(/^[\d.]+\u00a0(m|m\/s), preset$/.test(text), `${name}: ${option} has the text ${text}`);
+            options.push(`--${option} ${Number.parseFloat(text)}`);
+        }
+        const [line] = (await page.locator("#command").textContent()).split(" steps.csv");
+        const same = runLine(`${line} ${options.join(" ")} steps.csv`, scratch).pop().total;
+        equal({ ...same, notes: [] }, { ...total, notes: [] }, `${name} with its options`);
+    }
+    check(lengths.size > 4, `the presets have the lengths ${[...lengths]}`);
+    await closePage(page);
+}
+
 /** Returns how many pixels of the map have the colour of rejected points. */
 async function redPixels(page) {
     return page.evaluate(() => {
@@ -268,7 +303,7 @@ export async function aReportShowsItsData(server) {
     await page.route(server.http, async (route) => {
         const response = await route.fetch();
         const data = JSON.stringify({ report }).replaceAll("<", "\\u003c");
-        await route.fulfill({ response, body: (await response.text()).replace('id="data">{}', () => `id="data">${data}`) });
+        await route.fulfill({ response, body: (await response.text()).replace(/id="data">.*?<\/script>/, () => `id="data">${data}</script>`) });
     });
     let requests = 0;
     page.on("request", (request) => (requests += request.url().includes("/api/") ? 1 : 0));

@@ -59,7 +59,7 @@ export class MeasureView {
             this.show(data.report, false);
             return;
         }
-        this.controls = new OptionControls(byId("options"), () => this.measureSoon());
+        this.controls = new OptionControls(byId("options"), data.presets ?? [], () => this.measureSoon());
         this.command = commandBlock(() => commandLine(this.controls?.options() ?? [], this.file?.name ?? "FILE"));
         byId("command-line").append(this.command.block);
         this.listen();
