@@ -1,6 +1,6 @@
 // The view of recordings.
 import path from "node:path";
-import { check, closePage, ended, equal, openPage, run, scratch, scratchFile, start, startServer, stop, until } from "./harness.mjs";
+import { check, closePage, ended, equal, exposeViews, openPage, run, scratch, scratchFile, start, startServer, stop, until } from "./harness.mjs";
 
 /** Streams a track to a recording, a point each time that the returned function is called. */
 function stream(server, name, environment = {}) {
@@ -122,11 +122,12 @@ export async function aTokenIsRequestedAndKept() {
     await select(page, "secret");
     await until("the total is shown", () => length(page));
     await page.reload();
+    await exposeViews(page);
     await select(page, "secret");
     equal(await page.evaluate(() => Object.keys(localStorage).length), 0, "what the browser keeps after the tab");
     await page.click("nav a[href='#measure']");
     await page.setInputFiles("#file", file);
-    await page.waitForFunction(() => document.body.dataset.answers === "1", null, { timeout: 0 });
+    await page.waitForFunction(() => window.waywiser.measure.answers === 1, null, { timeout: 0 });
     await page.click("#token-state");
     await page.click("#token-forget");
     await page.waitForSelector("#measure-status.is-error");
@@ -188,7 +189,7 @@ export async function memoryIsSteady(server, { minutes }) {
         return { heap: usedSize, nodes: (await client.send("Memory.getDOMCounters")).nodes };
     };
     const follow = async (count) => {
-        const updates = () => page.evaluate(() => Number(document.body.dataset.updates ?? 0));
+        const updates = () => page.evaluate(() => window.waywiser.live.updates);
         const end = (await updates()) + count;
         await until(`${count} updates`, async () => {
             recording.send(2);

@@ -5,10 +5,10 @@ import { OUTPUT, ROOT, axe, check, closePage, equal, openPage, scratchFile, star
 const WALK = path.join(ROOT, "examples/hill-walk.gpx");
 
 async function measured(page) {
-    const before = await page.evaluate(() => Number(document.body.dataset.answers ?? 0));
+    const before = await page.evaluate(() => window.waywiser.measure.answers);
     return (action) =>
         action().then(() =>
-            page.waitForFunction((count) => Number(document.body.dataset.answers ?? 0) > count, before, { timeout: 0 }),
+            page.waitForFunction((count) => window.waywiser.measure.answers > count, before, { timeout: 0 }),
         );
 }
 

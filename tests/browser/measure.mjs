@@ -8,7 +8,7 @@ const EXAMPLES = path.join(ROOT, "examples");
 async function settled(page, answers) {
     await page.waitForFunction(
         (least) =>
-            Number(document.body.dataset.answers ?? 0) >= least &&
+            window.waywiser.measure.answers >= least &&
             document.getElementById("measure").getAttribute("aria-busy") !== "true",
         answers,
         { timeout: 0 },
@@ -16,7 +16,7 @@ async function settled(page, answers) {
 }
 
 async function answers(page) {
-    return page.evaluate(() => Number(document.body.dataset.answers ?? 0));
+    return page.evaluate(() => window.waywiser.measure.answers);
 }
 
 async function open(page, file) {

@@ -47,7 +47,7 @@ export class LiveView {
         this.polling = null;
         /** @type {AbortController | null} */
         this.following = null;
-        /** The states that were received, for tests. */
+        /** The number of states that were received. */
         this.updates = 0;
         byId("live-next").addEventListener("click", () => this.turn(true));
         byId("live-previous").addEventListener("click", () => this.turn(false));
@@ -194,7 +194,6 @@ export class LiveView {
     receive(recording) {
         this.selected = recording;
         this.updates += 1;
-        document.body.dataset.updates = String(this.updates);
         // The first state has the last points, and each later one those since the state before.
         if (this.isFirst && recording.recent_points) {
             this.trail = [];
