@@ -104,14 +104,38 @@ export async function manyRecordingsHavePages() {
     await stop(server);
 }
 
+/** Each recording has 400 days, which would leave room for about five of them in a part of the list. */
+export async function recordingsWithManyDaysAreAllListed() {
+    const server = await startServer(["--store", "memory:"]);
+    for (let device = 0; device < 40; device += 1) {
+        const locations = Array.from({ length: 400 }, (_, day) => ({
+            type: "Feature",
+            geometry: { type: "Point", coordinates: [13 + day * 0.001, 46 + device * 0.01] },
+            properties: { timestamp: new Date(Date.UTC(2023, 0, 1 + day, 12)).toISOString(), horizontal_accuracy: 5, device_id: `phone-${device}` },
+        }));
+        const answer = await fetch(`${server.http}ingest/overland`, { method: "POST", body: JSON.stringify({ locations }) });
+        equal(await answer.json(), { result: "ok" }, "answer");
+    }
+    const page = await openLive(server);
+    await until("all recordings are listed", async () => (await page.locator("#recordings li").count()) === 40);
+    check(!(await page.locator("#live-pages").isVisible()), "the list has more than one page");
+    await select(page, "phone-7");
+    await until("the days are shown", async () => (await page.locator("#live-days rect").count()) === 62);
+    // The list is read again, and the days stay.
+    const listed = page.waitForResponse(/api\/paths\?/, { timeout: 0 });
+    await listed;
+    equal(await page.evaluate(() => window.waywiser.live.selected.summary.windows.length), 400, "days");
+    await closePage(page);
+    await stop(server);
+}
+
 export async function aTokenIsRequestedAndKept() {
     const tokens = path.join(scratch, "tokens.toml");
     const token = run(["token", "new", "--name", "tester", "--append", tokens]).split("\n")[0];
     const server = await startServer(["--ephemeral", "--tokens", tokens]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
     run(["record", "--server", server.grpc, "--name", "paths/secret", file], { env: { ...process.env, WAYWISER_TOKEN: token } });
-    const page = await openLive(server);
-    page.expected.push(/Failed to load resource.*401/);
+    const page = await openPage(server, "live", { expected: [/Failed to load resource.*401/] });
     page.secret = token;
     await page.locator("#token").waitFor();
     await page.fill("#token", "wrong");

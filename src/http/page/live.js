@@ -99,7 +99,8 @@ export class LiveView {
         this.polling = polling;
         const { signal } = polling;
         while (!signal.aborted) {
-            const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
+            // Without windows and trips, a page of the list has this number of recordings.
+            const query = new URLSearchParams({ page_size: String(PAGE_SIZE), view: "BASIC" });
             const page = this.pages[this.pages.length - 1];
             if (page) {
                 query.set("page_token", page);
