@@ -61,6 +61,12 @@ export async function aRecordingGrows(server) {
     await closePage(page);
 }
 
+export async function aRecordingInMemoryGrows() {
+    const server = await startServer(["--store", "memory:"]);
+    await aRecordingGrows(server);
+    await stop(server);
+}
+
 export async function theServerIsLostAndComesBack() {
     const data = path.join(scratch, "lost");
     let server = await startServer(["--data-dir", data]);

@@ -1,6 +1,8 @@
 // The view that measures a file.
+import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { ROOT, check, closePage, equal, openPage, runLine, scratch, scratchFile, until } from "./harness.mjs";
+import { FILES } from "./files.mjs";
+import { ROOT, WAYWISER, check, closePage, equal, openPage, runLine, scratch, scratchFile, until } from "./harness.mjs";
 
 const EXAMPLES = path.join(ROOT, "examples");
 
@@ -120,23 +122,57 @@ export async function filesOfEachKind(server) {
     await closePage(page);
 }
 
-export async function dropsAFile(server) {
-    const page = await openPage(server);
-    const transfer = await page.evaluateHandle(() => {
-        const data = new DataTransfer();
-        data.items.add(new File(["lon,lat\n13,46\n13.1,46\n"], "dropped.csv"));
-        return data;
-    });
-    for (const name of ["dragenter", "dragover"]) {
-        await page.dispatchEvent("main", name, { dataTransfer: transfer });
+/** Drops a file on the page. */
+async function drop(page, name, content) {
+    const transfer = await page.evaluateHandle(
+        ([fileName, base64]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], fileName));
+            return data;
+        },
+        [name, Buffer.from(content).toString("base64")],
+    );
+    for (const event of ["dragenter", "dragover"]) {
+        await page.dispatchEvent("main", event, { dataTransfer: transfer });
     }
     check(await page.locator(".drop-hint").isVisible(), "no hint while a file is dragged");
     await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
-    await settled(page, 1);
     check(!(await page.locator(".drop-hint").isVisible()), "the hint stays");
-    scratchFile("dropped.csv", "lon,lat\n13,46\n13.1,46\n");
-    await compare(page, scratch);
+}
+
+/** Drops a file of each format that the program names, and each kind of compressed file. */
+export async function dropsAFileOfEachFormat(server) {
+    const document = await (await fetch(`${server.http}api/openapi.json`)).json();
+    const parameters = document.paths["/api/measure"].post.parameters;
+    const formats = parameters.find(({ name }) => name === "format").schema.enum;
+    const missing = formats.filter((format) => !FILES.some((file) => file.format === format));
+    equal(missing, [], "formats without a file");
+    const page = await openPage(server);
+    page.expected.push(/Failed to load resource.*422/);
+    for (const { format, name, content, length } of FILES) {
+        const before = await answers(page);
+        const file = scratchFile(name, content);
+        await drop(page, name, content);
+        if (format === "parquet" && isWithoutParquet(file)) {
+            await until("the reason is shown", async () => (await page.locator("#measure-status").textContent()).includes("does not read Parquet"));
+            continue;
+        }
+        await settled(page, before + 1);
+        const { total, rows } = await compare(page, scratch);
+        const isLength = length === null ? total.length_m > 0 : Math.abs(total.length_m - length) < 0.01 * length;
+        check(isLength, `${name} has the length ${total.length_m} instead of ${length}`);
+        const status = await page.locator("#measure-status").textContent();
+        const points = new Intl.NumberFormat("en").format(total.points);
+        check(status.startsWith(`${name}: `) && status.endsWith(`, ${points}\u00a0points`), status);
+        equal(await page.evaluate(() => window.waywiser.measure.map.lines.length), rows.length, `${name}: lines`);
+    }
     await closePage(page);
+}
+
+/** Returns whether the program was built without this format. */
+function isWithoutParquet(file) {
+    const { stderr } = spawnSync(WAYWISER, ["measure", file], { encoding: "utf8" });
+    return stderr.includes("does not read Parquet");
 }
 
 export async function optionsChangeTheNumbers(server) {
