@@ -27,7 +27,27 @@ async function audit(page, name) {
     );
 }
 
+/** Sends the positions of a phone of the last 40 days, with a ride on each of them. */
+async function sendDays(server, device) {
+    const now = Math.floor(Date.now() / 60000) * 60;
+    for (let ago = 39; ago >= 0; ago -= 1) {
+        const length = 3 + ((ago * 7) % 11);
+        const locations = Array.from({ length: 60 }, (_, step) => ({
+            type: "Feature",
+            geometry: {
+                type: "Point",
+                coordinates: [14.5 + 0.004 * length * Math.sin(step / 9.4), 46.05 + 0.003 * length * Math.cos(step / 9.4 + ago)],
+            },
+            properties: { timestamp: new Date((now - ago * 86400 - (60 - step) * 60) * 1000).toISOString(), horizontal_accuracy: 8, device_id: device },
+        }));
+        const answer = await fetch(`${server.http}ingest/overland`, { method: "POST", body: JSON.stringify({ locations }) });
+        equal(await answer.json(), { result: "ok" }, "answer");
+    }
+}
+
 export async function everySizeAndColourScheme(server) {
+    await sendDays(server, "alma");
+    await sendDays(server, "bor-with-a-name-that-is-quite-long-for-a-narrow-list");
     for (const width of [360, 1440, 2560]) {
         for (const colorScheme of ["light", "dark"]) {
             const height = { 360: 740, 1440: 900, 2560: 1440 }[width];
@@ -53,9 +73,9 @@ export async function everySizeAndColourScheme(server) {
             await inspect("measure");
             for (const view of ["live", "phone"]) {
                 await page.click(`nav a[href='#${view}']`);
-                if (view === "live" && (await page.locator("#recordings button").count()) > 0) {
-                    await page.locator("#recordings button").first().click();
-                    await page.locator("#live-total data").waitFor();
+                if (view === "live") {
+                    await page.locator("#recordings li[data-name='paths/alma'] button").click();
+                    await page.locator("#live-days rect").first().waitFor();
                 }
                 if (view === "phone") {
                     await page.locator("#phone-code img").waitFor();

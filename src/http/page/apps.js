@@ -93,7 +93,7 @@ export const APPS = [
     },
     {
         id: "traccar",
-        name: "Traccar Client 9",
+        name: "Traccar Client",
         systems: "version 9 and later",
         address: (setup) => withToken(setup, "traccar"),
         link: null,
@@ -104,8 +104,8 @@ export const APPS = [
     },
     {
         id: "traccar-8",
-        name: "Traccar Client 8",
-        systems: "version 8 and earlier",
+        name: "Traccar Client",
+        systems: "up to version 8",
         address: (setup) => withToken(setup, "osmand"),
         link: null,
         code: null,
