@@ -45,6 +45,16 @@ async function sendDays(server, device) {
     }
 }
 
+/** Returns the texts of charts that are not completely inside their pictures. Runs in the page. */
+function cutTexts() {
+    const visible = [...document.querySelectorAll("svg text")].filter((text) => text.checkVisibility());
+    const isCut = (text) => {
+        const [inner, outer] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+        return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5 || inner.top < outer.top - 0.5 || inner.bottom > outer.bottom + 0.5;
+    };
+    return visible.filter(isCut).map((text) => text.textContent);
+}
+
 export async function everySizeAndColourScheme(server) {
     await sendDays(server, "alma");
     await sendDays(server, "bor-with-a-name-that-is-quite-long-for-a-narrow-list");
@@ -60,6 +70,7 @@ export async function everySizeAndColourScheme(server) {
                 await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
                 const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
                 check(overflow <= 0, `${view} at ${width} pixels is ${overflow} pixels too wide`);
+                equal(await page.evaluate(cutTexts), [], `${view} at ${width} pixels: texts beyond their pictures`);
                 await page.screenshot({ path: name(view), fullPage: true });
                 await audit(page, `${view} ${width} ${colorScheme}`);
             };
