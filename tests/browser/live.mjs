@@ -1,6 +1,7 @@
 // The view of recordings.
 import path from "node:path";
 import { check, closePage, ended, equal, exposeViews, openPage, run, scratch, scratchFile, start, startServer, stop, until } from "./harness.mjs";
+import { startPostgres } from "./postgres.mjs";
 
 /** Streams a track to a recording, a point each time that the returned function is called. */
 function stream(server, name, environment = {}) {
@@ -35,7 +36,12 @@ async function select(page, name) {
 }
 
 export async function aRecordingGrows(server) {
-    const recording = stream(server, "growing");
+    await follow(server, server);
+}
+
+/** Follows a recording at a server while another one, or the same, writes it. */
+async function follow(server, writer) {
+    const recording = stream(writer, "growing");
     recording.send(10);
     const page = await openLive(server);
     let streams = 0;
@@ -65,6 +71,22 @@ export async function aRecordingInMemoryGrows() {
     const server = await startServer(["--store", "memory:"]);
     await aRecordingGrows(server);
     await stop(server);
+}
+
+export async function aRecordingOfAnotherServerGrows() {
+    const database = await startPostgres();
+    if (database === null) {
+        console.log("    SKIPPED: PostgreSQL is not installed");
+        return;
+    }
+    const [server, writer] = [await startServer(["--store", database.url, "--migrate"]), await startServer(["--store", database.url])];
+    try {
+        await follow(server, writer);
+        await stop(server);
+        await stop(writer);
+    } finally {
+        await database.stop();
+    }
 }
 
 export async function theServerIsLostAndComesBack() {
