@@ -123,7 +123,8 @@ impl Client {
         page_token: Option<String>,
     ) -> Result<PathPage, ClientError> {
         let page_token = page_token.unwrap_or_default();
-        let request = pb::ListPathsRequest { page_size: 0, page_token, prefix: prefix.to_owned() };
+        let request =
+            pb::ListPathsRequest { page_token, prefix: prefix.to_owned(), ..Default::default() };
         let mut stub = self.stub();
         let page = async { Ok(stub.list_paths(request).await.map_err(Box::new)?.into_inner()) };
         let page = with_timeout(REPLY_TIMEOUT, page).await?;

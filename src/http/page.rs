@@ -16,6 +16,7 @@ use tonic::Code;
 
 use super::Shared;
 use super::error::ApiError;
+use crate::measure::{ExplicitOptions, Metric, Options, Preset};
 
 const INDEX: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -121,10 +122,11 @@ impl Asset {
 
 impl Page {
     pub(super) fn new(tiles: Option<&Tiles>) -> Self {
-        let settings = tiles.map_or_else(
-            || json!({}),
-            |tiles| json!({ "tiles": tiles.template, "tiles_attribution": tiles.attribution }),
-        );
+        let mut settings = json!({ "presets": presets() });
+        if let Some(tiles) = tiles {
+            settings["tiles"] = json!(tiles.template);
+            settings["tiles_attribution"] = json!(tiles.attribution);
+        }
         let index = with_data(INDEX, &settings);
         let text = |content_type, text: &'static str| {
             Asset::new(content_type, Bytes::from_static(text.as_bytes()))
@@ -169,6 +171,25 @@ impl Page {
         );
         response
     }
+}
+
+/// Returns the options that the presets set and the page has sliders for, with the names of the command line.
+fn presets() -> Value {
+    let preset = |preset: Preset| {
+        let options = preset.fill(Options::new(Metric::Geodesic), ExplicitOptions::default());
+        json!({
+            "name": preset.name(),
+            "options": {
+                "max-speed": options.max_speed(),
+                "max-accuracy": options.max_accuracy_m(),
+                "min-step": options.min_step(),
+                "max-gap-time": options.max_gap_time_ns().map(|time| time as f64 / 1e9),
+                "max-gap": options.max_gap(),
+                "stopped-speed": options.stopped_speed(),
+            },
+        })
+    };
+    Preset::ALL.into_iter().map(preset).collect()
 }
 
 /// Returns the page with data in it.

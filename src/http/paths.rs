@@ -68,10 +68,17 @@ pub(super) async fn list(
             })?,
         };
     let prefix = query.take("prefix").filter(|prefix| !prefix.is_empty());
+    let view = match query.take("view").as_deref() {
+        None => pb::PathView::Unspecified,
+        Some("BASIC") => pb::PathView::Basic,
+        Some("FULL") => pb::PathView::Full,
+        Some(_) => return Err(ApiError::invalid("view", "it must be BASIC or FULL")),
+    };
     let request = pb::ListPathsRequest {
         page_size,
         page_token: query.take("page_token").unwrap_or_default(),
         prefix: prefix.map(with_collection).unwrap_or_default(),
+        view: view.into(),
     };
     query.finish()?;
     let page = LIST.reply(&gate(&extensions)?, &headers, &request).await?;

@@ -119,7 +119,7 @@ export async function openBrowser() {
 
 /** Opens a page. Its faults are what a page must never do, and what the test does not expect. */
 export async function openPage(server, view = "", options = {}) {
-    const { tiles, ...ofContext } = options;
+    const { tiles, expected = [], ...ofContext } = options;
     const context = await (await openBrowser()).newContext({ viewport: { width: 1440, height: 900 }, ...ofContext });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await context.newPage();
@@ -127,7 +127,7 @@ export async function openPage(server, view = "", options = {}) {
     const faults = [];
     page.faults = faults;
     /** Messages of the console that the test expects. */
-    page.expected = [];
+    page.expected = [...expected];
     /** A text that no address may contain. */
     page.secret = "";
     page.on("pageerror", (error) => faults.push(`error: ${error.stack}`));
@@ -149,7 +149,18 @@ export async function openPage(server, view = "", options = {}) {
     });
     await serveFiles(page, server);
     await page.goto(`${server.http}${view ? `#${view}` : ""}`);
+    await exposeViews(page);
     return page;
+}
+
+/** Makes the views of the page known to the tests, as `window.waywiser`. A page that is loaded again needs it again. */
+export async function exposeViews(page) {
+    if (!page.url().startsWith("file:")) {
+        await page.evaluate(async () => {
+            const { views } = await import(new URL("page/main.js", document.baseURI).href);
+            window.waywiser = views;
+        });
+    }
 }
 
 /** With PAGE_FILES, the files of the page are those of this folder instead of those in the program. */

@@ -1,6 +1,7 @@
 // The view of recordings.
 import path from "node:path";
-import { check, closePage, ended, equal, openPage, run, scratch, scratchFile, start, startServer, stop, until } from "./harness.mjs";
+import { check, closePage, ended, equal, exposeViews, openPage, run, scratch, scratchFile, start, startServer, stop, until } from "./harness.mjs";
+import { startPostgres } from "./postgres.mjs";
 
 /** Streams a track to a recording, a point each time that the returned function is called. */
 function stream(server, name, environment = {}) {
@@ -35,7 +36,12 @@ async function select(page, name) {
 }
 
 export async function aRecordingGrows(server) {
-    const recording = stream(server, "growing");
+    await follow(server, server);
+}
+
+/** Follows a recording at a server while another one, or the same, writes it. */
+async function follow(server, writer) {
+    const recording = stream(writer, "growing");
     recording.send(10);
     const page = await openLive(server);
     let streams = 0;
@@ -59,6 +65,28 @@ export async function aRecordingGrows(server) {
     const { summary } = await (await fetch(`${server.http}api/paths/growing`)).json();
     equal(shown, summary.length_m, "the last total");
     await closePage(page);
+}
+
+export async function aRecordingInMemoryGrows() {
+    const server = await startServer(["--store", "memory:"]);
+    await aRecordingGrows(server);
+    await stop(server);
+}
+
+export async function aRecordingOfAnotherServerGrows() {
+    const database = await startPostgres();
+    if (database === null) {
+        console.log("    SKIPPED: PostgreSQL is not installed");
+        return;
+    }
+    const [server, writer] = [await startServer(["--store", database.url, "--migrate"]), await startServer(["--store", database.url])];
+    try {
+        await follow(server, writer);
+        await stop(server);
+        await stop(writer);
+    } finally {
+        await database.stop();
+    }
 }
 
 export async function theServerIsLostAndComesBack() {
@@ -104,14 +132,38 @@ export async function manyRecordingsHavePages() {
     await stop(server);
 }
 
+/** Each recording has 400 days, which would leave room for about five of them in a part of the list. */
+export async function recordingsWithManyDaysAreAllListed() {
+    const server = await startServer(["--store", "memory:"]);
+    for (let device = 0; device < 40; device += 1) {
+        const locations = Array.from({ length: 400 }, (_, day) => ({
+            type: "Feature",
+            geometry: { type: "Point", coordinates: [13 + day * 0.001, 46 + device * 0.01] },
+            properties: { timestamp: new Date(Date.UTC(2023, 0, 1 + day, 12)).toISOString(), horizontal_accuracy: 5, device_id: `phone-${device}` },
+        }));
+        const answer = await fetch(`${server.http}ingest/overland`, { method: "POST", body: JSON.stringify({ locations }) });
+        equal(await answer.json(), { result: "ok" }, "answer");
+    }
+    const page = await openLive(server);
+    await until("all recordings are listed", async () => (await page.locator("#recordings li").count()) === 40);
+    check(!(await page.locator("#live-pages").isVisible()), "the list has more than one page");
+    await select(page, "phone-7");
+    await until("the days are shown", async () => (await page.locator("#live-days rect").count()) === 62);
+    // The list is read again, and the days stay.
+    const listed = page.waitForResponse(/api\/paths\?/, { timeout: 0 });
+    await listed;
+    equal(await page.evaluate(() => window.waywiser.live.selected.summary.windows.length), 400, "days");
+    await closePage(page);
+    await stop(server);
+}
+
 export async function aTokenIsRequestedAndKept() {
     const tokens = path.join(scratch, "tokens.toml");
     const token = run(["token", "new", "--name", "tester", "--append", tokens]).split("\n")[0];
     const server = await startServer(["--ephemeral", "--tokens", tokens]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
     run(["record", "--server", server.grpc, "--name", "paths/secret", file], { env: { ...process.env, WAYWISER_TOKEN: token } });
-    const page = await openLive(server);
-    page.expected.push(/Failed to load resource.*401/);
+    const page = await openPage(server, "live", { expected: [/Failed to load resource.*401/] });
     page.secret = token;
     await page.locator("#token").waitFor();
     await page.fill("#token", "wrong");
@@ -122,11 +174,12 @@ export async function aTokenIsRequestedAndKept() {
     await select(page, "secret");
     await until("the total is shown", () => length(page));
     await page.reload();
+    await exposeViews(page);
     await select(page, "secret");
     equal(await page.evaluate(() => Object.keys(localStorage).length), 0, "what the browser keeps after the tab");
     await page.click("nav a[href='#measure']");
     await page.setInputFiles("#file", file);
-    await page.waitForFunction(() => document.body.dataset.answers === "1", null, { timeout: 0 });
+    await page.waitForFunction(() => window.waywiser.measure.answers === 1, null, { timeout: 0 });
     await page.click("#token-state");
     await page.click("#token-forget");
     await page.waitForSelector("#measure-status.is-error");
@@ -188,7 +241,7 @@ export async function memoryIsSteady(server, { minutes }) {
         return { heap: usedSize, nodes: (await client.send("Memory.getDOMCounters")).nodes };
     };
     const follow = async (count) => {
-        const updates = () => page.evaluate(() => Number(document.body.dataset.updates ?? 0));
+        const updates = () => page.evaluate(() => window.waywiser.live.updates);
         const end = (await updates()) + count;
         await until(`${count} updates`, async () => {
             recording.send(2);

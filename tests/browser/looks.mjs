@@ -5,10 +5,10 @@ import { OUTPUT, ROOT, axe, check, closePage, equal, openPage, scratchFile, star
 const WALK = path.join(ROOT, "examples/hill-walk.gpx");
 
 async function measured(page) {
-    const before = await page.evaluate(() => Number(document.body.dataset.answers ?? 0));
+    const before = await page.evaluate(() => window.waywiser.measure.answers);
     return (action) =>
         action().then(() =>
-            page.waitForFunction((count) => Number(document.body.dataset.answers ?? 0) > count, before, { timeout: 0 }),
+            page.waitForFunction((count) => window.waywiser.measure.answers > count, before, { timeout: 0 }),
         );
 }
 
@@ -27,7 +27,37 @@ async function audit(page, name) {
     );
 }
 
+/** Sends the positions of a phone of the last 40 days, with a ride on each of them. */
+async function sendDays(server, device) {
+    const now = Math.floor(Date.now() / 60000) * 60;
+    for (let ago = 39; ago >= 0; ago -= 1) {
+        const length = 3 + ((ago * 7) % 11);
+        const locations = Array.from({ length: 60 }, (_, step) => ({
+            type: "Feature",
+            geometry: {
+                type: "Point",
+                coordinates: [14.5 + 0.004 * length * Math.sin(step / 9.4), 46.05 + 0.003 * length * Math.cos(step / 9.4 + ago)],
+            },
+            properties: { timestamp: new Date((now - ago * 86400 - (60 - step) * 60) * 1000).toISOString(), horizontal_accuracy: 8, device_id: device },
+        }));
+        const answer = await fetch(`${server.http}ingest/overland`, { method: "POST", body: JSON.stringify({ locations }) });
+        equal(await answer.json(), { result: "ok" }, "answer");
+    }
+}
+
+/** Returns the texts of charts that are not completely inside their pictures. Runs in the page. */
+function cutTexts() {
+    const visible = [...document.querySelectorAll("svg text")].filter((text) => text.checkVisibility());
+    const isCut = (text) => {
+        const [inner, outer] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+        return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5 || inner.top < outer.top - 0.5 || inner.bottom > outer.bottom + 0.5;
+    };
+    return visible.filter(isCut).map((text) => text.textContent);
+}
+
 export async function everySizeAndColourScheme(server) {
+    await sendDays(server, "alma");
+    await sendDays(server, "bor-with-a-name-that-is-quite-long-for-a-narrow-list");
     for (const width of [360, 1440, 2560]) {
         for (const colorScheme of ["light", "dark"]) {
             const height = { 360: 740, 1440: 900, 2560: 1440 }[width];
@@ -40,6 +70,7 @@ export async function everySizeAndColourScheme(server) {
                 await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
                 const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
                 check(overflow <= 0, `${view} at ${width} pixels is ${overflow} pixels too wide`);
+                equal(await page.evaluate(cutTexts), [], `${view} at ${width} pixels: texts beyond their pictures`);
                 await page.screenshot({ path: name(view), fullPage: true });
                 await audit(page, `${view} ${width} ${colorScheme}`);
             };
@@ -53,9 +84,9 @@ export async function everySizeAndColourScheme(server) {
             await inspect("measure");
             for (const view of ["live", "phone"]) {
                 await page.click(`nav a[href='#${view}']`);
-                if (view === "live" && (await page.locator("#recordings button").count()) > 0) {
-                    await page.locator("#recordings button").first().click();
-                    await page.locator("#live-total data").waitFor();
+                if (view === "live") {
+                    await page.locator("#recordings li[data-name='paths/alma'] button").click();
+                    await page.locator("#live-days rect").first().waitFor();
                 }
                 if (view === "phone") {
                     await page.locator("#phone-code img").waitFor();

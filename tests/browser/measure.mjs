@@ -1,6 +1,8 @@
 // The view that measures a file.
+import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { ROOT, check, closePage, equal, openPage, runLine, scratch, scratchFile, until } from "./harness.mjs";
+import { FILES } from "./files.mjs";
+import { ROOT, WAYWISER, check, closePage, equal, openPage, runLine, scratch, scratchFile, until } from "./harness.mjs";
 
 const EXAMPLES = path.join(ROOT, "examples");
 
@@ -8,7 +10,7 @@ const EXAMPLES = path.join(ROOT, "examples");
 async function settled(page, answers) {
     await page.waitForFunction(
         (least) =>
-            Number(document.body.dataset.answers ?? 0) >= least &&
+            window.waywiser.measure.answers >= least &&
             document.getElementById("measure").getAttribute("aria-busy") !== "true",
         answers,
         { timeout: 0 },
@@ -16,7 +18,7 @@ async function settled(page, answers) {
 }
 
 async function answers(page) {
-    return page.evaluate(() => Number(document.body.dataset.answers ?? 0));
+    return page.evaluate(() => window.waywiser.measure.answers);
 }
 
 async function open(page, file) {
@@ -120,23 +122,57 @@ export async function filesOfEachKind(server) {
     await closePage(page);
 }
 
-export async function dropsAFile(server) {
-    const page = await openPage(server);
-    const transfer = await page.evaluateHandle(() => {
-        const data = new DataTransfer();
-        data.items.add(new File(["lon,lat\n13,46\n13.1,46\n"], "dropped.csv"));
-        return data;
-    });
-    for (const name of ["dragenter", "dragover"]) {
-        await page.dispatchEvent("main", name, { dataTransfer: transfer });
+/** Drops a file on the page. */
+async function drop(page, name, content) {
+    const transfer = await page.evaluateHandle(
+        ([fileName, base64]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], fileName));
+            return data;
+        },
+        [name, Buffer.from(content).toString("base64")],
+    );
+    for (const event of ["dragenter", "dragover"]) {
+        await page.dispatchEvent("main", event, { dataTransfer: transfer });
     }
     check(await page.locator(".drop-hint").isVisible(), "no hint while a file is dragged");
     await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
-    await settled(page, 1);
     check(!(await page.locator(".drop-hint").isVisible()), "the hint stays");
-    scratchFile("dropped.csv", "lon,lat\n13,46\n13.1,46\n");
-    await compare(page, scratch);
+}
+
+/** Drops a file of each format that the program names, and each kind of compressed file. */
+export async function dropsAFileOfEachFormat(server) {
+    const document = await (await fetch(`${server.http}api/openapi.json`)).json();
+    const parameters = document.paths["/api/measure"].post.parameters;
+    const formats = parameters.find(({ name }) => name === "format").schema.enum;
+    const missing = formats.filter((format) => !FILES.some((file) => file.format === format));
+    equal(missing, [], "formats without a file");
+    const page = await openPage(server);
+    page.expected.push(/Failed to load resource.*422/);
+    for (const { format, name, content, length } of FILES) {
+        const before = await answers(page);
+        const file = scratchFile(name, content);
+        await drop(page, name, content);
+        if (format === "parquet" && isWithoutParquet(file)) {
+            await until("the reason is shown", async () => (await page.locator("#measure-status").textContent()).includes("does not read Parquet"));
+            continue;
+        }
+        await settled(page, before + 1);
+        const { total, rows } = await compare(page, scratch);
+        const isLength = length === null ? total.length_m > 0 : Math.abs(total.length_m - length) < 0.01 * length;
+        check(isLength, `${name} has the length ${total.length_m} instead of ${length}`);
+        const status = await page.locator("#measure-status").textContent();
+        const points = new Intl.NumberFormat("en").format(total.points);
+        check(status.startsWith(`${name}: `) && status.endsWith(`, ${points}\u00a0points`), status);
+        equal(await page.evaluate(() => window.waywiser.measure.map.lines.length), rows.length, `${name}: lines`);
+    }
     await closePage(page);
+}
+
+/** Returns whether the program was built without this format. */
+function isWithoutParquet(file) {
+    const { stderr } = spawnSync(WAYWISER, ["measure", file], { encoding: "utf8" });
+    return stderr.includes("does not read Parquet");
 }
 
 export async function optionsChangeTheNumbers(server) {
@@ -167,6 +203,41 @@ export async function optionsChangeTheNumbers(server) {
     const { total } = await compare(page, EXAMPLES);
     equal(total.length_m, unfiltered.length_m, "length after the reset");
     check(!(await page.locator("#map-legend").isVisible()), "the legend stays");
+    await closePage(page);
+}
+
+/** The text next to a slider is the number of the preset: with this number as an option, nothing changes. */
+export async function presetsHaveTheNumbersOfTheProgram(server) {
+    const page = await openPage(server);
+    const seconds = (count) => new Date(Date.UTC(2024, 0, 1) + count * 1000).toISOString();
+    // Legs of 1 m to 600 m and of 5 cm to 1.5 m in a second, with accuracy radii of 5 m to 640 m.
+    let lat = 46;
+    const rows = Array.from({ length: 400 }, (_, index) => {
+        lat += (index % 2 ? 1 + ((index * 37) % 600) : (1 + ((index * 7) % 30)) * 0.05) / 111200;
+        return `13,${lat.toFixed(8)},${seconds(index)},${5 * 2 ** (index % 8)}`;
+    });
+    await open(page, scratchFile("steps.csv", `lon,lat,time,accuracy\n${rows.join("\n")}\n`));
+    const presets = page.locator(".choice:has-text('Kind') select");
+    const names = (await presets.locator("option").evaluateAll((options) => options.map(({ value }) => value))).slice(1);
+    equal(names.length, 7, "presets");
+    const lengths = new Set();
+    for (const name of names) {
+        const before = await answers(page);
+        await presets.selectOption(name);
+        await settled(page, before + 1);
+        const { total } = await compare(page, scratch);
+        lengths.add(total.length_m);
+        const options = [];
+        for (const option of ["max-speed", "max-accuracy", "stopped-speed"]) {
+            const text = await page.locator(`output[for=option-${option}]`).textContent();
+            check(/^[\d.]+\u00a0(m|m\/s), preset$/.test(text), `${name}: ${option} has the text ${text}`);
+            options.push(`--${option} ${Number.parseFloat(text)}`);
+        }
+        const [line] = (await page.locator("#command").textContent()).split(" steps.csv");
+        const same = runLine(`${line} ${options.join(" ")} steps.csv`, scratch).pop().total;
+        equal({ ...same, notes: [] }, { ...total, notes: [] }, `${name} with its options`);
+    }
+    check(lengths.size > 4, `the presets have the lengths ${[...lengths]}`);
     await closePage(page);
 }
 
@@ -268,7 +339,7 @@ export async function aReportShowsItsData(server) {
     await page.route(server.http, async (route) => {
         const response = await route.fetch();
         const data = JSON.stringify({ report }).replaceAll("<", "\\u003c");
-        await route.fulfill({ response, body: (await response.text()).replace('id="data">{}', () => `id="data">${data}`) });
+        await route.fulfill({ response, body: (await response.text()).replace(/id="data">.*?<\/script>/, () => `id="data">${data}</script>`) });
     });
     let requests = 0;
     page.on("request", (request) => (requests += request.url().includes("/api/") ? 1 : 0));

@@ -1,5 +1,7 @@
 // The view that sets up a phone.
-import { check, closePage, equal, openPage } from "./harness.mjs";
+import path from "node:path";
+import { check, closePage, equal, openPage, run, scratch, startServer, stop, until } from "./harness.mjs";
+import { PHONE_APPS, fixes } from "./phone_apps.mjs";
 
 export async function everyAppHasItsSettings(server) {
     const page = await openPage(server, "phone");
@@ -8,6 +10,10 @@ export async function everyAppHasItsSettings(server) {
     check((await page.locator("#phone-warnings").textContent()).includes("this machine only"), "no warning about the address");
     await page.fill("#phone-address", "https://paths.example.org/way");
     await page.fill("#phone-token", "se/cret");
+    await page.fill("#phone-device", "my phone");
+    check((await page.locator("#phone-warnings").textContent()) === "", "a warning without a reason");
+    await page.fill("#phone-device", "Gašper");
+    check((await page.locator("#phone-warnings").textContent()).includes("header"), "no warning about a name that a header cannot have");
     await page.fill("#phone-device", "my phone");
     let codes = 0;
     for (let index = 0; index < (await choices.count()); index += 1) {
@@ -43,4 +49,70 @@ export async function everyAppHasItsSettings(server) {
         "copied text",
     );
     await closePage(page);
+}
+
+/** Returns the settings that the page shows for the chosen app, by their labels. */
+async function shownSettings(page) {
+    const labels = await page.locator("#phone-settings dt").allTextContents();
+    const values = await page.locator("#phone-settings code").allTextContents();
+    equal(values.length, labels.length, "settings");
+    return Object.fromEntries(labels.map((label, index) => [label, values[index]]));
+}
+
+/** Each app sends what the page shows, and its recording appears in the list. */
+export async function theSettingsOfEachAppWork() {
+    const tokens = path.join(scratch, "phones.toml");
+    const token = run(["token", "new", "--name", "phones", "--append", tokens]).split("\n")[0];
+    const viewer = run(["token", "new", "--name", "viewer", "--append", tokens]).split("\n")[0];
+    const server = await startServer(["--ephemeral", "--tokens", tokens]);
+    const page = await openPage(server, "phone", { expected: [/Failed to load resource.*401/] });
+    const texts = [];
+    page.on("request", (request) => {
+        if (request.url().endsWith("api/qr")) {
+            texts.push(request.postData());
+        }
+    });
+    // The token of the page, which is not that of the phone.
+    await page.click("#token-state");
+    await page.fill("#token", viewer);
+    await page.keyboard.press("Enter");
+    const choices = page.locator("#phone-apps input");
+    const apps = await choices.evaluateAll((inputs) => inputs.map(({ value }) => value));
+    equal(apps.toSorted(), Object.keys(PHONE_APPS).toSorted(), "apps");
+    await page.fill("#phone-token", token);
+    const expected = [];
+    for (const [index, id] of apps.entries()) {
+        const app = PHONE_APPS[id];
+        await choices.nth(index).check();
+        for (const way of ["typed", "scanned"]) {
+            // Characters that links, addresses, credentials and names of recordings escape. OwnTracks sends the name in headers.
+            const device = `${id} ${way} 'a':b+c&d${id === "owntracks" ? "" : " \u20acC"}`;
+            texts.length = 0;
+            await page.fill("#phone-device", device);
+            let read;
+            if (way === "typed") {
+                read = app.typed(await shownSettings(page));
+            } else if (app.scanned) {
+                read = app.scanned(await until(`the code of ${id}`, () => texts.at(-1)));
+            } else {
+                continue;
+            }
+            for (const fix of fixes(4)) {
+                const answer = await app.send(fix, read);
+                check(app.isSuccess(answer), `${id}, ${way}: ${JSON.stringify(answer)}`);
+            }
+            const escaped = Buffer.from(device, "utf8").toString("latin1").replace(/[^\w.-]/g, (letter) => `~${letter.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
+            expected.push(app.recording(escaped));
+        }
+    }
+    await page.click("nav a[href='#live']");
+    for (const name of expected) {
+        const row = page.locator(`#recordings li[data-name="paths/${name}"]`);
+        await until(`${name} is listed`, () => row.count());
+        // Three legs of 0.001° of latitude, 111.15 m each.
+        equal(await row.locator(".length").textContent(), "333\u00a0m", `length of ${name}`);
+    }
+    equal(await page.locator("#recordings li").count(), expected.length, "recordings");
+    await closePage(page);
+    await stop(server);
 }

@@ -18,6 +18,7 @@ import appends
 import availability
 import damage
 import databases
+import page
 import recordings
 import recovery
 import stores
@@ -103,6 +104,7 @@ CHECKS = [
     appends.requests_survive_killed_servers,
     recordings.recordings_survive_a_restart_of_all_servers,
     recordings.a_watch_sees_the_commits_of_other_servers,
+    page.the_page_of_each_server_shows_the_recordings_of_all,
     stores.people_and_dashboards_read_the_view,
     stores.a_copy_has_the_same_bytes_in_all_directions,
     stores.a_copy_is_complete_or_nothing_is_copied,

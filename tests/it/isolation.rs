@@ -370,6 +370,7 @@ async fn roles_allow_methods() {
         page_size: 1,
         page_token: page_token.to_owned(),
         prefix: prefix.to_owned(),
+        ..Default::default()
     };
     let own = admin.list_paths(list("", "")).await.unwrap().into_inner();
     assert_eq!(own.paths, []);

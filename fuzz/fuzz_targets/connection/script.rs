@@ -201,6 +201,7 @@ impl<'a> Script<'a> {
                 page_size: self.small() as i32,
                 page_token: name,
                 prefix: PREFIXES[usize::from(self.byte()) % PREFIXES.len()].to_owned(),
+                view: i32::from(self.byte() % 4),
             }
             .encode_to_vec(),
             7 => my_package::Displacement { start: None, end: Some(self.point()) }.encode_to_vec(),

@@ -15,11 +15,32 @@
  * @property {string} linkHelp
  * @property {(setup: Setup) => [string, string][]} settings
  * @property {boolean} hasTokenInAddress
+ * @property {boolean} [hasNameInHeader] whether the app sends the name in a header, which not every app can do with letters beyond ASCII
  */
 
 /** @param {Setup} setup
  *  @param {string} protocol */
 const withToken = ({ base, token }, protocol) => `${base}ingest/${protocol}${token ? `/${encodeURIComponent(token)}` : ""}`;
+
+/**
+ * Escapes a name for an address that an app completes: either nothing or every byte. The quote of a name such as "Jane's" would end the
+ * replacements of OsmAnd, and GPSLogger would take the escape %AC with a letter C after it for the accuracy.
+ * @param {string} text
+ */
+const escapeAll = (text) =>
+    /^[\w.-]*$/.test(text)
+        ? text
+        : [...new TextEncoder().encode(text)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+
+/**
+ * Returns the query of an address. A space is %20, because not every app takes a plus for a space.
+ * @param {Record<string, string>} values
+ */
+const queryOf = (values) =>
+    Object.entries(values).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+
+/** Returns the user name of Basic credentials, which ends at a colon. @param {string} device */
+const userOf = (device) => device.replaceAll(":", "-");
 
 /** Encodes text as base64 of its UTF-8 bytes. @param {string} text */
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -37,10 +58,10 @@ export const APPS = [
                 mode: 3,
                 url: `${base}ingest/owntracks`,
                 auth: token !== "",
-                username: device,
+                username: userOf(device),
                 password: token,
                 deviceId: device,
-                tid: device.slice(-2),
+                tid: [...device].slice(-2).join(""),
             };
             return `owntracks:///config?inline=${encodeURIComponent(base64(JSON.stringify(configuration)))}`;
         },
@@ -48,11 +69,12 @@ export const APPS = [
         linkHelp: "Scan the code with the camera of the phone. OwnTracks opens and takes the settings.",
         settings: ({ token, device }) => [
             ["Mode", "HTTP"],
-            ["User", device],
+            ["User", userOf(device)],
             ["Password", token],
             ["Device", device],
         ],
         hasTokenInAddress: false,
+        hasNameInHeader: true,
     },
     {
         id: "overland",
@@ -60,7 +82,7 @@ export const APPS = [
         systems: "iOS",
         address: (setup) => `${setup.base}ingest/overland`,
         link: ({ base, token, device }) =>
-            `overland://setup?${new URLSearchParams({ url: `${base}ingest/overland`, token, device_id: device })}`,
+            `overland://setup?${queryOf({ url: `${base}ingest/overland`, token, device_id: device })}`,
         code: null,
         linkHelp: "Scan the code with the camera of the phone. Overland opens and takes the settings.",
         settings: ({ token, device }) => [
@@ -72,12 +94,26 @@ export const APPS = [
     {
         id: "traccar",
         name: "Traccar Client",
-        systems: "Android, iOS",
+        systems: "version 9 and later",
         address: (setup) => withToken(setup, "traccar"),
         link: null,
-        code: (setup) => `${withToken(setup, "traccar")}?${new URLSearchParams({ id: setup.device, interval: "60" })}`,
-        linkHelp: "Version 9 and later: scan the code in the settings of the app. Version 8 and earlier take the protocol of OsmAnd.",
+        code: (setup) => `${withToken(setup, "traccar")}?${queryOf({ id: setup.device, interval: "60" })}`,
+        linkHelp: "Scan the code in the settings of the app.",
         settings: ({ device }) => [["Device identifier", device]],
+        hasTokenInAddress: true,
+    },
+    {
+        id: "traccar-8",
+        name: "Traccar Client",
+        systems: "up to version 8",
+        address: (setup) => withToken(setup, "osmand"),
+        link: null,
+        code: null,
+        linkHelp: "The code has the address, to copy it to the phone.",
+        settings: ({ device }) => [
+            ["Device identifier", device],
+            ["Offline buffering", "on"],
+        ],
         hasTokenInAddress: true,
     },
     {
@@ -85,7 +121,7 @@ export const APPS = [
         name: "OsmAnd",
         systems: "Android, iOS",
         address: (setup) =>
-            `${withToken(setup, "osmand")}?id=${encodeURIComponent(setup.device)}&lat={0}&lon={1}&timestamp={2}&altitude={4}`,
+            `${withToken(setup, "osmand")}?id=${escapeAll(setup.device)}&lat={0}&lon={1}&timestamp={2}&altitude={4}`,
         link: null,
         code: null,
         linkHelp: "The code has the address, to copy it to the phone.",
@@ -97,13 +133,13 @@ export const APPS = [
         name: "GPSLogger",
         systems: "Android",
         address: (setup) =>
-            `${setup.base}ingest/osmand?id=${encodeURIComponent(setup.device)}&lat=%LAT&lon=%LON&timestamp=%TIMESTAMP&altitude=%ALT&accuracy=%ACC`,
+            `${setup.base}ingest/osmand?id=${escapeAll(setup.device)}&lat=%LAT&lon=%LON&timestamp=%TIMESTAMP&altitude=%ALT&accuracy=%ACC`,
         link: null,
         code: null,
         linkHelp: "The code has the address, to copy it to the phone.",
         settings: ({ token, device }) => [
             ["Logging details", "Log to custom URL"],
-            ["User of the basic authentication", device],
+            ["User of the basic authentication", userOf(device)],
             ["Password", token],
         ],
         hasTokenInAddress: false,

@@ -7,7 +7,7 @@ import { roundDown } from "./geometry.js";
 const PANEL_HEIGHT = 108;
 const LEFT = 46;
 const RIGHT = 10;
-const TOP = 16;
+const TOP = 18;
 const AXIS_HEIGHT = 22;
 /** Rows of the table of a profile. */
 const TABLE_ROWS = 21;
@@ -196,7 +196,7 @@ export class ProfileChart {
             const text = formatNumber(value, Math.abs(value) < 10 && value % 1 !== 0 ? 1 : 0);
             picture.append(shape("text", { class: "tick", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, text));
         }
-        picture.append(shape("text", { class: "panel-name", x: LEFT, y: offset + 9 }, unit ? `${name}, ${unit}` : name));
+        picture.append(shape("text", { class: "panel-name", x: LEFT, y: offset + 12 }, unit ? `${name}, ${unit}` : name));
         const starts = new Set(this.line?.segment_starts);
         let [outline, area, run] = ["", "", /** @type {string[]} */ ([])];
         const close = () => {
@@ -350,7 +350,10 @@ export function showBars(parent, days, isPlanar, unit) {
         const title = shape("title", {}, `${name(start)}: ${formatLength(length, isPlanar)}`);
         picture.append(shape("rect", { class: "bar", x, y: bottom - size, width: step * 0.76, height: size }, title));
         if ((shown.length - 1 - index) % every === 0) {
-            picture.append(shape("text", { class: "tick", x: x + step * 0.38, y: height - 8, "text-anchor": "middle" }, tick(start)));
+            // The text of the last bar ends at the edge.
+            const half = tick(start).length * 3.6;
+            const middle = Math.min(x + step * 0.38, width - half);
+            picture.append(shape("text", { class: "tick", x: middle, y: height - 8, "text-anchor": "middle" }, tick(start)));
         }
     });
     const rows = shown.map(({ start, length }) => [name(start), formatLength(length, isPlanar)]).reverse();

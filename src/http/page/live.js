@@ -47,7 +47,7 @@ export class LiveView {
         this.polling = null;
         /** @type {AbortController | null} */
         this.following = null;
-        /** The states that were received, for tests. */
+        /** The number of states that were received. */
         this.updates = 0;
         byId("live-next").addEventListener("click", () => this.turn(true));
         byId("live-previous").addEventListener("click", () => this.turn(false));
@@ -99,7 +99,8 @@ export class LiveView {
         this.polling = polling;
         const { signal } = polling;
         while (!signal.aborted) {
-            const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
+            // Without windows and trips, a page of the list has this number of recordings.
+            const query = new URLSearchParams({ page_size: String(PAGE_SIZE), view: "BASIC" });
             const page = this.pages[this.pages.length - 1];
             if (page) {
                 query.set("page_token", page);
@@ -194,7 +195,6 @@ export class LiveView {
     receive(recording) {
         this.selected = recording;
         this.updates += 1;
-        document.body.dataset.updates = String(this.updates);
         // The first state has the last points, and each later one those since the state before.
         if (this.isFirst && recording.recent_points) {
             this.trail = [];

@@ -16,6 +16,7 @@ function readData() {
     return JSON.parse(byId("data").textContent || "{}");
 }
 
+/** Starts the page, and returns its views. */
 function start() {
     const data = readData();
     const field = /** @type {HTMLInputElement} */ (byId("token"));
@@ -26,14 +27,12 @@ function start() {
         field.focus();
     };
     const measure = new MeasureView(data, requestToken);
-    /** @type {any} */ (window).waywiser = { measure };
     if (data.report) {
         byId("measure").hidden = false;
-        return;
+        return { measure };
     }
     const live = new LiveView(data, requestToken);
     const phone = new PhoneView();
-    /** @type {any} */ (window).waywiser = { measure, live, phone };
     const open = () => {
         const wanted = location.hash.slice(1);
         const view = VIEWS.includes(wanted) ? wanted : VIEWS[0];
@@ -82,6 +81,8 @@ function start() {
         }
     });
     showToken();
+    return { measure, live, phone };
 }
 
-start();
+/** The views of the page. */
+export const views = start();

@@ -19,6 +19,8 @@ const LAND_ZOOM_MAX = 8;
 /** Maximum number of tiles that are kept. */
 const TILES_MAX = 256;
 const MARGIN = 28;
+/** Maximum number of letters of a label. */
+const LABEL_LETTERS_MAX = 28;
 
 /** @type {ReturnType<typeof decodeRings> | null} */
 let landRings = null;
@@ -683,25 +685,53 @@ export class MapView {
                 dot(this.screenX(xs[last] + turn), this.screenY(ys[last]), 4.5, colors[line.color] ?? colors.track0);
             }
         }
-        for (const { x, y, color, label, isOld } of this.markers) {
+        // The selected marker is above the others, and its label has precedence.
+        const markers = [...this.markers].sort((a, b) => Number(a.color === "cursor") - Number(b.color === "cursor"));
+        /** @type {[string, number, number][]} */
+        const labels = [];
+        for (const { x, y, color, label, isOld } of markers) {
             for (const turn of this.turns({ minX: x, maxX: x, minY: y, maxY: y })) {
                 const [sx, sy] = [this.screenX(x + turn), this.screenY(y)];
                 context.globalAlpha = isOld ? 0.6 : 1;
                 dot(sx, sy, 7, colors[color] ?? colors.track0);
                 context.globalAlpha = 1;
-                context.font = "600 12px system-ui, sans-serif";
-                context.strokeStyle = colors.halo;
-                context.lineWidth = 4;
-                context.strokeText(label, sx + 11, sy + 4);
-                context.fillStyle = colors.ink;
-                context.fillText(label, sx + 11, sy + 4);
+                labels.push([label, sx, sy]);
             }
         }
+        this.drawLabels(labels.reverse());
         if (this.cursor) {
             const { xs, ys, box } = this.cursor.line.vertices;
             const { index } = this.cursor;
             for (const turn of this.turns(box)) {
                 dot(this.screenX(xs[index] + turn), this.screenY(ys[index]), 7, colors.cursor);
+            }
+        }
+    }
+
+    /**
+     * Draws labels next to their points, on the side that has space. A label that would cover an earlier one is left out.
+     * @param {[string, number, number][]} labels
+     */
+    drawLabels(labels) {
+        const { context, colors } = this;
+        /** @type {{left: number, right: number, y: number}[]} */
+        const drawn = [];
+        context.font = "600 12px system-ui, sans-serif";
+        context.strokeStyle = colors.halo;
+        context.lineWidth = 4;
+        context.fillStyle = colors.ink;
+        for (const [label, x, y] of labels) {
+            const letters = [...label];
+            const text = letters.length > LABEL_LETTERS_MAX ? `${letters.slice(0, LABEL_LETTERS_MAX - 1).join("")}…` : label;
+            const width = context.measureText(text).width;
+            const isRight = x + 11 + width <= this.size.width - 4 || x - 11 - width < 4;
+            const left = isRight ? x + 11 : x - 11 - width;
+            const right = left + width;
+            const covers = drawn.some((other) => left < other.right + 4 && right > other.left - 4 && Math.abs(y - other.y) < 14);
+            if (!covers) {
+                drawn.push({ left, right, y });
+                context.strokeText(text, left, y + 4);
+                context.fillText(text, left, y + 4);
             }
         }
     }

@@ -43,7 +43,7 @@ export class MeasureView {
         this.running = null;
         /** @type {ReturnType<typeof setTimeout> | undefined} */
         this.timer = undefined;
-        /** The answers that were shown, for tests. */
+        /** The number of answers that were shown. */
         this.answers = 0;
         this.map = new MapView(byId("measure-map"), "Map of the tracks", data);
         this.profile = new ProfileChart(byId("profile"), (index) => {
@@ -59,7 +59,7 @@ export class MeasureView {
             this.show(data.report, false);
             return;
         }
-        this.controls = new OptionControls(byId("options"), () => this.measureSoon());
+        this.controls = new OptionControls(byId("options"), data.presets ?? [], () => this.measureSoon());
         this.command = commandBlock(() => commandLine(this.controls?.options() ?? [], this.file?.name ?? "FILE"));
         byId("command-line").append(this.command.block);
         this.listen();
@@ -222,7 +222,6 @@ export class MeasureView {
         this.select(keep ? this.selected : longest(result), false);
         this.command?.show();
         this.answers += 1;
-        document.body.dataset.answers = String(this.answers);
         const [value, unit] = lengthParts(lengthOf(result.total, "length") ?? 0, isPlanar);
         announce(`Length ${value} ${unit}`);
     }

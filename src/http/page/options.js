@@ -3,18 +3,6 @@
 import { copyButton, element } from "./dom.js";
 import { formatDuration, formatNumber } from "./format.js";
 
-/** What the presets set, as the program documents it. */
-/** @type {Record<string, Record<string, number>>} */
-const PRESETS = {
-    walk: { "max-speed": 6, "max-accuracy": 50, "stopped-speed": 0.3 },
-    run: { "max-speed": 12, "max-accuracy": 50, "stopped-speed": 0.5 },
-    bike: { "max-speed": 30, "max-accuracy": 50, "stopped-speed": 0.8 },
-    car: { "max-speed": 70, "max-accuracy": 100, "stopped-speed": 1 },
-    boat: { "max-speed": 40, "max-accuracy": 100, "stopped-speed": 0.5 },
-    flight: { "max-speed": 400, "max-accuracy": 500, "stopped-speed": 1 },
-    phone: { "max-speed": 400, "max-accuracy": 200, "stopped-speed": 0.5 },
-};
-
 /** @param {number} value */
 const speedText = (value) => `${value}\u00a0m/s (${formatNumber(value * 3.6, value < 10 ? 1 : 0)}\u00a0km/h)`;
 /** @param {number} value */
@@ -88,9 +76,12 @@ const FLAGS = [
 export class OptionControls {
     /**
      * @param {HTMLElement} parent
+     * @param {Preset[]} presets
      * @param {(isFinal: boolean) => void} onChange
      */
-    constructor(parent, onChange) {
+    constructor(parent, presets, onChange) {
+        /** What the presets set. */
+        this.presets = new Map(presets.map(({ name, options }) => [name, options]));
         /** @type {Map<string, {input: HTMLInputElement, output: HTMLOutputElement, slider: Slider}>} */
         this.sliders = new Map();
         /** @type {Map<string, HTMLInputElement>} */
@@ -103,7 +94,7 @@ export class OptionControls {
         };
         this.preset = choose("Kind of movement", [
             ["", "Any: no filters"],
-            ...Object.keys(PRESETS).map((name) => /** @type {[string, string]} */ ([name, name[0].toUpperCase() + name.slice(1)])),
+            ...presets.map(({ name }) => /** @type {[string, string]} */ ([name, name[0].toUpperCase() + name.slice(1)])),
         ]);
         for (const slider of SLIDERS) {
             const id = `option-${slider.name}`;
@@ -187,13 +178,13 @@ export class OptionControls {
                 input.disabled = isPlanar && isGeographic;
             }
         });
-        const preset = isPlanar ? undefined : PRESETS[this.preset.value];
+        const preset = isPlanar ? undefined : this.presets.get(this.preset.value);
         for (const { input, output, slider } of this.sliders.values()) {
             const value = slider.values[Number(input.value) - 1];
             const text = (/** @type {number} */ shown) =>
                 isPlanar && slider.suffix === "" && slider.name !== "max-accuracy" ? `${shown}` : slider.text(shown);
             const ofPreset = preset?.[slider.name];
-            const unset = ofPreset === undefined ? "off" : `${text(ofPreset).split(" (")[0]}, preset`;
+            const unset = ofPreset == null ? "off" : `${text(ofPreset).split(" (")[0]}, preset`;
             output.value = value === undefined ? unset : text(value);
             output.classList.toggle("is-set", value !== undefined);
             input.setAttribute("aria-valuetext", output.value);

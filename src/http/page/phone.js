@@ -61,6 +61,9 @@ export class PhoneView {
         if (app.hasTokenInAddress && setup.token) {
             warnings.push("The address contains the token. Keep it secret.");
         }
+        if (app.hasNameInHeader && !/^[ -~]*$/.test(setup.device)) {
+            warnings.push(`${app.name} sends the name in a header. Use letters without accents.`);
+        }
         byId("phone-warnings").replaceChildren(...warnings.map((text) => element("li", {}, text)));
         const copied = (/** @type {string} */ label, /** @type {string} */ text) =>
             element(

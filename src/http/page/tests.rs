@@ -78,6 +78,25 @@ fn the_settings_cannot_end_their_element() {
     assert!(!Page::new(None).policy.to_str().unwrap().contains("http"));
 }
 
+/// The numbers are those of docs/cli.md. The page has no others.
+#[test]
+fn the_page_has_the_options_of_all_presets() {
+    let page = Page::new(None);
+    let index = std::str::from_utf8(&page.index.body).unwrap();
+    let (_, data) = index.split_once(DATA_START).unwrap();
+    let data: Value = serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
+    let presets = data["presets"].as_array().unwrap();
+    let names: Vec<_> = presets.iter().map(|preset| preset["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["walk", "run", "bike", "car", "boat", "flight", "phone"]);
+    let numbers = |at: usize| {
+        let options = &presets[at]["options"];
+        ["max-speed", "max-accuracy", "stopped-speed", "min-step", "max-gap-time", "max-gap"]
+            .map(|name| options[name].as_f64())
+    };
+    assert_eq!(numbers(0), [Some(6.0), Some(50.0), Some(0.3), None, None, None]);
+    assert_eq!(numbers(6), [Some(400.0), Some(200.0), Some(0.5), None, None, None]);
+}
+
 #[test]
 fn a_template_of_tiles_is_a_url_with_all_parts() {
     for template in [

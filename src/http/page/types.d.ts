@@ -2,11 +2,19 @@
 
 /** The settings and the data that the server or `waywiser measure --report` writes into the page. */
 interface PageData {
+    /** The presets of a server, in their order. */
+    presets?: Preset[];
     /** The template of the URL of map tiles, with {z}, {x} and {y}. */
     tiles?: string | null;
     tiles_attribution?: string | null;
     /** An answer of POST /api/measure. The page shows it, and has no other views. */
     report?: Measured | null;
+}
+
+/** A preset with the values that it sets for the sliders. Those that it does not set are null. */
+interface Preset {
+    name: string;
+    options: Record<string, number | null>;
 }
 
 interface Rejection {

@@ -35,6 +35,14 @@ pub(super) async fn list_paths(
             return Err(FieldViolation::new("page_size", text).into());
         }
     };
+    let is_basic = match pb::PathView::try_from(request.view) {
+        Ok(pb::PathView::Unspecified | pb::PathView::Full) => false,
+        Ok(pb::PathView::Basic) => true,
+        Err(_) => {
+            let text = format!("there is no view {}", request.view);
+            return Err(FieldViolation::new("view", text).into());
+        }
+    };
     let mut query = scope.query(&request.prefix)?;
     // The token is the last name of the previous page, so it stays valid when recordings are added or deleted.
     if !request.page_token.is_empty() {
@@ -47,6 +55,7 @@ pub(super) async fn list_paths(
     }
     let mut page = Page {
         size: page_size,
+        is_basic,
         scope,
         // The names of a list start with its prefix.
         has_full_names: request.prefix.starts_with(FULL_NAMES),
@@ -76,6 +85,8 @@ pub(super) async fn list_paths(
 struct Page<'a> {
     /// Maximum number of recordings, expired ones included.
     size: usize,
+    /// Whether the recordings have no lists.
+    is_basic: bool,
     scope: &'a Scope,
     has_full_names: bool,
     /// Selects the recordings after the last one that was added.
@@ -131,10 +142,27 @@ impl Page<'_> {
     ) -> Option<pb::Path> {
         let name = self.named(name.clone());
         match stored {
-            Ok(checkpoint) => (!has_expired(&checkpoint)).then(|| path_message(&name, &checkpoint)),
+            Ok(checkpoint) if has_expired(&checkpoint) => None,
+            Ok(checkpoint) => {
+                let mut path = path_message(&name, &checkpoint);
+                if self.is_basic {
+                    remove_lists(&mut path);
+                }
+                Some(path)
+            }
             // A damaged recording does not hide the others. GetPath returns its error.
             Err(_) => Some(pb::Path { name: name.to_string(), ..Default::default() }),
         }
+    }
+}
+
+/// Removes the lists of a recording that grow with its time.
+fn remove_lists(path: &mut pb::Path) {
+    let Some(summary) = &mut path.summary else { return };
+    summary.windows.clear();
+    if let Some(trips) = &mut summary.trips {
+        trips.stops.clear();
+        trips.trips.clear();
     }
 }
 

@@ -33,6 +33,8 @@ async fn recordings_are_listed_in_pages_shown_and_deleted() {
         let page = web.get(&format!("/api/paths?prefix={prefix}")).await.json();
         assert_eq!(names(&page), ["paths/b-1", "paths/b-2"], "{prefix}");
     }
+    assert_eq!(web.get("/api/paths?view=FULL").await.json(), web.get("/api/paths").await.json());
+    assert_eq!(names(&web.get("/api/paths?view=BASIC&prefix=c").await.json()), ["paths/c"]);
     let last_point = json!({ "x": 6.0, "y": 8.0, "starts_segment": false });
     for name in ["a", "paths%2Fa", "namespaces%2F-%2Fpaths%2Fa"] {
         let path = web.get(&format!("/api/paths/{name}")).await.json();
@@ -65,6 +67,7 @@ async fn a_request_that_is_not_valid_has_an_error_with_its_reason() {
         ("GET", "/api/paths?page_size=x", 400, field),
         ("GET", "/api/paths?page_size=1&page_size=2", 400, field),
         ("GET", "/api/paths?page_token=x", 400, field),
+        ("GET", "/api/paths?view=basic", 400, field),
         ("GET", "/api/paths?prefix=namespaces/", 400, field),
         ("GET", "/api/paths?unknown=1", 400, field),
         ("GET", "/api/paths?a=%zz", 400, field),

@@ -42,6 +42,7 @@ async fn an_administrator_with_a_namespace_uses_the_default_namespace_by_full_na
         page_size: 1,
         page_token: page_token.to_owned(),
         prefix: "namespaces/-/paths/w".to_owned(),
+        ..Default::default()
     };
     let first = admin.list_paths(list("")).await.unwrap().into_inner();
     assert_eq!((first.paths[0].name.as_str(), first.next_page_token.as_str()), (full, full));

@@ -151,7 +151,7 @@ impl Transcript {
     pub async fn list(&mut self, prefix: &str, page_token: &str, page_size: i32) -> Option<String> {
         let (prefix, page_token) = (prefix.to_owned(), page_token.to_owned());
         let call = format!("List {prefix:?} {page_token:?} {page_size}");
-        let request = pb::ListPathsRequest { page_size, page_token, prefix };
+        let request = pb::ListPathsRequest { page_size, page_token, prefix, ..Default::default() };
         let answer = self.client.list_paths(request).await.map(Response::into_inner);
         let answer = answer.map(|page| pb::ListPathsResponse {
             paths: page.paths.into_iter().map(timeless).collect(),

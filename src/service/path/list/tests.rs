@@ -8,7 +8,9 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
-use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
+use crate::measure::{
+    EstimateOptions, Fix, Metric, Options, PathAccumulator, Point, WindowOptions, WindowUnit, Zone,
+};
 use crate::recording::CheckpointPolicy;
 use crate::recording::{
     CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, StoreFuture, Sweep, Swept,
@@ -59,9 +61,17 @@ fn shared(store: impl CheckpointStore) -> Arc<Shared> {
 
 /// Returns all pages in order.
 async fn pages(shared: &Arc<Shared>, page_size: i32) -> Vec<pb::ListPathsResponse> {
-    let (mut pages, mut page_token) = (Vec::new(), String::new());
+    pages_of(shared, page_size, pb::PathView::Unspecified).await
+}
+
+async fn pages_of(
+    shared: &Arc<Shared>,
+    page_size: i32,
+    view: pb::PathView,
+) -> Vec<pb::ListPathsResponse> {
+    let (mut pages, mut page_token, view) = (Vec::new(), String::new(), view.into());
     loop {
-        let request = pb::ListPathsRequest { page_size, page_token, ..Default::default() };
+        let request = pb::ListPathsRequest { page_size, page_token, view, ..Default::default() };
         let page =
             list_paths(Arc::clone(shared), &Scope::unauthenticated(), request).await.unwrap();
         page_token = page.next_page_token.clone();
@@ -211,4 +221,58 @@ async fn an_expired_recording_is_not_listed() {
         let names = pages.iter().flat_map(|page| &page.paths).map(|path| path.name.as_str());
         assert_eq!(names.collect::<Vec<_>>(), ["paths/b"]);
     }
+}
+
+/// Returns the accumulator of a phone with a trip and a stop on each of 400 days.
+fn phone() -> PathAccumulator {
+    const DAYS: u32 = WindowOptions::RECORDING_WINDOWS_MAX;
+    let windows = WindowOptions {
+        unit: WindowUnit::Day,
+        zone: Zone::UTC,
+        max_windows: DAYS,
+        keep_latest: true,
+    };
+    let max_trips = EstimateOptions::RECORDING_TRIPS_MAX;
+    let estimate = EstimateOptions { max_trips, ..EstimateOptions::default() };
+    let options = Options::builder(Metric::Geodesic).windows(windows).estimate(estimate);
+    let mut accumulator = PathAccumulator::new(options.build().unwrap());
+    for day in 0..DAYS {
+        for step in 0..20 {
+            // A point each minute: ten on the way, and ten at its end.
+            let lon = 13.0 + f64::from(day % 2) + 0.01 * f64::from(step.min(10));
+            let seconds = i64::from(day) * 86_400 + i64::from(step) * 60;
+            let fix = Fix::new(Point::geographic(46.0, lon).unwrap());
+            accumulator.extend(&[fix.at_unix_ns(seconds * 1_000_000_000).unwrap()]).unwrap();
+        }
+    }
+    accumulator
+}
+
+#[tokio::test]
+async fn the_basic_view_has_no_lists_and_more_recordings_in_a_page() {
+    let memory = MemoryStore::default();
+    let phone = phone();
+    for index in 0..40 {
+        let name = RecordingName::from_id(&format!("phone-{index:02}")).unwrap();
+        store(&memory, &name, phone.clone(), false).await;
+    }
+    let shared = shared(memory);
+    let full = pages_of(&shared, 50, pb::PathView::Full).await;
+    assert_eq!(pages(&shared, 50).await, full);
+    assert!(full.len() >= 4, "{} pages", full.len());
+    let basic = pages_of(&shared, 50, pb::PathView::Basic).await;
+    let [basic] = &basic[..] else { panic!("{} pages", basic.len()) };
+    let full: Vec<_> = full.into_iter().flat_map(|page| page.paths).collect();
+    assert_eq!((full.len(), basic.paths.len()), (40, 40));
+    for (mut full, basic) in full.into_iter().zip(&basic.paths) {
+        let summary = full.summary.as_mut().unwrap();
+        assert_eq!(std::mem::take(&mut summary.windows).len(), 400);
+        let trips = summary.trips.as_mut().unwrap();
+        assert!(!std::mem::take(&mut trips.stops).is_empty() && trips.stop_count > 100);
+        assert!(!std::mem::take(&mut trips.trips).is_empty() && trips.trip_count > 100);
+        assert_eq!(&full, basic);
+    }
+    let request = pb::ListPathsRequest { view: 9, ..Default::default() };
+    let error = list_paths(Arc::clone(&shared), &Scope::unauthenticated(), request).await;
+    assert!(format!("{error:?}").contains("there is no view 9"), "{error:?}");
 }
