@@ -11,6 +11,7 @@ mod fold;
 mod length;
 mod lines;
 mod measure;
+mod mixed_rows;
 mod names;
 mod options;
 mod summary;
