@@ -11,6 +11,7 @@ use waywiser::{Options, PathAccumulator, PathSummary};
 use crate::column::{Rows, read_integers};
 use crate::error::{MeasureError, warn_swapped};
 use crate::fixes::{Arguments, Feed, Fixes, NO_TIME};
+use crate::mixed_rows;
 use crate::options::{self, has_rules, options};
 use crate::work;
 
@@ -48,54 +49,80 @@ pub(crate) fn lengths_by<'py>(
     let options = without_lists(options)?;
     let fixes = Fixes::get(py, &Arguments { lon, lat, time, elevation, accuracy }, &options)?;
     let threads = work::threads(threads)?;
-    let order = Order::get(groups, group_count, fixes.len())?;
-    let scattered =
-        order.positions.as_ref().map(|positions| py.detach(|| fixes.scattered(positions)));
-    let sorted_fixes = scattered.as_ref().unwrap_or(&fixes);
     let template = PathAccumulator::new(options);
-    let work = |range: Range<usize>| {
-        let mut part = Part { is_any_invalid: false, groups: Vec::with_capacity(range.len()) };
-        let mut feed = Feed::new(sorted_fixes);
-        // The times of the rows decide only their order, if no result needs them.
-        feed.ignores_times = !statistics && !has_rules(&options);
-        let mut sorted = Vec::new();
-        for group in range {
-            let (rows, times) = sorted_fixes.in_order_of_time(order.rows(group), &mut sorted);
-            let mut path = template.clone();
-            feed.add(rows, &mut path).map_err(GroupError::Measure)?;
-            let summary = path.summary();
-            if summary.windows.as_ref().is_some_and(|windows| windows.is_dropped) {
-                return Err(GroupError::Windows { position: rows.index(0) });
-            }
-            part.groups.push((group, times, summary));
-        }
-        part.is_any_invalid = feed.is_any_invalid;
-        Ok(part)
-    };
+    // The times of the rows decide only their order, if no result needs them.
+    let ignores_times = !statistics && !has_rules(&options);
     let mut table = Table::new(&options, statistics);
     let mut is_any_invalid = false;
-    let add = |part: Part| {
+    let mut add = |part: Part| {
         is_any_invalid |= part.is_any_invalid;
         for (group, times, summary) in &part.groups {
             table.add(*group, *times, summary);
         }
-        Ok(())
     };
-    let into_exception = |error| match error {
-        GroupError::Measure(error) => {
-            fixes.exception(error.map_index(|position| order.row(position)))
-        }
-        GroupError::Windows { position } => PyValueError::new_err(format!(
-            "the path with the row at index {} has more than 100000 windows; use a longer period, or max_gap_time",
-            order.row(position)
-        )),
+    let part = match threads == 1 && !is_sorted(groups)? {
+        true => mixed_rows::measure(py, &fixes, groups, group_count, &template, ignores_times)?,
+        false => None,
     };
-    let points = fixes.len().div_ceil(group_count.max(1)).max(1);
-    work::in_steps(py, group_count, points, threads, work, add, into_exception)?;
+    if let Some(part) = part {
+        add(part);
+    } else {
+        let order = Order::get(groups, group_count, fixes.len())?;
+        let positions = order.positions.as_ref();
+        let scattered = positions.map(|positions| py.detach(|| fixes.scattered(positions)));
+        let sorted_fixes = scattered.as_ref().unwrap_or(&fixes);
+        let work = |range: Range<usize>| {
+            let mut groups = Vec::with_capacity(range.len());
+            let mut feed = Feed::new(sorted_fixes, ignores_times);
+            let mut sorted = Vec::new();
+            for group in range {
+                let (rows, times) = sorted_fixes.in_order_of_time(order.rows(group), &mut sorted);
+                let mut path = template.clone();
+                feed.add(rows, &mut path).map_err(GroupError::Measure)?;
+                let summary = path.summary();
+                if has_too_many_windows(&summary) {
+                    return Err(GroupError::Windows { position: rows.index(0) });
+                }
+                groups.push((group, times, summary));
+            }
+            Ok(Part { is_any_invalid: feed.is_any_invalid, groups })
+        };
+        let into_exception = |error| match error {
+            GroupError::Measure(error) => {
+                fixes.exception(error.map_index(|position| order.row(position)))
+            }
+            GroupError::Windows { position } => PyValueError::new_err(format!(
+                "the path with the row at index {} has more than 100000 windows; use a longer period, or max_gap_time",
+                order.row(position)
+            )),
+        };
+        let points = fixes.len().div_ceil(group_count.max(1)).max(1);
+        let add = |part| {
+            add(part);
+            Ok(())
+        };
+        work::in_steps(py, group_count, points, threads, work, add, into_exception)?;
+    }
     if is_any_invalid && fixes.may_be_swapped() {
         warn_swapped(py)?;
     }
     table.into_dict(py)
+}
+
+/// Returns whether the rows of each group are consecutive, and the groups are in order.
+fn is_sorted(groups: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let (mut before, mut is_sorted) = (i64::MIN, true);
+    read_integers(groups, "groups", |group| {
+        is_sorted &= before <= group;
+        before = group;
+        Ok(())
+    })?;
+    Ok(is_sorted)
+}
+
+/// Returns whether a path has more windows than are kept.
+pub(crate) fn has_too_many_windows(summary: &PathSummary) -> bool {
+    summary.windows.as_ref().is_some_and(|windows| windows.is_dropped)
 }
 
 /// Return the groups and the distinct keys of whole numbers, in the order of their first rows, as bytes of int32 and int64.
@@ -145,10 +172,10 @@ fn without_lists(options: Options) -> PyResult<Options> {
     options.map_err(|error| options::out_of_range(&error))
 }
 
-/// The results of some groups.
-struct Part {
-    is_any_invalid: bool,
-    groups: Vec<(usize, [i64; 2], PathSummary)>,
+/// The results of some groups: the group, its first and last time, and the summary of its path.
+pub(crate) struct Part {
+    pub(crate) is_any_invalid: bool,
+    pub(crate) groups: Vec<(usize, [i64; 2], PathSummary)>,
 }
 
 enum GroupError {

@@ -27,6 +27,9 @@ pub(crate) struct Fixes {
     on_invalid: InvalidPoints,
 }
 
+/// Columns of positions, and of times if there are any.
+pub(crate) type Floats<'a> = ([&'a Column<f64>; 2], Option<&'a Column<i64>>);
+
 /// The arguments with the points of a call.
 pub(crate) struct Arguments<'a, 'py> {
     pub(crate) lon: &'a Bound<'py, PyAny>,
@@ -88,6 +91,17 @@ impl Fixes {
         }
     }
 
+    /// Returns the columns if they are longitudes and latitudes in degrees, or x and y as float64, with or without times and
+    /// without other attributes.
+    pub(crate) fn floats(&self) -> Option<Floats<'_>> {
+        match &self.columns {
+            Columns::Float(x, y) if self.elevations.is_none() && self.accuracies.is_none() => {
+                Some(([x, y], self.times.as_ref()))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the number of points.
     pub(crate) fn len(&self) -> usize {
         self.columns.len()
@@ -95,7 +109,7 @@ impl Fixes {
 
     /// Adds all points to a path. If this fails, a part of them was added.
     pub(crate) fn add_to(&self, py: Python<'_>, path: &mut PathAccumulator) -> PyResult<()> {
-        let mut feed = Feed::new(self);
+        let mut feed = Feed::new(self, false);
         let add = |range: Range<usize>| feed.add(Rows::Range(range.start, range.end), path);
         let outcome = work::in_order(py, self.len(), add);
         let is_any_invalid = feed.is_any_invalid;
@@ -169,19 +183,14 @@ pub(crate) struct Feed<'a> {
     fixes: &'a Fixes,
     block: FixBlock,
     /// Whether times are not added.
-    pub(crate) ignores_times: bool,
+    ignores_times: bool,
     /// Whether a point was not valid.
     pub(crate) is_any_invalid: bool,
 }
 
 impl<'a> Feed<'a> {
-    pub(crate) fn new(fixes: &'a Fixes) -> Self {
-        Self {
-            fixes,
-            block: FixBlock::new(fixes.metric),
-            ignores_times: false,
-            is_any_invalid: false,
-        }
+    pub(crate) fn new(fixes: &'a Fixes, ignores_times: bool) -> Self {
+        Self { fixes, block: FixBlock::new(fixes.metric), ignores_times, is_any_invalid: false }
     }
 
     /// Adds the points of some rows.
@@ -190,53 +199,101 @@ impl<'a> Feed<'a> {
         rows: Rows<'_>,
         path: &mut PathAccumulator,
     ) -> Result<(), MeasureError> {
+        let fixes = self.fixes;
+        let times = fixes.times.as_ref().filter(|_| !self.ignores_times);
         let mut at = 0;
         while at < rows.len() {
-            let block_rows = rows.slice(at, rows.len().min(at + BLOCK));
-            at += self.load(block_rows)?;
-            path.fold(&mut self.block).map_err(|error| match error {
-                PathError::Overflow(overflow) => overflow.into(),
-                other => {
-                    MeasureError::Value { index: block_rows.index(0), message: other.to_string() }
+            let rows = rows.slice(at, rows.len().min(at + BLOCK));
+            let attributes = |block: &mut FixBlock, valid| {
+                let rows = rows.slice(0, valid);
+                let mut numbers = Block::new();
+                if let Some(times) = times {
+                    block.set_unix_ns(0, times.read_rows(rows, &mut Block::new()))?;
                 }
-            })?;
+                if let Some(elevations) = &fixes.elevations {
+                    block.set_z(0, elevations.read_rows(rows, &mut numbers))?;
+                }
+                if let Some(accuracies) = &fixes.accuracies {
+                    block.set_accuracy_m(0, accuracies.read_rows(rows, &mut numbers))?;
+                }
+                Ok(())
+            };
+            let positions = |block: &mut FixBlock| fixes.columns.extend(rows, block);
+            let added = self.add_block(rows.len(), positions, attributes, path);
+            at += added.map_err(|error| error.at(|position| rows.index(position)))?;
         }
         Ok(())
     }
 
-    /// Loads the points of some rows, up to the first one that is not valid and including it. Returns the number of
-    /// points that were loaded.
-    fn load(&mut self, rows: Rows<'_>) -> Result<usize, MeasureError> {
-        let Fixes { columns, times, elevations, accuracies, on_invalid, .. } = self.fixes;
-        let invalid = columns.extend(rows, &mut self.block).err();
-        let valid = invalid.as_ref().map_or(rows.len(), ColumnError::index);
-        if let Some(error) = &invalid
-            && *on_invalid == InvalidPoints::RejectCall
+    /// Adds the points of columns, at most [`BLOCK`].
+    pub(crate) fn add_columns(
+        &mut self,
+        [x, y]: [&[f64]; 2],
+        times: &[i64],
+        path: &mut PathAccumulator,
+    ) -> Result<(), MeasureError> {
+        let ignores_times = self.ignores_times;
+        let mut at = 0;
+        while at < x.len() {
+            let (x, y, times) = (&x[at..], &y[at..], &times[at..]);
+            let positions = |block: &mut FixBlock| block.extend_xy(x, y);
+            let attributes = |block: &mut FixBlock, valid| match ignores_times {
+                true => Ok(()),
+                false => block.set_unix_ns(0, &times[..valid]),
+            };
+            let added = self.add_block(x.len(), positions, attributes, path);
+            at += added.map_err(|error| error.at(|position| at + position))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the points of a block, up to the first one that is not valid and including it. Returns the number of points.
+    /// `set_attributes` is called with the number of points with a valid position.
+    #[inline]
+    fn add_block(
+        &mut self,
+        count: usize,
+        add_positions: impl FnOnce(&mut FixBlock) -> Result<(), ColumnError>,
+        set_attributes: impl FnOnce(&mut FixBlock, usize) -> Result<(), ColumnError>,
+        path: &mut PathAccumulator,
+    ) -> Result<usize, BlockError> {
+        let invalid = add_positions(&mut self.block).err();
+        let valid = invalid.as_ref().map_or(count, ColumnError::index);
+        if let Some(error) = invalid
+            && self.fixes.on_invalid == InvalidPoints::RejectCall
         {
-            return Err(MeasureError::at(error, rows.index(valid)));
+            return Err(BlockError::Column(error));
         }
-        let rows = rows.slice(0, valid);
-        let (mut times_block, mut numbers) = (Block::new(), Block::new());
-        let wrong = |error: ColumnError| value_error(&error, rows.index(error.index()));
-        if let Some(times) = times.as_ref().filter(|_| !self.ignores_times) {
-            let times = times.read_rows(rows, &mut times_block);
-            self.block.set_unix_ns(0, times).map_err(wrong)?;
+        set_attributes(&mut self.block, valid).map_err(BlockError::Column)?;
+        if invalid.is_some() {
+            self.is_any_invalid = true;
+            // A fix without a position is in no space, so that it fits every block.
+            let _fits = self.block.push(Fix::without_position());
         }
-        if let Some(elevations) = elevations {
-            let elevations = elevations.read_rows(rows, &mut numbers);
-            self.block.set_z(0, elevations).map_err(wrong)?;
+        path.fold(&mut self.block).map_err(BlockError::Path)?;
+        Ok(valid + usize::from(invalid.is_some()))
+    }
+}
+
+/// An error in a block. The index of a column error is the position in the block.
+enum BlockError {
+    Column(ColumnError),
+    Path(PathError),
+}
+
+impl BlockError {
+    /// Returns the error with the index in the arrays of each position.
+    fn at(self, index_of: impl Fn(usize) -> usize) -> MeasureError {
+        match self {
+            Self::Column(error @ ColumnError::Point { .. }) => {
+                MeasureError::at(&error, index_of(error.index()))
+            }
+            Self::Column(error) => value_error(&error, index_of(error.index())),
+            Self::Path(PathError::Overflow(overflow)) => overflow.into(),
+            Self::Path(other) => {
+                MeasureError::Value { index: index_of(0), message: other.to_string() }
+            }
         }
-        if let Some(accuracies) = accuracies {
-            let accuracies = accuracies.read_rows(rows, &mut numbers);
-            self.block.set_accuracy_m(0, accuracies).map_err(wrong)?;
-        }
-        if invalid.is_none() {
-            return Ok(valid);
-        }
-        self.is_any_invalid = true;
-        // A fix without a position is in no space, so that it fits every block.
-        let _fits = self.block.push(Fix::without_position());
-        Ok(valid + 1)
     }
 }
 

@@ -12,6 +12,7 @@ mod length;
 mod lines;
 mod measure;
 mod messages;
+mod mixed_rows;
 mod names;
 mod options;
 mod point_queue;

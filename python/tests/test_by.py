@@ -310,3 +310,59 @@ def test_many_keys_on_threads_have_the_same_bits():
         worker.join()
     assert all(result.equals(one) for result in results)
     assert len(results) == 3
+
+
+def mixed_rows(count=150_000, keys=40):
+    """Return rows in the order of time, enough for several batches, with missing times and positions."""
+    generator = np.random.default_rng(11)
+    key = generator.integers(0, keys, count)
+    time = 1_700_000_000 + np.sort(generator.integers(0, 10**6, count)).astype(np.float64)
+    lon, lat = 13 + np.cumsum(generator.normal(0, 1e-6, count)), 46 + generator.normal(0, 1e-4, count)
+    time[generator.integers(0, count, 500)] = np.nan
+    lat[generator.integers(0, count, 500)] = np.nan
+    return key, time, lon, lat
+
+
+@pytest.mark.parametrize("options", [{}, {"statistics": True}, {"every": "day"}, {"max_speed": 3, "on_invalid": "split"}])
+def test_batches_of_mixed_rows_have_the_bits_of_sorted_rows(options):
+    key, time, lon, lat = mixed_rows()
+    options = {"on_invalid": "skip"} | options
+    table = ww.by(key, time, lon, lat, **options)
+    order = np.argsort(key, kind="stable")
+    first_rows = ww.by(key, time, lon, lat, threads=2, **options)
+    assert table.equals(first_rows)
+    by_key = ww.by(key[order], time[order], lon[order], lat[order], **options)
+    assert table.sort_by([("key", "ascending"), ("start", "ascending")]).equals(
+        by_key.sort_by([("key", "ascending"), ("start", "ascending")])
+    )
+    if not options.get("every"):
+        ours = key == 17
+        options.pop("statistics", None)
+        summary = ww.measure(lon[ours], lat[ours], time=time[ours], **options)
+        (row,) = (row for row in table.to_pylist() if row["key"] == 17)
+        assert (row["length_m"], row["accepted_count"]) == (summary.length, summary.accepted)
+
+
+def test_an_error_in_a_batch_has_the_index_of_the_row():
+    key, time, lon, lat = mixed_rows()
+    lat = np.nan_to_num(lat, nan=46)
+    lat[140_000] = 95
+    with pytest.raises(ValueError, match="index 140000: latitude 95 "):
+        ww.by(key, time, lon, lat)
+    lat[140_000] = 45
+    time[130_000] = 1e10
+    with pytest.raises(ValueError, match="index 130000: time"):
+        ww.by(key, time, lon, lat)
+    time[130_000] = 0  # earlier than the rows before
+    table = ww.by(key, time, lon, lat)
+    assert table.equals(ww.by(key, time, lon, lat, threads=3))
+    assert min(table["start"].to_pylist()).timestamp() == 0
+
+
+def test_keys_that_are_many_or_few_rows_have_the_same_bits():
+    count = 70_000
+    time, lon = np.arange(count), 13 + np.arange(count) / 1e6
+    for key in (np.arange(count) % 30_000, np.arange(count) % 1, np.arange(count) // 2, np.arange(count)[::-1]):
+        one = ww.by(key, time, lon, lon)
+        assert one.equals(ww.by(key, time, lon, lon, threads=2))
+        assert sum(one["point_count"].to_pylist()) == count

@@ -334,7 +334,9 @@ def test_invalid_positions_raise_split_or_skip():
     assert (split.segments, skip.segments) == (2, 1)
     assert split.length_m == ww.length(lon, lat, on_invalid="split")
     assert skip.length_m == ww.length([0, 1, 3, 4], [0, 0, 0, 0])
-    assert skip.rejections == {"invalid_position": ("invalid_position", 1, 2, 0.0)}
+    (rejection,) = skip.rejections.values()
+    assert rejection is skip.rejections["invalid_position"]
+    assert dataclasses.astuple(rejection) == ("invalid_position", 1, 2, 0.0)
 
 
 def test_latitudes_that_may_be_longitudes_warn():

@@ -38,7 +38,8 @@ class AscentMethod(NamedTuple):
     threshold: float
 
 
-class Rejection(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rejection:
     """The points that were rejected for a reason. The length that their rejection removes is in metres, or in the unit of
     x and y."""
 
@@ -405,7 +406,7 @@ def from_values(values: dict[str, Any]) -> Summary:
     has_lists = values.pop("has_trip_lists")
     stops = tuple(Stop(x, y, _time(arrival), _time(departure)) for x, y, arrival, departure in values.pop("stops"))
     trips = tuple(
-        Trip(_time(start), _time(end), *first, *last, Estimate(*estimate))
+        Trip(_time(start), _time(end), first[0], first[1], last[0], last[1], Estimate(*estimate))
         for start, end, first, last, estimate in values.pop("trips")
     )
     rejections = {entry[0]: Rejection(*entry) for entry in values.pop("rejections")}

@@ -141,12 +141,11 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.int64]:
             times[index] = _from_datetime64(np.array([value]), f"index {index} of {name}")[0]
         elif isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             raise TypeError(f"{name}: index {index} is {value!r}, which is not a time; {_EXPECTED}")
-        elif value != value:
-            times[index] = _NAT
+        elif isinstance(value, int | np.integer):
+            times[index] = _checked(int(value) * _NS_PER_S, index, f"{value} s since 1970", name)
         else:
-            whole = int(value // 1) if abs(value) < 2 * _END_S else _END_S
-            ns = whole * _NS_PER_S + round((value - whole) * 1e9) if whole != _END_S else _END_S * _NS_PER_S
-            times[index] = _checked(ns, index, f"{value} s since 1970", name)
+            seconds = np.array([value], dtype=np.float64)
+            times[index] = _from_float_seconds(seconds, f"index {index} of {name}")[0]
     return times
 
 
