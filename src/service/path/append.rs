@@ -30,6 +30,8 @@ pub(super) async fn append_points(
     shared: Arc<Shared>,
 ) -> Result<pb::AppendPointsResponse, RpcError> {
     let scope = Scope::of(request.extensions());
+    // Nothing is read for a caller that may not write.
+    scope.check_writer()?;
     let creations = Creations::of_request(request.extensions_mut());
     let (bytes, mut body) = method::request_bytes(request, &limits).await?;
     body.progress().set_buffered(bytes.len());
@@ -40,7 +42,6 @@ pub(super) async fn append_points(
         let mut recoded = Vec::new();
         let message = request::read::<pb::AppendPointsRequest>(&bytes, 0, &mut recoded)?;
         message.charge(bytes.len(), body.work());
-        scope.check_writer()?;
         let name = scope.name(message.view.name, MessageRef::Request)?;
         let options = message.check(0)?.unwrap_or_default();
         check_options(&options)?;

@@ -5,11 +5,12 @@ use prost::Message as _;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::auth::{Principal, PrincipalSource, Quota, Role};
 use crate::measure::{Metric, Reorder};
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{CheckpointPolicy, CheckpointStore as _, RecordingName};
-use crate::service::StreamLimits;
-use crate::service::path::PathService;
+use crate::service::path::{PathService, append};
+use crate::service::{PermissionError, StreamLimits};
 use crate::store::MemoryStore;
 
 fn name() -> PathName {
@@ -112,4 +113,26 @@ async fn the_end_of_the_service_does_not_wait_for_idle_appenders() {
     let answer = send(&service, &message).unwrap();
     service.flushed().await;
     assert_eq!(answer.now_or_never(), Some(Ok(Ok(2))));
+}
+
+#[tokio::test]
+async fn the_request_of_a_reader_is_refused_before_it_is_read() {
+    let (_, service) = service();
+    // A body whose bytes never arrive.
+    let frames =
+        futures::stream::pending::<Result<http_body::Frame<bytes::Bytes>, tonic::Status>>();
+    let body = http_body_util::StreamBody::new(frames);
+    let mut request = http::Request::new(tonic::body::Body::new(body));
+    request.extensions_mut().insert(Arc::new(Principal {
+        source: PrincipalSource::Configuration,
+        name: "reader".into(),
+        namespace: None,
+        role: Role::Reader,
+        quota: Quota::default(),
+    }));
+    let limits = StreamLimits::default();
+    let answer = append::append_points(request, limits, Arc::clone(&service.shared));
+    let refusal = PermissionError::Role { required: Role::Writer, role: Role::Reader };
+    let answer = answer.now_or_never().map(Result::unwrap_err);
+    assert_eq!(answer, Some(RpcError::PermissionDenied(refusal)));
 }
