@@ -15,6 +15,7 @@ mod error_info;
 mod fold;
 mod limits;
 mod load;
+mod memory_budget;
 mod method;
 mod pace;
 mod path;
@@ -33,6 +34,7 @@ pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
 pub(crate) use load::{CallLoad, Load, Owner};
+pub(crate) use memory_budget::MemoryBudget;
 pub(crate) use method::refuse_non_grpc;
 #[cfg(feature = "http")]
 pub(crate) use pace::Pace;
