@@ -33,7 +33,7 @@ pub use creations::{CreationLimit, Creations};
 pub use displacement::DisplacementService;
 pub use error_info::DOMAIN;
 pub use limits::StreamLimits;
-pub(crate) use load::{CallLoad, Load, Owner};
+pub(crate) use load::{CallLoad, Load, LoadShare, Owner};
 pub(crate) use memory_budget::MemoryBudget;
 pub(crate) use method::refuse_non_grpc;
 #[cfg(feature = "http")]
