@@ -111,7 +111,7 @@ fn connections(stats: &ServerStats, samples: &mut Samples<'_>) {
 }
 
 fn memory(stats: &ServerStats, samples: &mut Samples<'_>) {
-    let help = "Memory budget for unread input and unsent replies";
+    let help = "Memory budget for unread input, unsent replies and open recordings";
     samples.gauge("waywiser_memory_budget_bytes", help, |family| {
         family.add(&[], stats.memory_limit_bytes);
     });

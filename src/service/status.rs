@@ -166,7 +166,7 @@ pub enum RpcError {
         /// The limit.
         unread_time: Duration,
     },
-    /// The unread input and the unsent replies of the server have reached their limit.
+    /// The unread input, the unsent replies and the open recordings of the server have reached their limit.
     #[error(
         "the server has no memory left for another stream of this connection; try again later, with fewer streams at a time"
     )]

@@ -310,6 +310,22 @@ async fn a_large_batch_is_stored_in_the_order_of_its_times() {
 }
 
 #[tokio::test]
+async fn the_fixes_of_a_request_compete_for_the_threads() {
+    let web = Web::start().await;
+    let monitor = web.monitor.clone();
+    let fixes: Vec<_> =
+        (0..5000).map(|index| (START_S + index * 7, 13.0 + index as f64 * 1e-4)).collect();
+    let send = async move {
+        assert_eq!(
+            post(&web, "/ingest/overland", &overland(Some("dev"), &fixes)).await.status,
+            200
+        );
+    };
+    assert_eq!(crate::load::most_competing(&monitor, send).await, 1);
+    assert_eq!(monitor.stats().calls_competing, 0);
+}
+
+#[tokio::test]
 async fn a_recording_that_would_count_repetitions_is_refused() {
     let web = Web::start().await;
     let pieces =
