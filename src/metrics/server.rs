@@ -1,8 +1,7 @@
 //! The metrics of a server: what [`Monitor`] shows.
 
-use super::calls::status_name;
 use super::registry::{Samples, Source};
-use crate::server::{MethodStats, Monitor, Phase, ServerStats};
+use crate::server::{MethodStats, Monitor, Phase, ServerStats, status_name};
 
 /// Returns the metrics of a server. Each process has one.
 pub fn server(monitor: Monitor) -> impl Source {
