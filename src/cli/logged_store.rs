@@ -187,38 +187,25 @@ impl LoggedStore {
         let per_second = rounded(commits.per_second(self.opened.elapsed()));
         let [p50_ms, p99_ms, max_ms] =
             [0.5, 0.99, 1.0].map(|quantile| rounded(commits.quantile_ms(quantile)));
-        match &self.backend {
-            Backend::Memory => {}
-            Backend::Disk(disk) => {
-                let stats = disk.stats();
-                tracing::info!(
-                    commits = commits.count,
-                    failed = commits.failed,
-                    commits_per_s = per_second,
-                    transactions = stats.transactions,
-                    syncs = stats.syncs,
-                    bytes = stats.bytes,
-                    commit_p50_ms = p50_ms,
-                    commit_p99_ms = p99_ms,
-                    commit_max_ms = max_ms,
-                    "committed recordings",
-                );
-            }
-            Backend::Database(database) => {
-                let stats = database.stats();
-                tracing::info!(
-                    commits = commits.count,
-                    failed = commits.failed,
-                    commits_per_s = per_second,
-                    batches = stats.batches,
-                    connections = stats.connections,
-                    commit_p50_ms = p50_ms,
-                    commit_p99_ms = p99_ms,
-                    commit_max_ms = max_ms,
-                    "committed recordings",
-                );
-            }
-        }
+        let (disk, database) = match &self.backend {
+            Backend::Memory => return,
+            Backend::Disk(disk) => (Some(disk.stats()), None),
+            Backend::Database(database) => (None, Some(database.stats())),
+        };
+        tracing::info!(
+            commits = commits.count,
+            failed = commits.failed,
+            commits_per_s = per_second,
+            transactions = disk.as_ref().map(|stats| stats.transactions),
+            syncs = disk.as_ref().map(|stats| stats.syncs),
+            bytes = disk.as_ref().map(|stats| stats.bytes),
+            batches = database.as_ref().map(|stats| stats.batches),
+            connections = database.as_ref().map(|stats| stats.connections),
+            commit_p50_ms = p50_ms,
+            commit_p99_ms = p99_ms,
+            commit_max_ms = max_ms,
+            "committed recordings",
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::contract::reason;
+use crate::server::status_name;
 
 /// An error of a request.
 #[derive(Debug)]
@@ -103,7 +104,7 @@ impl ApiError {
     pub(super) fn json(&self) -> serde_json::Value {
         json!({ "error": {
             "status": self.0.status.as_u16(),
-            "code": code_name(self.0.code),
+            "code": status_name(self.0.code),
             "reason": self.0.reason,
             "message": self.0.message,
             "metadata": self.0.metadata,
@@ -180,27 +181,5 @@ fn http_status(code: Code, reason: &str) -> StatusCode {
         (Code::Unavailable | Code::Cancelled, _) => StatusCode::SERVICE_UNAVAILABLE,
         (Code::DeadlineExceeded, _) => StatusCode::GATEWAY_TIMEOUT,
         (Code::Unknown | Code::Internal | Code::DataLoss, _) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }

@@ -1,6 +1,7 @@
 //! The query string of a request.
 
 use super::error::ApiError;
+use crate::ingest;
 
 /// Maximum number of parameters.
 const PARAMETERS_MAX: usize = 100;
@@ -16,11 +17,9 @@ impl Query {
     /// If it has an escape that is not valid, text that is not UTF-8, a repeated parameter or too many.
     pub(super) fn parse(text: Option<&str>) -> Result<Self, ApiError> {
         let mut pairs: Vec<(String, String)> = Vec::new();
-        for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for pair in ingest::pairs(text.unwrap_or_default()) {
             let invalid = || ApiError::invalid("query", "it has an escape that is not valid UTF-8");
-            let name = unescape(name).ok_or_else(invalid)?;
-            let value = unescape(value).ok_or_else(invalid)?;
+            let (name, value) = pair.ok_or_else(invalid)?;
             if pairs.iter().any(|(other, _)| *other == name) {
                 return Err(ApiError::invalid(&excerpt(&name), "the parameter is repeated"));
             }
@@ -73,21 +72,6 @@ impl Query {
 /// Returns the beginning of a text of the client.
 pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(64).collect()
-}
-
-/// Decodes the escapes of a name or value. A plus is a space.
-fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let hex = |digit: u8| char::from(digit).to_digit(16);
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => u8::try_from(hex(rest.next()?)? << 4 | hex(rest.next()?)?).ok()?,
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -15,12 +15,9 @@ impl Parameters {
     /// # Errors
     /// If an escape is not valid, text is not UTF-8, or there are too many parameters.
     pub(super) fn add(&mut self, text: &str) -> Result<(), Rejection> {
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for pair in pairs(text) {
             let invalid = Rejection::Parameters("an escape is not valid UTF-8");
-            let (Some(name), Some(value)) = (unescape(name), unescape(value)) else {
-                return Err(invalid);
-            };
+            let (name, value) = pair.ok_or(invalid)?;
             if self.0.len() == PARAMETERS_MAX {
                 return Err(Rejection::Parameters("there are more than 100"));
             }
@@ -41,6 +38,14 @@ impl Parameters {
         }
         Ok(Some(first))
     }
+}
+
+/// Returns the names and values of a text such as `a=1&b=2`. `None` stands for a pair whose escapes are not valid UTF-8.
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Option<(String, String)>> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((unescape(name)?, unescape(value)?))
+    })
 }
 
 /// Decodes the escapes of a name or value. A plus is a space.

@@ -22,6 +22,8 @@
 use crate::measure::Fix;
 
 pub use self::device::{DeviceNameError, device_name, recording_id};
+#[cfg(feature = "http")]
+pub(crate) use self::form::pairs;
 pub use self::problem::FixProblem;
 
 mod device;

@@ -10,7 +10,7 @@ use tonic::Code;
 use super::histogram::Histogram;
 use super::registry::{Samples, Source};
 use crate::server::methods::Methods;
-use crate::server::{CallInfo, CallObserver, CallReport};
+use crate::server::{CallInfo, CallObserver, CallReport, status_name};
 
 /// Upper bounds in seconds: from unary calls to streams of hours.
 const BOUNDS: [f64; 18] = [
@@ -81,28 +81,5 @@ impl Source for CallMetrics {
                 }
             }
         });
-    }
-}
-
-/// Returns the name of a status code in the gRPC specification.
-pub(super) fn status_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }

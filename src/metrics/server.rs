@@ -1,8 +1,7 @@
 //! The metrics of a server: what [`Monitor`] shows.
 
-use super::calls::status_name;
 use super::registry::{Samples, Source};
-use crate::server::{MethodStats, Monitor, Phase, ServerStats};
+use crate::server::{MethodStats, Monitor, Phase, ServerStats, status_name};
 
 /// Returns the metrics of a server. Each process has one.
 pub fn server(monitor: Monitor) -> impl Source {
@@ -111,7 +110,7 @@ fn connections(stats: &ServerStats, samples: &mut Samples<'_>) {
 }
 
 fn memory(stats: &ServerStats, samples: &mut Samples<'_>) {
-    let help = "Memory budget for unread input and unsent replies";
+    let help = "Memory budget for unread input, unsent replies and open recordings";
     samples.gauge("waywiser_memory_budget_bytes", help, |family| {
         family.add(&[], stats.memory_limit_bytes);
     });

@@ -10,6 +10,7 @@ use std::task::Poll;
 use h2::RecvStream;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -30,7 +31,7 @@ use super::service_names::{AUXILIARY, HEALTH_PREFIX, HEALTH_WATCH, MEASURING};
 use super::shared::Shared;
 use crate::auth::{AuthError, Credentials, Principal, Session};
 use crate::service::{
-    CallLoad, ClientAddress, Owner, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
+    ClientAddress, LoadShare, Owner, Rates, RpcError, WATCH_PATH, excerpt, refuse_non_grpc,
 };
 
 /// The routes of one connection. Each of its calls ends in time and is reported to observers.
@@ -245,6 +246,17 @@ impl CallService {
         })
     }
 
+    /// Returns the part of a call in the load of the server.
+    fn load_share(
+        &self,
+        record: &CallRecord,
+        peer: IpAddr,
+        deadline: Option<Instant>,
+    ) -> LoadShare {
+        let owner = Owner::of(record.principal(), peer);
+        LoadShare::new(Arc::clone(&self.shared.load), owner, deadline)
+    }
+
     /// Passes a message to a method as a part of a call that was admitted. It has no record, and no rate limits: its
     /// caller keeps to them. The body of the answer is complete, because the method is unary.
     #[cfg(feature = "http")]
@@ -264,9 +276,9 @@ impl CallService {
         parts.extensions.insert(ClientAddress(address));
         // The progress of the call is that of its own request.
         let progress = Arc::default();
-        let owner = Owner::of(record.principal(), peer);
-        let load = Arc::clone(&self.shared.load);
-        let mut load = CallLoad::new(load, owner, None, Arc::clone(&progress));
+        let share = self.load_share(record, peer, None);
+        let mut load = share.begin(Arc::clone(&progress));
+        parts.extensions.insert(share);
         parts.extensions.insert(progress);
         let mut call = Box::pin(self.routes.clone().call(Request::from_parts(parts, body)));
         let answer = poll_fn(|cx| load.poll(|| call.as_mut().poll(cx)));
@@ -298,12 +310,9 @@ impl CallService {
         let peer = peer_key(record.peer().ip());
         parts.extensions.insert(self.shared.creations.of_peer(peer));
         parts.extensions.insert(ClientAddress(record.peer().ip()));
-        let mut load = CallLoad::new(
-            Arc::clone(&self.shared.load),
-            Owner::of(record.principal(), peer),
-            cutoff.deadline(),
-            Arc::clone(record.progress()),
-        );
+        let share = self.load_share(&record, peer, cutoff.deadline());
+        let mut load = share.begin(Arc::clone(record.progress()));
+        parts.extensions.insert(share);
         let mut call = Box::pin(self.routes.clone().call(Request::from_parts(parts, body)));
         let span = record.span().clone();
         let call = async move {

@@ -23,14 +23,13 @@ use tonic::service::Routes;
 use super::acceptor::{Acceptor, ByteStream, PeerInfo};
 use super::call::CallService;
 use super::config::FRAME_BYTES_MAX;
-use super::counters::{Ended, OpenConnection as CountedConnection, Refusal};
+use super::counters::{Ended, OpenConnection as CountedConnection};
 use super::handle::{Activity, Handle};
-use super::handshake::{self, Established, Failure};
+use super::handshake::{self, Established, Http};
 use super::input_meter::InputMeter;
 use super::keepalive::Keepalive;
 use super::log_limit::LineKind;
 use super::memory::{OpenConnection, Usage};
-use super::preface::PrefaceError;
 use super::shared::Shared;
 use super::socket::{Socket, Traffic};
 use super::stream::{self, ChargedBytes, StreamEnd};
@@ -73,22 +72,9 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     handle: Arc<Handle>,
 ) {
     let mut counted = shared.monitored.counters.accepted();
-    let peer = handle.peer;
-    let established = tokio::select! {
-        established = handshake::establish(io, peer, &shared, &*acceptor) => established,
-        () = shared.stages.draining.cancelled() => return,
-        () = handle.evicted().cancelled() => {
-            counted.set_ended(Ended::Evicted);
-            return;
-        }
-    };
-    let Established { stream, peer: info, prefix, buffer, place: _place, .. } = match established {
-        Ok(established) => established,
-        Err(failure) => {
-            counted.set_ended(report(&failure, &shared));
-            return;
-        }
-    };
+    let opened = handshake::open(Http::Two, io, (&shared, &*acceptor), &handle, &mut counted).await;
+    let Some(opened) = opened else { return };
+    let Established { stream, peer: info, prefix, buffer, place: _place, .. } = opened;
     let client = info.address;
     let usage = shared.memory.connection(client.ip());
     let _open = OpenConnection(Arc::clone(&usage));
@@ -112,25 +98,6 @@ pub(super) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
             tracing::debug!(peer = %client, "a connection did not acknowledge the settings of the server");
         }
     }
-}
-
-/// Logs the failure of a connection before HTTP/2, and counts it as refused if a limit is its reason. Returns the reason.
-pub(super) fn report(Failure { client: peer, error }: &Failure, shared: &Shared) -> Ended {
-    if matches!(error, PrefaceError::ConnectionsPerPeer) {
-        let refusal = Refusal::ConnectionsPerPeer;
-        shared.monitored.counters.refused(refusal);
-        shared.log_refused(*peer, refusal.text());
-        return Ended::Refused;
-    }
-    if !error.is_other_protocol() {
-        tracing::debug!(%peer, %error, "a connection ended before HTTP/2 started");
-        return Ended::Handshake;
-    }
-    if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
-        let suppressed = (suppressed > 0).then_some(suppressed);
-        tracing::warn!(%peer, %error, suppressed, "refused a connection");
-    }
-    Ended::OtherProtocol
 }
 
 fn builder(shared: &Shared) -> h2::server::Builder {

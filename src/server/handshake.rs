@@ -8,6 +8,9 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::acceptor::{Acceptor, ByteStream, PeerInfo};
+use super::counters::{Ended, OpenConnection, Refusal};
+use super::handle::Handle;
+use super::log_limit::LineKind;
 use super::peer::peer_key;
 use super::preface::{self, PrefaceError};
 use super::proxy_protocol;
@@ -38,19 +41,43 @@ pub(super) struct Failure {
     pub(super) error: PrefaceError,
 }
 
-/// Reads the header of the PROXY protocol if there must be one, performs the handshake of the transport, and reads the
-/// preface, all within the time limit. A client that the header names is counted before its handshake.
-///
-/// # Errors
-/// If the client has too many connections, the handshake fails, the preface does not arrive in time, or the client speaks
-/// another protocol. An HTTP/1 request is answered first.
-pub(super) async fn establish<IO: ByteStream, A: Acceptor<IO>>(
+/// Establishes a connection. Returns `None` if that fails, the server drains, or the connection is evicted. The reason is
+/// counted.
+pub(super) async fn open<IO: ByteStream, A: Acceptor<IO>>(
+    http: Http,
     io: IO,
-    peer: SocketAddr,
-    shared: &Shared,
-    acceptor: &A,
-) -> Result<Established<A::Stream>, Failure> {
-    establish_as(Http::Two, io, peer, shared, acceptor).await
+    (shared, acceptor): (&Shared, &A),
+    handle: &Handle,
+    counted: &mut OpenConnection,
+) -> Option<Established<A::Stream>> {
+    let established = tokio::select! {
+        established = establish(http, io, handle.peer, shared, acceptor) => established,
+        () = shared.stages.draining.cancelled() => return None,
+        () = handle.evicted().cancelled() => {
+            counted.set_ended(Ended::Evicted);
+            return None;
+        }
+    };
+    established.map_err(|failure| counted.set_ended(report(&failure, shared))).ok()
+}
+
+/// Logs the failure of a connection before HTTP/2, and counts it as refused if a limit is its reason. Returns the reason.
+fn report(Failure { client: peer, error }: &Failure, shared: &Shared) -> Ended {
+    if matches!(error, PrefaceError::ConnectionsPerPeer) {
+        let refusal = Refusal::ConnectionsPerPeer;
+        shared.monitored.counters.refused(refusal);
+        shared.log_refused(*peer, refusal.text());
+        return Ended::Refused;
+    }
+    if !error.is_other_protocol() {
+        tracing::debug!(%peer, %error, "a connection ended before HTTP/2 started");
+        return Ended::Handshake;
+    }
+    if let Some(suppressed) = shared.log.admit(LineKind::Preface) {
+        let suppressed = (suppressed > 0).then_some(suppressed);
+        tracing::warn!(%peer, %error, suppressed, "refused a connection");
+    }
+    Ended::OtherProtocol
 }
 
 /// The protocols that a client may speak.
@@ -63,11 +90,13 @@ pub(super) enum Http {
     Any,
 }
 
-/// Does the same as [`establish`] for these protocols.
+/// Reads the header of the PROXY protocol if there must be one, performs the handshake of the transport, and reads the
+/// preface, all within the time limit. A client that the header names is counted before its handshake.
 ///
 /// # Errors
-/// As [`establish`].
-pub(super) async fn establish_as<IO: ByteStream, A: Acceptor<IO>>(
+/// If the client has too many connections, the handshake fails, the preface does not arrive in time, or the client speaks
+/// another protocol. An HTTP/1 request is answered first.
+async fn establish<IO: ByteStream, A: Acceptor<IO>>(
     http: Http,
     mut io: IO,
     peer: SocketAddr,
@@ -154,7 +183,7 @@ mod tests {
         server: DuplexStream,
         acceptor: &A,
     ) -> PrefaceError {
-        let established = establish(server, address(), &shared(|_| {}), acceptor).await;
+        let established = establish(Http::Two, server, address(), &shared(|_| {}), acceptor).await;
         established.err().unwrap().error
     }
 
@@ -163,7 +192,8 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(256);
         let header = [0, 0, 0, 4, 0, 0, 0, 0, 0];
         client.write_all(&[b"?", PREFACE, &header].concat()).await.unwrap();
-        let established = establish(server, address(), &shared(|_| {}), &OneByte).await.unwrap();
+        let established =
+            establish(Http::Two, server, address(), &shared(|_| {}), &OneByte).await.unwrap();
         assert_eq!(client.read_u8().await.unwrap(), b'!');
         assert_eq!(established.prefix, [PREFACE, &header].concat());
         assert_eq!(established.peer.address, address());
@@ -199,13 +229,14 @@ mod tests {
         let client = SocketAddr::from(([203, 0, 113, 7], 5000));
         let (mut open, server) = tokio::io::duplex(256);
         open.write_all(header).await.unwrap();
-        let first = establish(server, address(), &shared, &OneByte);
+        let first = establish(Http::Two, server, address(), &shared, &OneByte);
         tokio::pin!(first);
         // The first connection waits for its handshake, and holds the only place.
         assert!(first.as_mut().now_or_never().is_none());
         let (mut refused, server) = tokio::io::duplex(256);
         refused.write_all(header).await.unwrap();
-        let failure = establish(server, address(), &shared, &OneByte).await.err().unwrap();
+        let failure =
+            establish(Http::Two, server, address(), &shared, &OneByte).await.err().unwrap();
         assert!(matches!(failure.error, PrefaceError::ConnectionsPerPeer), "{failure:?}");
         assert_eq!(failure.client, client);
         open.write_all(b"x").await.unwrap();

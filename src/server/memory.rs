@@ -1,4 +1,5 @@
-//! The memory budget of the process: unread input and unsent replies of all connections.
+//! The memory budget of the process: unread input and unsent replies of all connections, and what services hold between
+//! calls.
 //!
 //! Each connection has a [`Usage`], which counts the bytes that it is charged. Replies and streams are charged from
 //! their start to their end. Unread input is measured: h2 knows the unread bytes of each stream, and
@@ -10,12 +11,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio_util::sync::CancellationToken;
 
 use super::peer::peer_key;
 use super::unread_frames::UnreadFrames;
+use crate::service::MemoryBudget;
 
 /// The cost of a connection without streams: its task, the buffers of h2, and the header tables, without kernel
 /// buffers. 2000 idle connections added 20 KB each to the resident memory of a release build.
@@ -41,6 +43,8 @@ const SMALL_BYTES_MIN: u64 = 128 * 1024;
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: u64,
+    /// Releases what services hold between calls.
+    release: OnceLock<Release>,
     used: AtomicU64,
     /// The highest use since [`Memory::take_peak`].
     peak: AtomicU64,
@@ -52,11 +56,17 @@ impl Memory {
     pub(super) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            release: OnceLock::new(),
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             connections: Mutex::default(),
             next_id: AtomicU64::new(0),
         })
+    }
+
+    /// Sets the function that releases what services hold between calls. Only the first one counts.
+    pub(super) fn set_release(&self, release: impl Fn() + Send + Sync + 'static) {
+        let _ = self.release.set(Release(Box::new(release)));
     }
 
     /// Returns the budget in bytes.
@@ -114,11 +124,14 @@ impl Memory {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the largest consumer if use is above [`END_PERCENT`]: of the peer that holds most, the connection that
-    /// holds most. Returns its peer and the bytes that it held.
+    /// Releases what no call needs if use is above [`END_PERCENT`]. Ends the largest consumer if that is not enough: of the
+    /// peer that holds most, the connection that holds most. Returns its peer and the bytes that it held.
     pub(super) fn relieve(&self) -> Option<(IpAddr, u64)> {
         if !self.is_above(END_PERCENT) {
             return None;
+        }
+        if let Some(Release(release)) = self.release.get() {
+            release();
         }
         let connections = self.connections();
         let mut by_peer: HashMap<IpAddr, u64> = HashMap::new();
@@ -139,6 +152,37 @@ impl Memory {
             open().max_by_key(|usage| (by_peer.get(&usage.peer).copied(), usage.charged()))?;
         largest.ended.cancel();
         Some((largest.peer, largest.charged()))
+    }
+}
+
+/// The memory of services is charged to no connection, because it outlives the calls that it is for.
+impl MemoryBudget for Memory {
+    fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    fn add(&self, bytes: u64) {
+        Self::add(self, bytes);
+    }
+
+    fn subtract(&self, bytes: u64) {
+        Self::subtract(self, bytes);
+    }
+
+    fn try_add(&self, bytes: u64) -> bool {
+        let most = self.limit / 100 * END_PERCENT;
+        let add = |used: u64| used.checked_add(bytes).filter(|&used| used <= most);
+        let added = self.used.fetch_update(Relaxed, Relaxed, add);
+        self.peak.fetch_max(added.map_or(0, |before| before + bytes), Relaxed);
+        added.is_ok()
+    }
+}
+
+struct Release(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Release").finish_non_exhaustive()
     }
 }
 
@@ -313,96 +357,4 @@ impl Drop for Charge {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    fn peer(last: u8) -> IpAddr {
-        IpAddr::from([127, 0, 0, last])
-    }
-
-    #[test]
-    fn a_charge_ends_when_it_is_dropped() {
-        let memory = Memory::new(MIB);
-        let connection = memory.connection(peer(1));
-        let mut charge = connection.charge(1000);
-        let part = charge.split(400);
-        connection.arrived(50);
-        assert_eq!(memory.used(), CONNECTION_BYTES + 1050);
-        drop(charge);
-        assert_eq!(memory.used(), CONNECTION_BYTES + 450);
-        connection.sample(&mut UnreadFrames::default(), 7);
-        assert_eq!(memory.used(), CONNECTION_BYTES + 400, "no stream holds anything unread");
-        drop(OpenConnection(connection));
-        drop(part);
-        assert_eq!(memory.used(), 0);
-        assert_eq!(memory.take_peak(), CONNECTION_BYTES + 1050);
-        assert_eq!(memory.take_peak(), 0);
-    }
-
-    #[derive(Debug)]
-    struct Windows;
-
-    impl UnreadInput for Windows {
-        fn measure(&self) -> InputBytes {
-            InputBytes { path: 50_000, ..InputBytes::default() }
-        }
-    }
-
-    #[test]
-    fn an_open_path_is_charged_until_it_ends() {
-        let memory = Memory::new(MIB);
-        let connection = memory.connection(peer(1));
-        let input: Arc<dyn UnreadInput> = Arc::new(Windows);
-        connection.watch(Arc::downgrade(&input));
-        let mut frames = UnreadFrames::default();
-        connection.sample(&mut frames, 0);
-        assert_eq!(memory.used(), CONNECTION_BYTES + 50_000);
-        drop(input);
-        connection.sample(&mut frames, 0);
-        assert_eq!(memory.used(), CONNECTION_BYTES);
-    }
-
-    #[test]
-    fn a_small_client_is_served_while_large_ones_fill_the_budget() {
-        let memory = Memory::new(100 * MIB);
-        let (large, small) = (memory.connection(peer(1)), memory.connection(peer(2)));
-        let _held = large.charge(79 * MIB);
-        assert!(large.admits_stream());
-        let _more = large.charge(5 * MIB);
-        assert!(!large.admits_stream() && small.admits_stream());
-        assert_eq!(memory.relieve(), None);
-        let _too_much = large.charge(12 * MIB);
-        assert!(!small.admits_stream());
-        let (ended, held) = memory.relieve().unwrap();
-        assert_eq!((ended, held), (peer(1), 96 * MIB + CONNECTION_BYTES));
-        assert!(large.ended().is_cancelled() && !small.ended().is_cancelled());
-        assert_eq!(memory.relieve(), None, "the ended connection releases its memory");
-    }
-
-    #[test]
-    fn dead_streams_are_removed_before_the_list_grows() {
-        let mut list = Vec::new();
-        let live: Vec<_> = (0..100).map(Arc::new).collect();
-        for entry in &live {
-            for short in 0..100 {
-                push_live(&mut list, Arc::downgrade(&Arc::new(short)));
-            }
-            push_live(&mut list, Arc::downgrade(entry));
-        }
-        assert!(list.capacity() < 500, "{}", list.capacity());
-        assert_eq!(list.iter().filter_map(Weak::upgrade).count(), live.len());
-    }
-
-    #[test]
-    fn many_connections_of_one_peer_count_together() {
-        let memory = Memory::new(100 * MIB);
-        let single = memory.connection(peer(1));
-        let _single = single.charge(20 * MIB);
-        let many: Vec<_> = (0..10).map(|_| memory.connection(peer(2))).collect();
-        let _many: Vec<_> = many.iter().map(|usage| usage.charge(8 * MIB)).collect();
-        assert_eq!(memory.relieve().map(|ended| ended.0), Some(peer(2)));
-        assert!(!single.ended().is_cancelled());
-    }
-}
+mod tests;

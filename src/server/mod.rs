@@ -47,6 +47,8 @@ pub(crate) mod run;
 mod service_names;
 mod shared;
 pub(crate) mod socket;
+#[cfg(any(feature = "http", feature = "metrics"))]
+mod status_name;
 mod stream;
 mod system_memory;
 #[cfg(feature = "tls")]
@@ -65,6 +67,8 @@ pub use monitor::{MethodStats, Monitor, Phase, ServerStats};
 pub use observer::{CallInfo, CallKind, CallObserver, CallReport};
 pub use quota::LowRate;
 pub use run::{Server, run};
+#[cfg(any(feature = "http", feature = "metrics"))]
+pub(crate) use status_name::status_name;
 #[cfg(feature = "tls")]
 pub use tls::{Reloaded, TlsConfig, TlsError, TlsSettings};
 

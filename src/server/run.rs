@@ -205,7 +205,7 @@ impl Server {
         tracing::info!(%address, "listening");
         tracing::info!(
             bytes = shared.memory.limit(),
-            "memory limit for unread input and unsent replies (--max-memory)"
+            "memory limit for unread input, unsent replies and open recordings (--max-memory)"
         );
         let mut connections = Connections::new(Arc::clone(&shared), routes, acceptor);
         #[cfg(feature = "http")]
@@ -260,11 +260,13 @@ impl Server {
         let Self { config, store, observers, features, authenticator, monitor, .. } = self;
         let store_availability = self.store_availability;
         let limits = config.stream_limits();
-        let admin = AdminService::new(limits, Arc::clone(&store));
-        let paths = PathService::new(limits, store, config.checkpoint_policy());
-        let route_guide = RouteGuide::new(limits).with_features(features);
-        let (routes, health) = routes::routes(&config, paths.clone(), admin, route_guide);
         let shared = Shared::new(config, observers, authenticator, &monitor);
+        let admin = AdminService::new(limits, Arc::clone(&store));
+        let (policy, memory) = (shared.config.checkpoint_policy(), Arc::clone(&shared.memory));
+        let paths = PathService::with_memory(limits, store, policy, memory);
+        shared.memory.set_release(paths.memory_release());
+        let route_guide = RouteGuide::new(limits).with_features(features);
+        let (routes, health) = routes::routes(&shared.config, paths.clone(), admin, route_guide);
         shared.monitored.connect(Running {
             max_connections: shared.config.max_connections as u64,
             memory: Arc::downgrade(&shared.memory),

@@ -10,7 +10,8 @@ use tonic::body::Body;
 use super::limits::StreamLimits;
 use super::method::{self, ResponseFuture};
 use super::path::unix_ms;
-use super::status::{PermissionError, RpcError};
+use super::permission::PermissionError;
+use super::status::RpcError;
 use super::store_timeout::StoreTimeout;
 use crate::auth::{Principal, Role};
 use crate::contract::method::admin_v1;
@@ -60,19 +61,17 @@ impl AdminService {
 /// # Errors
 /// If it is not an administrator. Without authentication, if it is on another machine.
 fn check_administrator(extensions: &Extensions) -> Result<(), RpcError> {
-    let required = Role::Admin;
-    let error = match extensions.get::<Arc<Principal>>().map(|principal| principal.role) {
-        Some(role) if role >= required => return Ok(()),
-        Some(role) => PermissionError::Role { required, role },
+    let checked = match extensions.get::<Arc<Principal>>() {
+        Some(principal) => PermissionError::check_role(principal.role, Role::Admin),
         None => {
             let address = extensions.get::<ClientAddress>();
-            if address.is_some_and(|ClientAddress(ip)| ip.to_canonical().is_loopback()) {
-                return Ok(());
+            match address.is_some_and(|ClientAddress(ip)| ip.to_canonical().is_loopback()) {
+                true => Ok(()),
+                false => Err(PermissionError::Remote),
             }
-            PermissionError::Remote
         }
     };
-    Err(RpcError::PermissionDenied(error))
+    checked.map_err(RpcError::PermissionDenied)
 }
 
 /// A backup that is being read.

@@ -150,6 +150,26 @@ enum Stage {
     Refused,
 }
 
+/// The part of a call in the load of its server, for work that another task does for it.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadShare {
+    load: Arc<Load>,
+    owner: Owner,
+    deadline: Option<Instant>,
+}
+
+impl LoadShare {
+    pub(crate) fn new(load: Arc<Load>, owner: Owner, deadline: Option<Instant>) -> Self {
+        Self { load, owner, deadline }
+    }
+
+    /// Returns a call, or a part of one, that begins now.
+    pub(crate) fn begin(&self, progress: Arc<Progress>) -> CallLoad {
+        let Self { load, owner, deadline } = self.clone();
+        CallLoad::new(load, owner, deadline, progress)
+    }
+}
+
 /// One call in the load of its server. All polls of the call pass through [`CallLoad::poll`].
 #[derive(Debug)]
 pub(crate) struct CallLoad {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::permission::PermissionError;
 use super::quota_error::QuotaError;
 use super::violation::{FieldViolation, MessageRef, listed};
-use crate::auth::{AuthError, Role};
+use crate::auth::AuthError;
 use crate::contract::reason;
 use crate::measure::{PathError, PointError};
 use crate::recording::RecordingError;
@@ -165,7 +166,7 @@ pub enum RpcError {
         /// The limit.
         unread_time: Duration,
     },
-    /// The unread input and the unsent replies of the server have reached their limit.
+    /// The unread input, the unsent replies and the open recordings of the server have reached their limit.
     #[error(
         "the server has no memory left for another stream of this connection; try again later, with fewer streams at a time"
     )]
@@ -228,30 +229,6 @@ pub enum RpcError {
         /// The end of the stream.
         cut: StreamCut,
     },
-}
-
-/// The reason why a caller may not do something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PermissionError {
-    /// The method needs another role.
-    #[error("this needs the role {required}, and the caller has the role {role}")]
-    Role {
-        /// The role that the call needs.
-        required: Role,
-        /// The role of the caller.
-        role: Role,
-    },
-    /// The name is in another namespace.
-    #[error(
-        "the name is in another namespace; names of the caller's own recordings have the form paths/NAME"
-    )]
-    Namespace,
-    /// The server has no authentication, and the caller is on another machine.
-    #[error(
-        "a server without authentication allows this on its own machine only; call from a loopback address"
-    )]
-    Remote,
 }
 
 /// Returns the advice to a client for an error of the store.
@@ -428,14 +405,7 @@ impl RpcError {
                 AuthError::Unavailable { .. } => (Code::Unavailable, "CREDENTIALS_UNCHECKED"),
                 _ => (Code::Unauthenticated, reason::CREDENTIALS_INVALID),
             },
-            Self::PermissionDenied(error) => (
-                Code::PermissionDenied,
-                match error {
-                    PermissionError::Role { .. } => "ROLE_REQUIRED",
-                    PermissionError::Namespace => "NAMESPACE_FORBIDDEN",
-                    PermissionError::Remote => "LOOPBACK_REQUIRED",
-                },
-            ),
+            Self::PermissionDenied(error) => (Code::PermissionDenied, error.reason()),
             Self::MetadataTooLarge { .. } => (Code::ResourceExhausted, "METADATA_TOO_LARGE"),
             Self::CreationRate { .. } => (Code::ResourceExhausted, "CREATION_RATE"),
             Self::Quota(error) => (Code::ResourceExhausted, error.reason()),

@@ -203,8 +203,14 @@ impl Work {
         self.reset();
     }
 
+    /// Reports further work to the progress of another call, without a new budget.
+    pub(super) fn continue_for(&mut self, progress: Arc<Progress>) {
+        self.report();
+        self.progress = progress;
+    }
+
     /// Adds the work since the last report to the progress of the call.
-    fn report(&mut self) {
+    pub(super) fn report(&mut self) {
         self.progress.add_work(self.spent_ns - self.reported_ns);
         self.reported_ns = self.spent_ns;
     }

@@ -1,7 +1,10 @@
 //! Many concurrent streams, among them slow and stalled ones.
 
 use futures::future::join_all;
+use tokio::task::yield_now;
 use waywiser::proto::my_package::Point;
+use waywiser::proto::waywiser_v1 as pb;
+use waywiser::server::Monitor;
 
 use crate::support::{PATH_LENGTH, Raw, Server, frames};
 
@@ -75,4 +78,56 @@ async fn one_byte_per_frame_is_accepted() {
     call.close();
     let answer = call.answer().await.unwrap();
     assert_eq!(answer.code, tonic::Code::Ok, "{}", answer.message);
+}
+
+/// Returns the most calls that competed for the threads until a future was complete.
+pub async fn most_competing<T>(
+    monitor: &Monitor,
+    future: impl Future<Output = T> + Send + 'static,
+) -> u64
+where
+    T: Send + 'static,
+{
+    // The server runs on the thread of the test.
+    let task = tokio::spawn(future);
+    let mut most = 0;
+    while !task.is_finished() {
+        most = most.max(monitor.stats().calls_competing);
+        yield_now().await;
+    }
+    task.await.unwrap();
+    most
+}
+
+#[tokio::test]
+async fn appended_points_compete_for_the_threads() {
+    let mut monitor = Monitor::default();
+    let large = |config: &mut waywiser::Config| config.max_message_bytes = 1 << 20;
+    let server = Server::in_memory(large, |server| {
+        monitor = server.monitor();
+        server
+    })
+    .await;
+    let mut client = server.paths().await;
+    let point = |index: i64| {
+        let time = Some(prost_types::Timestamp { seconds: 1_700_000_000 + index, nanos: 0 });
+        pb::Point { x: 13.0 + index as f64 * 1e-5, y: 46.0, time, ..Default::default() }
+    };
+    let request = move |range: std::ops::Range<i64>| pb::AppendPointsRequest {
+        name: "paths/phone".to_owned(),
+        options: Some(pb::PathOptions {
+            preset: pb::Preset::Phone.into(),
+            reorder_count: 8,
+            drop_duplicates: true,
+            ..Default::default()
+        }),
+        points: range.map(point).collect(),
+        columns: None,
+    };
+    let append = async move { client.append_points(request(0..10_000)).await.unwrap() };
+    assert_eq!(most_competing(&monitor, append).await, 1);
+    let mut client = server.paths().await;
+    let append = async move { client.append_points(request(10_000..10_001)).await.unwrap() };
+    assert_eq!(most_competing(&monitor, append).await, 0, "a small request needs one time slice");
+    assert_eq!(monitor.stats().calls_competing, 0);
 }

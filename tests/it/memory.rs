@@ -1,12 +1,20 @@
-//! The memory limit: connections that hold much unread input get no new streams, and are closed if memory is short.
+//! The memory limit: connections that hold much unread input get no new streams, and are closed if memory is short. Recordings
+//! that are open for requests count as well.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::Reason;
 use h2::client::SendRequest;
 use prost::Message as _;
+use tokio::net::TcpListener;
+use tokio::task::yield_now;
 use tonic::Code;
 use waywiser::proto::waywiser_v1 as pb;
+use waywiser::server::Monitor;
+use waywiser::store::MemoryStore;
 
+use crate::support::faulty::{Call, Fault, Faulty};
 use crate::support::window::{connect, request};
 use crate::support::{PATH_LENGTH, Raw, Server, frame, frames};
 
@@ -100,5 +108,69 @@ async fn input_that_was_read_is_not_charged_to_idle_connections() {
         let mut call = raw.call(PATH_LENGTH);
         call.close();
         assert_eq!(call.answer().await.unwrap().code, Code::Ok);
+    }
+}
+
+/// Many clients send points of recordings whose commits take long, until the budget is used up.
+#[tokio::test]
+async fn requests_beyond_the_memory_limit_are_refused_and_no_point_is_lost() {
+    let store = Arc::new(Faulty::new(Arc::new(MemoryStore::default())));
+    store.always(Call::Commit, Some(Fault::HeldBefore));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut monitor = Monitor::default();
+    let small = |config: &mut waywiser::Config| config.max_memory_bytes = Some(1 << 20);
+    let server = Server::adapted(listener, Arc::clone(&store) as _, small, |server| {
+        monitor = server.monitor();
+        server
+    });
+    let client = server.paths().await;
+    let append = |index: usize| {
+        let mut client = client.clone();
+        let options = pb::PathOptions { preset: pb::Preset::Phone.into(), ..Default::default() };
+        let time = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 });
+        let point = pb::Point { x: 13.7, y: 46.4, time, ..Default::default() };
+        let request = pb::AppendPointsRequest {
+            name: format!("paths/p{index}"),
+            options: Some(pb::PathOptions { reorder_count: 8, drop_duplicates: true, ..options }),
+            points: vec![point],
+            columns: None,
+        };
+        async move { client.append_points(request).await.map(|reply| reply.into_inner()) }
+    };
+    let mut accepted = Vec::new();
+    let refused = loop {
+        let index = accepted.len();
+        // Without recordings, the budget is enough for more than 60 calls.
+        assert!(index < 50);
+        let call = tokio::spawn(append(index));
+        while !call.is_finished() && store.calls(Call::Commit) <= index as u64 {
+            yield_now().await;
+        }
+        if call.is_finished() {
+            break call.await.unwrap().unwrap_err();
+        }
+        accepted.push(call);
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{}", refused.message());
+    let info = tonic_types::StatusExt::get_details_error_info(&refused).unwrap();
+    assert_eq!(info.reason, "SERVER_MEMORY");
+    let held = monitor.stats().memory_used_bytes;
+    assert!(held > (accepted.len() as u64) * 24 * 1024, "{held}");
+
+    store.always(Call::Commit, None);
+    store.release(accepted.len());
+    let count = accepted.len();
+    for call in accepted {
+        assert_eq!(call.await.unwrap().unwrap().committed_points, 1);
+    }
+    // Few recordings stay open without requests.
+    while monitor.stats().recordings_open > 5 {
+        yield_now().await;
+    }
+    assert_eq!(append(count).await.unwrap().committed_points, 1);
+    for index in 0..=count {
+        let request = pb::GetPathRequest { name: format!("paths/p{index}"), ..Default::default() };
+        let path = server.paths().await.get_path(request).await.unwrap().into_inner().path;
+        assert_eq!(path.unwrap().committed_points, 1);
     }
 }

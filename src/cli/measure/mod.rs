@@ -1,8 +1,8 @@
 //! `waywiser measure`: the lengths of the tracks in files. This file defines the arguments. `local.rs` measures
 //! in this process, with a `worker.rs` on each thread, and `remote.rs` sends the tracks to a server. Both report
 //! through `measure_run.rs`. `posted.rs` measures files for the HTTP listener of a server, and `profile.rs` makes the lines
-//! that it draws. `plot` draws a picture of these lines, `plot_lines.rs` collects them, and `plot_file.rs` writes the
-//! file. `report_file.rs` writes the page of the server with the tracks in it.
+//! that it draws. `track_lines.rs` collects them while a file is read. `plot` draws a picture of them, `plot_lines.rs` selects
+//! those of the picture, and `plot_file.rs` writes the file. `report_file.rs` writes the page of the server with the tracks in it.
 
 mod answers;
 mod file_result;
@@ -15,6 +15,7 @@ mod posted;
 mod profile;
 mod remote;
 mod report_file;
+mod track_lines;
 mod upload;
 mod worker;
 

@@ -14,8 +14,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser};
 use serde_json::{Value, json};
 
-use self::lines::{Lines, Tee};
+use self::lines::Lines;
 use super::measure_run::MeasureRun;
+use super::track_lines::{LineCollector as _, WithLines};
 use super::worker::Files;
 use super::{MeasureArgs, OutputArgs, WindowBy, windows_kept};
 use crate::cli::connect::ConnectArgs;
@@ -207,7 +208,7 @@ impl MeasureJob for Job {
             if written.is_ok() { Ok(()) } else { Err(SinkError::Stop) }
         });
         let files = files.with_rejected(Box::new(|track, fixes| {
-            lines.borrow_mut().mark_rejected(track, fixes);
+            lines.borrow_mut().open().mark_rejected(track, fixes);
         }));
         let cancelled = Arc::clone(&is_cancelled);
         let reading = Reading {
@@ -219,7 +220,7 @@ impl MeasureJob for Job {
                 false => Ok(()),
             },
         };
-        let mut sink = Tee { files, lines: &lines };
+        let mut sink = WithLines { files, lines: &lines };
         let _ = input::read(&input, &reading, &mut sink);
         drop(sink);
         let lines = lines.into_inner();

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::sync::mpsc::SyncSender;
 
 use super::file_result::{FileResult, MeasuredTrack};
-use super::plot_lines::{OpenLines, WithLines};
+use super::plot_lines::PlotLines;
+use super::track_lines::{LineCollector as _, WithLines};
 use crate::cli::input::{self, FileEnd, FileSink, Input, Reading};
 use crate::formats::{Note, SinkError, TrackInfo, TrackKind, TrackSink};
 use crate::measure::{Fix, FixBlock, Options, PathAccumulator, RejectedFix};
@@ -25,12 +26,12 @@ pub(super) fn measure(
     let _ = match has_lines {
         false => input::read(input, reading, &mut files),
         true => {
-            let lines = RefCell::new(OpenLines::new(options.metric()));
-            let files = files.with_rejected(Box::new(|track, fixes| {
-                lines.borrow_mut().mark_rejected(track, fixes);
-            }));
             let line = |line| send(FileResult::Line(line));
-            input::read(input, reading, &mut WithLines { files, lines: &lines, line })
+            let lines = RefCell::new(PlotLines::new(options.metric(), line));
+            let files = files.with_rejected(Box::new(|track, fixes| {
+                lines.borrow_mut().open().mark_rejected(track, fixes);
+            }));
+            input::read(input, reading, &mut WithLines { files, lines: &lines })
         }
     };
 }

@@ -26,8 +26,8 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "TIME", default_value_t = Time(Config::default().connection_idle_timeout))]
     connection_idle_timeout: Time,
 
-    /// Memory for unread input and unsent replies of all clients, such as 64MiB or 2GiB [default: a quarter of the
-    /// memory available to the process]
+    /// Memory for unread input, unsent replies and open recordings of all clients, such as 64MiB or 2GiB [default: a
+    /// quarter of the memory available to the process]
     ///
     /// Above 80 % of it, connections with a large share get no new streams. Above 95 %, the largest is closed. The
     /// server takes the memory only while clients use it.

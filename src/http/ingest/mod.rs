@@ -161,6 +161,7 @@ async fn store(
     open: &mut OpenRequest,
     request: Request<Body>,
 ) -> Result<RequestOutcome, ApiError> {
+    open.check_writer()?;
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default();
     if query.len() > QUERY_BYTES_MAX {

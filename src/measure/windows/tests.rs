@@ -191,6 +191,28 @@ fn path() -> impl Strategy<Value = (WindowOptions, Vec<Step>)> {
     })
 }
 
+/// Adds steps, and stores and loads the windows after those in `cuts`.
+fn stored_between(
+    options: WindowOptions,
+    steps: &[Step],
+    cuts: &[bool],
+) -> Result<Windows, TestCaseError> {
+    let mut windows = Windows::new(options);
+    for (index, &step) in steps.iter().enumerate() {
+        add(&mut windows, step);
+        if cuts[index] {
+            let (length, point_count) = totals(&steps[..=index]);
+            let copy = restored(&windows, length, point_count);
+            prop_assert_eq!(&copy, &windows);
+            // A step that is added to a copy and dropped leaves the original unchanged.
+            let mut dropped = windows.clone();
+            add(&mut dropped, Step::Leg(1.0, Some(FIRST_NS), Some(FIRST_NS)));
+            windows = copy;
+        }
+    }
+    Ok(windows)
+}
+
 proptest! {
     #[test]
     fn windows_equal_the_reference_and_sum_to_the_total((options, steps) in path()) {
@@ -222,19 +244,7 @@ proptest! {
         (options, steps) in path(), cuts in prop::collection::vec(any::<bool>(), 60),
     ) {
         let whole = all(options, &steps);
-        let mut cut = Windows::new(options);
-        for (index, &step) in steps.iter().enumerate() {
-            add(&mut cut, step);
-            if cuts[index] {
-                let (length, point_count) = totals(&steps[..=index]);
-                let copy = restored(&cut, length, point_count);
-                prop_assert_eq!(&copy, &cut);
-                // A step that is added to a copy and dropped leaves the original unchanged.
-                let mut dropped = cut.clone();
-                add(&mut dropped, Step::Leg(1.0, Some(FIRST_NS), Some(FIRST_NS)));
-                cut = copy;
-            }
-        }
+        let cut = stored_between(options, &steps, &cuts)?;
         prop_assert_eq!(&cut, &whole);
         prop_assert_eq!(cut.summary(), whole.summary());
     }

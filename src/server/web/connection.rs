@@ -31,10 +31,10 @@ use crate::server::acceptor::{Acceptor, ByteStream};
 use crate::server::call::CallService;
 use crate::server::client_certificate::ClientCertificate;
 use crate::server::config::Config;
-use crate::server::connection::{CLOSE_TIME, SEND_BUFFER_BYTES, report};
+use crate::server::connection::{CLOSE_TIME, SEND_BUFFER_BYTES};
 use crate::server::counters::Ended;
 use crate::server::handle::Handle;
-use crate::server::handshake::{Established, Http, establish_as};
+use crate::server::handshake::{self, Established, Http};
 use crate::server::memory::{OpenConnection, Usage};
 use crate::server::shared::Shared;
 use crate::server::socket::{Socket, Traffic};
@@ -56,23 +56,9 @@ pub(in crate::server) async fn serve<IO: ByteStream, A: Acceptor<IO>>(
     handle: Arc<Handle>,
 ) {
     let mut counted = shared.monitored.counters.accepted();
-    let peer = handle.peer;
-    let established = tokio::select! {
-        established = establish_as(Http::Any, io, peer, &shared, &*acceptor) => established,
-        () = shared.stages.draining.cancelled() => return,
-        () = handle.evicted().cancelled() => {
-            counted.set_ended(Ended::Evicted);
-            return;
-        }
-    };
-    let Established { stream, peer: info, prefix, is_http2, buffer, place: _place } =
-        match established {
-            Ok(established) => established,
-            Err(failure) => {
-                counted.set_ended(report(&failure, &shared));
-                return;
-            }
-        };
+    let opened = handshake::open(Http::Any, io, (&shared, &*acceptor), &handle, &mut counted).await;
+    let Some(opened) = opened else { return };
+    let Established { stream, peer: info, prefix, is_http2, buffer, place: _place } = opened;
     let client = info.address;
     let usage = shared.memory.connection(client.ip());
     let _open = OpenConnection(Arc::clone(&usage));

@@ -17,14 +17,14 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::basic;
-use crate::auth::Principal;
+use crate::auth::{Principal, Role};
 use crate::server::call::CallService;
 use crate::server::call_record::{CallRecord, Held};
 use crate::server::cutoff::Cutoff;
 use crate::server::handle::{Activity, Handle};
 use crate::server::memory::{Charge, STREAM_BYTES};
 use crate::server::observer::CallKind;
-use crate::service::{Pace, RpcError, WATCH_PATH};
+use crate::service::{Pace, PermissionError, RpcError, WATCH_PATH};
 
 /// Admits the requests of one connection.
 #[derive(Clone)]
@@ -199,6 +199,16 @@ impl OpenRequest {
         self.points = self.points.saturating_add(points);
         self.record.progress().set_points(self.points);
         self.wait().await
+    }
+
+    /// Checks that the caller may change recordings.
+    ///
+    /// # Errors
+    /// If it is a reader.
+    pub(crate) fn check_writer(&self) -> Result<(), Box<Status>> {
+        let role = self.principal.as_ref().map_or(Role::Admin, |principal| principal.role);
+        PermissionError::check_role(role, Role::Writer)
+            .map_err(|error| Box::new(RpcError::PermissionDenied(error).into()))
     }
 
     /// Returns the name of the caller, if the server has authentication.

@@ -18,7 +18,7 @@ use crate::proto::waywiser_v1 as pb;
 use crate::service::method;
 use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, MessageRef};
-use crate::service::{Creations, StreamLimits};
+use crate::service::{Creations, LoadShare, StreamLimits};
 
 /// Adds the points of a request to its recording.
 ///
@@ -30,7 +30,10 @@ pub(super) async fn append_points(
     shared: Arc<Shared>,
 ) -> Result<pb::AppendPointsResponse, RpcError> {
     let scope = Scope::of(request.extensions());
+    // Nothing is read for a caller that may not write.
+    scope.check_writer()?;
     let creations = Creations::of_request(request.extensions_mut());
+    let load = request.extensions_mut().remove::<LoadShare>();
     let (bytes, mut body) = method::request_bytes(request, &limits).await?;
     body.progress().set_buffered(bytes.len());
     if body.work().is_spent_by_recoding(bytes.len()) {
@@ -40,7 +43,6 @@ pub(super) async fn append_points(
         let mut recoded = Vec::new();
         let message = request::read::<pb::AppendPointsRequest>(&bytes, 0, &mut recoded)?;
         message.charge(bytes.len(), body.work());
-        scope.check_writer()?;
         let name = scope.name(message.view.name, MessageRef::Request)?;
         let options = message.check(0)?.unwrap_or_default();
         check_options(&options)?;
@@ -55,7 +57,7 @@ pub(super) async fn append_points(
     let (answer, answered) = oneshot::channel();
     let opening = Opening { options, max_recordings: scope.max_recordings(&name), creations };
     // The message is released if this call ends early.
-    let append = Append { message: Arc::downgrade(&message), opening, answer };
+    let append = Append { message: Arc::downgrade(&message), opening, load, answer };
     appender::append(&shared, &name, append)?;
     let lost = |_| RpcError::ShuttingDown { point_count: 0 };
     let committed_points =

@@ -9,8 +9,8 @@ use super::request::PathRequest as _;
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
-use crate::service::Creations;
 use crate::service::status::RpcError;
+use crate::service::{Creations, LoadShare};
 use crate::wire::MessageView;
 
 /// The canonical bytes of a request.
@@ -34,6 +34,8 @@ pub(super) struct Append {
     /// The call owns the message. If it ends early, its points are not added.
     pub message: Weak<AppendMessage>,
     pub opening: Opening,
+    /// The part of the call in the load of the server, to which the work counts.
+    pub load: Option<LoadShare>,
     /// Receives the number of durable points of the recording.
     pub answer: oneshot::Sender<Result<u64, RpcError>>,
 }

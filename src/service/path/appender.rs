@@ -4,7 +4,10 @@
 //! An appender is the writer of its recording, like a stream of RecordPath. If another writer takes over, or the recording
 //! is deleted, it opens the recording again and adds the points again: the recording drops the duplicates.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -18,9 +21,11 @@ use super::scope::PathName;
 use super::shared::Shared;
 use crate::measure::{Options, PathAccumulator};
 use crate::recording::{Recording, StoreError};
+use crate::service::memory_budget::MemoryCharge;
 use crate::service::status::RpcError;
 use crate::service::violation::FieldViolation;
 use crate::service::work::{Step, Work};
+use crate::service::{CallLoad, Progress};
 use crate::wire::MessageView;
 
 /// Maximum number of requests that wait for one recording, and that share a commit.
@@ -28,9 +33,13 @@ const QUEUE_MAX: usize = 64;
 /// An appender without requests keeps its recording open for this time. The next request then needs one transaction of the
 /// store, not two.
 const IDLE_TIME: Duration = Duration::from_secs(10);
-/// While more recordings than this are open, none stays open without requests. An open recording has its checkpoint in memory,
-/// of about 20 KB with windows.
+/// While more recordings than this are open, none stays open without requests.
 const IDLE_MAX: usize = 1024;
+/// The part of the memory budget for recordings without requests, if it is for fewer than [`IDLE_MAX`].
+const IDLE_BUDGET_PART: u64 = 16;
+/// The bytes of a recording without windows, estimated: its task, its queue and its writer. They are charged to the memory
+/// budget, with those of the path.
+const APPENDER_BYTES: u64 = 12 * 1024;
 /// Number of times that the points are added again, after another writer has taken over.
 const ATTEMPTS: u32 = 6;
 /// The pause before the second attempt. Each later one is twice as long.
@@ -39,7 +48,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Passes a request to the appender of its recording, and starts it if necessary.
 ///
 /// # Errors
-/// If too many requests wait for the recording.
+/// If too many requests wait for the recording, or the memory budget is used up.
 pub(super) fn append(
     shared: &Arc<Shared>,
     name: &PathName,
@@ -57,6 +66,8 @@ pub(super) fn append(
             Err(TrySendError::Closed(append)) => append,
         },
     };
+    let charge = MemoryCharge::try_new(&shared.memory, APPENDER_BYTES);
+    let charge = charge.ok_or(RpcError::Overloaded)?;
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
     queues.insert(name.stored.clone(), sender);
     drop(queues);
@@ -68,6 +79,7 @@ pub(super) fn append(
         end_idle: shared.appenders.ends(),
         writer: None,
         waiting: vec![append],
+        charge,
     };
     shared.commits.spawn(appender.run());
     Ok(())
@@ -83,6 +95,7 @@ struct Appender {
     writer: Option<RecordingWriter>,
     /// The requests of the next commit.
     waiting: Vec<Append>,
+    charge: MemoryCharge,
 }
 
 /// Why no points were committed.
@@ -115,6 +128,7 @@ impl Appender {
                 self.waiting.push(append);
             }
             let result = self.append_waiting().await;
+            self.update_charge();
             for append in self.waiting.drain(..) {
                 // The call may have ended.
                 let _ = append.answer.send(result.clone());
@@ -124,7 +138,9 @@ impl Appender {
 
     /// Waits for a request. Returns false after the appender was removed, because no request waits.
     async fn receive(&mut self) -> bool {
-        let is_crowded = self.shared.appenders.queues().len() > IDLE_MAX;
+        let most = self.shared.memory.limit() / IDLE_BUDGET_PART / APPENDER_BYTES;
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(IDLE_MAX);
+        let is_crowded = self.shared.appenders.queues().len() > most;
         let idle_time = if is_crowded { Duration::ZERO } else { IDLE_TIME };
         tokio::select! {
             biased;
@@ -171,14 +187,29 @@ impl Appender {
         Ok(0)
     }
 
+    /// Charges what the recording holds: its path, and the checkpoint of a commit.
+    fn update_charge(&mut self) {
+        let path = self.writer.as_ref().map_or(0, RecordingWriter::heap_bytes);
+        self.charge.set(APPENDER_BYTES + 2 * path as u64);
+    }
+
     async fn try_append(&mut self) -> Result<u64, Failure> {
         self.open().await?;
+        self.update_charge();
         let Some(writer) = &mut self.writer else { return Ok(0) };
         let mut added = Vec::with_capacity(self.waiting.len());
+        let mut work = Work::default();
         for append in self.waiting.drain(..) {
             // Without a message its call has ended.
             let Some(message) = append.message.upgrade() else { continue };
-            match add(writer, &message).await {
+            let progress: Arc<Progress> = Arc::default();
+            work.continue_for(Arc::clone(&progress));
+            let load = append.load.as_ref().map(|share| share.begin(Arc::clone(&progress)));
+            let result = in_load(load, add(writer, &message, &mut work, &progress)).await;
+            // The requests of a batch share the time slice, and each is charged only for its own work.
+            work.continue_for(Arc::default());
+            work.pause_if_spent().await;
+            match result {
                 Ok(()) => added.push(append),
                 Err(error) => {
                     let _ = append.answer.send(Err(error));
@@ -255,28 +286,55 @@ fn check_stored(name: &PathName, options: &Options) -> Result<(), RpcError> {
     Err(RpcError::OptionsDiffer { name: name.to_string(), violations })
 }
 
+/// Adds the points of a request as a part of its call in the load of the server.
+///
+/// # Errors
+/// The error of the request, and that of a server with too much load.
+async fn in_load(
+    load: Option<CallLoad>,
+    add: impl Future<Output = Result<(), RpcError>>,
+) -> Result<(), RpcError> {
+    let Some(mut load) = load else { return add.await };
+    let mut add = pin!(add);
+    let result = poll_fn(|cx| match load.poll(|| add.as_mut().poll(cx)) {
+        Poll::Pending if load.is_refused() => Poll::Ready(Err(RpcError::Busy)),
+        result => result,
+    })
+    .await;
+    if result.is_ok() {
+        load.complete();
+    }
+    result
+}
+
 /// Adds the points of a request to the recording, or none of them.
 ///
 /// # Errors
 /// If a point is not valid or a total is out of range.
-async fn add(writer: &mut RecordingWriter, message: &AppendMessage) -> Result<(), RpcError> {
+async fn add(
+    writer: &mut RecordingWriter,
+    message: &AppendMessage,
+    work: &mut Work,
+    progress: &Progress,
+) -> Result<(), RpcError> {
     let ended = || RpcError::ShuttingDown { point_count: 0 };
     let view = message.view().ok_or_else(ended)?;
-    let mut work = Work::default();
     let recording = writer.recording().ok_or_else(ended)?;
     // An error leaves the recording as it is.
     let before = recording.accumulator().point_count();
     let mut checked = recording.accumulator().clone();
     let mut buffer = PointBuffer::default();
-    add_all(&mut buffer, &mut checked, &view, &mut work).await?;
-    buffer.flush(&mut checked, &mut work)?;
+    add_all(&mut buffer, &mut checked, &view, work).await?;
+    buffer.flush(&mut checked, work)?;
     work.pause_if_spent().await;
 
     recording.admit(Some(before), checked.point_count() - before)?;
+    // A call that was refused from here on would have an effect.
+    progress.keep();
     let mut buffer = PointBuffer::sampled();
-    add_all(&mut buffer, recording.accumulator_mut(), &view, &mut work).await?;
-    writer.fold(&mut buffer, &mut work)?;
-    work.pause_if_spent().await;
+    add_all(&mut buffer, recording.accumulator_mut(), &view, work).await?;
+    writer.fold(&mut buffer, work)?;
+    work.report();
     Ok(())
 }
 

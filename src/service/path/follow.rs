@@ -35,6 +35,7 @@ async fn report(shared: &Shared, event: StoreEvent) {
             }
         }
         StoreEvent::Reverted(name) => {
+            shared.recent.forget(&name);
             shared.watchers.report_reverted(&name);
             shared.recheck(&name).await;
         }
@@ -43,5 +44,28 @@ async fn report(shared: &Shared, event: StoreEvent) {
             let recheck = |name| async move { shared.recheck(&name).await };
             names.for_each_concurrent(LOADS_MAX, recheck).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::{CheckpointPolicy, RecordingName};
+    use crate::service::path::testing;
+    use crate::store::MemoryStore;
+
+    #[tokio::test]
+    async fn the_recent_points_of_lost_commits_are_forgotten() {
+        let shared = testing::shared(Arc::new(MemoryStore::default()), CheckpointPolicy::default());
+        let [lost, kept] = ["paths/lost", "paths/kept"].map(|name| name.parse().unwrap());
+        let known = |name: &RecordingName| {
+            shared.recent.rows(name, &testing::checkpoint(1, 3, false), 0).len()
+        };
+        for name in [&lost, &kept] {
+            testing::add_recent(&shared.recent, name, &testing::checkpoint(1, 3, false), 0..3);
+            assert_eq!(known(name), 3);
+        }
+        report(&shared, StoreEvent::Reverted(lost.clone())).await;
+        assert_eq!((known(&lost), known(&kept)), (0, 3));
     }
 }

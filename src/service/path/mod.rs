@@ -48,6 +48,7 @@ use http::Request;
 use tonic::body::Body;
 
 use super::limits::StreamLimits;
+use super::memory_budget::{MemoryBudget, Unlimited};
 use super::method::{self, ResponseFuture};
 use super::violation::MessageRef;
 use crate::contract::method::v1;
@@ -91,7 +92,29 @@ impl PathService {
         store: Arc<dyn CheckpointStore>,
         policy: CheckpointPolicy,
     ) -> Self {
-        Self { limits, shared: Arc::new(Shared::new(store, policy)) }
+        Self::with_memory(limits, store, policy, Arc::new(Unlimited))
+    }
+
+    /// Returns the service of a server with a memory budget.
+    pub(crate) fn with_memory(
+        limits: StreamLimits,
+        store: Arc<dyn CheckpointStore>,
+        policy: CheckpointPolicy,
+        memory: Arc<dyn MemoryBudget>,
+    ) -> Self {
+        Self { limits, shared: Arc::new(Shared::new(store, policy, memory)) }
+    }
+
+    /// Returns a function that releases the memory that no call needs: the recent points, and the recordings that are open
+    /// without requests.
+    pub(crate) fn memory_release(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.recent.clear();
+                shared.appenders.end_idle();
+            }
+        }
     }
 
     /// Completes when no recording is open any more, and the points of cut streams are committed or their commits have

@@ -80,6 +80,7 @@ impl RecordingWriter {
         };
         let (token, writing) = (shared.commits.token(), shared.writers.enter(name.stored.clone()));
         let checkpoint = sweep::open(shared, &name, request).await?;
+        shared.recent.opened(&name.stored, &checkpoint);
         shared.watchers.report_stored(&name.stored, &Arc::new(checkpoint.clone()));
         let recording = Recording::resume(checkpoint, shared.policy);
         let session = Session {
@@ -117,13 +118,18 @@ impl RecordingWriter {
         let now_unix_ms = unix_ms();
         buffer.take_samples(sampler, recording.accumulator().point_count(), now_unix_ms);
         let result = buffer.flush(recording.accumulator_mut(), work);
+        if result.is_err() {
+            sampler.discard_from(recording.accumulator().point_count());
+        }
         recording.folded(now_unix_ms);
         result
     }
 
-    /// Returns the number of bytes of the samples that are not durable.
-    pub(super) fn sample_bytes(&self) -> usize {
-        self.session.as_ref().map_or(0, |session| session.sampler.heap_bytes())
+    /// Returns the number of bytes of the path and of the samples that are not durable, in addition to their own sizes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.session.as_ref().map_or(0, |Session { recording, sampler, .. }| {
+            recording.accumulator().heap_bytes() + sampler.heap_bytes()
+        })
     }
 
     /// Waits for the next answer of the store. Never completes after the writer has ended. Cancel-safe.

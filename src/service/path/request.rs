@@ -30,16 +30,25 @@ pub(super) struct PathMessage<'a> {
 /// A request that carries points.
 pub(super) trait PathRequest: Message + Default {
     const FIELDS: MessageFields;
-    fn take_options(&mut self) -> Option<pb::PathOptions>;
-    fn take_write_offset(&mut self) -> Option<u64>;
+
+    fn options(&mut self) -> &mut Option<pb::PathOptions>;
+
+    /// Takes the offset of the first point, if the message has one.
+    fn take_write_offset(&mut self) -> Option<u64> {
+        None
+    }
 }
+
+/// The fields of a message without an offset.
+const FIELDS_WITHOUT_OFFSET: MessageFields =
+    MessageFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
 
 impl PathRequest for pb::RecordPathRequest {
     const FIELDS: MessageFields =
         MessageFields { name: 1, options: 2, write_offset: Some(3), rows: 4, columns: 5, end: 6 };
 
-    fn take_options(&mut self) -> Option<pb::PathOptions> {
-        self.options.take()
+    fn options(&mut self) -> &mut Option<pb::PathOptions> {
+        &mut self.options
     }
 
     fn take_write_offset(&mut self) -> Option<u64> {
@@ -49,28 +58,18 @@ impl PathRequest for pb::RecordPathRequest {
 
 impl PathRequest for pb::AppendPointsRequest {
     // It has no end. The field of this number would be one of a later version.
-    const FIELDS: MessageFields =
-        MessageFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
+    const FIELDS: MessageFields = FIELDS_WITHOUT_OFFSET;
 
-    fn take_options(&mut self) -> Option<pb::PathOptions> {
-        self.options.take()
-    }
-
-    fn take_write_offset(&mut self) -> Option<u64> {
-        None
+    fn options(&mut self) -> &mut Option<pb::PathOptions> {
+        &mut self.options
     }
 }
 
 impl PathRequest for pb::MeasurePathsRequest {
-    const FIELDS: MessageFields =
-        MessageFields { name: 1, options: 2, write_offset: None, rows: 3, columns: 4, end: 5 };
+    const FIELDS: MessageFields = FIELDS_WITHOUT_OFFSET;
 
-    fn take_options(&mut self) -> Option<pb::PathOptions> {
-        self.options.take()
-    }
-
-    fn take_write_offset(&mut self) -> Option<u64> {
-        None
+    fn options(&mut self) -> &mut Option<pb::PathOptions> {
+        &mut self.options
     }
 }
 
@@ -124,7 +123,7 @@ pub(super) fn recode<'a, M: PathRequest>(
     recoded: &'a mut Vec<u8>,
 ) -> Result<PathMessage<'a>, RpcError> {
     let mut request = M::decode(message).map_err(|error| malformed(error, index))?;
-    let options = request.take_options().map(Box::new);
+    let options = request.options().take().map(Box::new);
     // An offset of 2^63 or more has no canonical form, so it is not encoded again.
     let write_offset = request.take_write_offset();
     *recoded = request.encode_to_vec();

@@ -11,7 +11,8 @@ use http::Extensions;
 
 use crate::auth::{Principal, Role};
 use crate::recording::{ListQuery, ListScope, Namespace, NamespacePart, RecordingName};
-use crate::service::status::{PermissionError, RpcError};
+use crate::service::PermissionError;
+use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, MessageRef};
 
 /// The recordings that a caller can use.
@@ -83,11 +84,7 @@ impl Scope {
     /// # Errors
     /// If it is a reader.
     pub(super) fn check_writer(&self) -> Result<(), RpcError> {
-        let (required, role) = (Role::Writer, self.role);
-        match role < required {
-            true => Err(RpcError::PermissionDenied(PermissionError::Role { required, role })),
-            false => Ok(()),
-        }
+        PermissionError::check_role(self.role, Role::Writer).map_err(RpcError::PermissionDenied)
     }
 
     /// Returns the recording that a message names.

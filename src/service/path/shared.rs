@@ -18,6 +18,7 @@ use super::writers::Writers;
 use crate::recording::{
     Checkpoint, CheckpointPolicy, CheckpointStore, RecordingName, StoreError, StoreFuture,
 };
+use crate::service::memory_budget::MemoryBudget;
 use crate::service::status::RpcError;
 use crate::service::store_timeout::StoreTimeout;
 
@@ -39,11 +40,17 @@ pub(super) struct Shared {
     pub reclaim: Arc<Mutex<ReclaimState>>,
     /// Number of sweeps that made space in a full store.
     pub reclaims: AtomicU64,
+    /// The memory budget of the server.
+    pub memory: Arc<dyn MemoryBudget>,
     deletions: Arc<Semaphore>,
 }
 
 impl Shared {
-    pub(super) fn new(store: Arc<dyn CheckpointStore>, policy: CheckpointPolicy) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn CheckpointStore>,
+        policy: CheckpointPolicy,
+        memory: Arc<dyn MemoryBudget>,
+    ) -> Self {
         Self {
             store,
             policy,
@@ -51,10 +58,11 @@ impl Shared {
             watchers: Arc::default(),
             writers: Arc::default(),
             appenders: Appenders::default(),
-            recent: RecentPoints::default(),
+            recent: RecentPoints::new(&memory),
             commits: TaskTracker::new(),
             reclaim: Arc::default(),
             reclaims: AtomicU64::new(0),
+            memory,
             deletions: Arc::new(Semaphore::new(DELETIONS_MAX)),
         }
     }

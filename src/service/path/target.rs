@@ -201,9 +201,11 @@ impl Target {
     }
 
     /// Returns the number of bytes that the path holds in addition to its own size.
-    pub(super) fn heap_bytes(&mut self) -> usize {
-        let samples = self.writer().map_or(0, |writer| writer.sample_bytes());
-        samples + self.accumulator().map_or(0, |path| path.heap_bytes())
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Anonymous { accumulator, .. } => accumulator.heap_bytes(),
+            Self::Named { writer, .. } => writer.heap_bytes(),
+        }
     }
 
     /// Returns the number of folded points.

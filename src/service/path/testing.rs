@@ -1,9 +1,19 @@
 //! Helpers for the tests of this module.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
-use crate::recording::Checkpoint;
+use crate::measure::{Fix, FixBlock, Metric, Options, PathAccumulator, Point};
+use crate::recording::{Checkpoint, CheckpointPolicy, CheckpointStore, RecordingName};
+use crate::service::memory_budget::Unlimited;
+
+use super::recent::{RecentPoint, RecentPoints};
+use super::shared::Shared;
+
+/// Returns the state of a service with this store and no limit on memory.
+pub(super) fn shared(store: Arc<dyn CheckpointStore>, policy: CheckpointPolicy) -> Shared {
+    Shared::new(store, policy, Arc::new(Unlimited))
+}
 
 /// Returns a planar accumulator of `points` equal points.
 pub(super) fn accumulator(points: usize) -> PathAccumulator {
@@ -22,4 +32,19 @@ pub(super) fn checkpoint(epoch: u64, points: usize, complete: bool) -> Arc<Check
         update_unix_ms: 2,
         expire_unix_ms: i64::MAX,
     })
+}
+
+/// Adds recent points whose x is their offset.
+pub(super) fn add_recent(
+    recent: &RecentPoints,
+    name: &RecordingName,
+    checkpoint: &Checkpoint,
+    offsets: Range<u64>,
+) {
+    let points = offsets.flat_map(|offset| {
+        let mut block = FixBlock::new(Metric::Planar);
+        block.push(Fix::new(Point::planar(offset as f64, 0.0).unwrap())).unwrap();
+        RecentPoint::of_block(&block, offset, 1).collect::<Vec<_>>()
+    });
+    recent.add(name, checkpoint, points);
 }

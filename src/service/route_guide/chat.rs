@@ -12,9 +12,10 @@ use super::notes::{Cursor, Group, Notes, TEXT_BYTES_MAX};
 use super::place::Place;
 use crate::auth::{Principal, Role};
 use crate::proto::routeguide as pb;
+use crate::service::PermissionError;
 use crate::service::StreamLimits;
 use crate::service::body::RequestBody;
-use crate::service::status::{PermissionError, RpcError};
+use crate::service::status::RpcError;
 use crate::service::violation::{FieldViolation, MessageRef};
 use crate::wire::Messages;
 
@@ -62,10 +63,8 @@ pub(super) fn chat(
 /// Returns the group of a caller. Its members are the callers of a namespace; without authentication, all callers.
 fn group_of(extensions: &http::Extensions) -> Result<Group, RpcError> {
     let Some(principal) = extensions.get::<Arc<Principal>>() else { return Ok(None) };
-    if principal.role < Role::Writer {
-        let (required, role) = (Role::Writer, principal.role);
-        return Err(RpcError::PermissionDenied(PermissionError::Role { required, role }));
-    }
+    let checked = PermissionError::check_role(principal.role, Role::Writer);
+    checked.map_err(RpcError::PermissionDenied)?;
     Ok(principal.namespace.clone())
 }
 

@@ -46,23 +46,45 @@ pub(super) struct Home {
     is_replaced: AtomicBool,
 }
 
+/// Maximum number of lock files that are opened, while other processes remove them.
+const LOCK_ATTEMPTS: u32 = 16;
+
 /// Creates the directory if it does not exist, and locks it until the returned file is closed. Only the user of the
 /// process can use a new directory. An existing one keeps its mode.
 pub(super) fn lock(directory: &Path) -> Result<File, StoreOpenError> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(directory).map_err(at(directory))?;
+    lock_with(directory, || ())
+}
+
+/// Locks a directory, and calls a function between opening and locking each file.
+fn lock_with(directory: &Path, mut opened: impl FnMut()) -> Result<File, StoreOpenError> {
     let path = directory.join(LOCK);
-    let mut options = private_file();
-    let options = options.create(true).truncate(false).read(true).write(true);
-    let lock = options.open(&path).map_err(at(&path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreOpenError::InUse { directory: directory.to_owned() })
+    let in_use = || StoreOpenError::InUse { directory: directory.to_owned() };
+    for _ in 0..LOCK_ATTEMPTS {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(directory).map_err(at(directory))?;
+        let mut options = private_file();
+        let options = options.create(true).truncate(false).read(true).write(true);
+        let lock = options.open(&path).map_err(at(&path))?;
+        opened();
+        match lock.try_lock() {
+            // A restore that has failed removes its lock file. A lock on a removed file excludes no other process.
+            Ok(()) if is_at(&lock, &path).map_err(at(&path))? => return Ok(lock),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use()),
+            Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
         }
-        Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+    }
+    Err(in_use())
+}
+
+/// Returns whether a path leads to an open file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(identity(&found) == identity(&file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -172,4 +194,40 @@ fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<()> {
     use std::io::{Read as _, Seek as _};
     file.rewind()?;
     file.read_exact(bytes)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_lock_file_is_not_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("new");
+        let remove = || {
+            fs::remove_file(directory.join(LOCK)).unwrap();
+            fs::remove_dir(&directory).unwrap();
+        };
+        // Another process removes the first two files that this one opens, and its directory.
+        let mut opened = 0;
+        let lock = lock_with(&directory, || {
+            opened += 1;
+            if opened <= 2 {
+                remove();
+            }
+        });
+        assert_eq!(opened, 3);
+        assert!(is_at(lock.as_ref().unwrap(), &directory.join(LOCK)).unwrap());
+        let is_in_use = |result| matches!(result, Err(StoreOpenError::InUse { .. }));
+        assert!(is_in_use(super::lock(&directory)), "the lock excludes others");
+        drop(lock);
+        // It removes each file.
+        let mut opened = 0;
+        let lock = lock_with(&directory, || {
+            opened += 1;
+            remove();
+        });
+        assert!(is_in_use(lock));
+        assert_eq!(opened, LOCK_ATTEMPTS);
+    }
 }

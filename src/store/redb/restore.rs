@@ -46,8 +46,8 @@ pub(super) fn restore(
     let lock = home::lock(directory)?;
     let restored = restore_locked(directory, &lock, recordings);
     if restored.is_err() {
-        // The error is that of the restore.
-        if !has_lock {
+        // The error is that of the restore. The lock of a store stays, also if another process has created it since.
+        if !has_lock && !directory.join(home::FILE).exists() {
             let _ = fs::remove_file(directory.join(home::LOCK));
         }
         if is_new {

@@ -248,6 +248,28 @@ async fn the_token_is_in_the_path_or_in_a_header_and_the_path_has_precedence() {
 }
 
 #[tokio::test]
+async fn the_request_of_a_reader_is_refused_before_it_is_read() {
+    let hasty = |config: &mut waywiser::Config| {
+        config.stream_idle_timeout = std::time::Duration::from_millis(200);
+    };
+    let web = secured(hasty).await;
+    let path = "/ingest/owntracks/reader-token";
+    for body in ["", "not JSON", &" ".repeat(BODY_BYTES_MAX + 1)] {
+        assert_eq!(post(&web, path, body).await.error(), (403, "ROLE_REQUIRED".to_owned()));
+    }
+    // A body that never arrives, which is too slow for others.
+    for (token, expected) in [("reader", (403, "ROLE_REQUIRED")), ("phone", (408, "STREAM_IDLE"))] {
+        let head = format!(
+            "POST /ingest/owntracks/{token}-token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n"
+        );
+        let mut client = web.connect().await;
+        client.raw(head.as_bytes()).await;
+        let (status, reason) = client.answer().await.error();
+        assert_eq!((status, &*reason), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_request_is_one_stream_of_the_quotas_and_one_call_of_the_rates() {
     let quota = Quota { max_streams: Some(1), max_points_per_second: Some(10), ..Quota::default() };
     let web = secured(|config| config.principal_quota = quota).await;
@@ -285,6 +307,22 @@ async fn a_large_batch_is_stored_in_the_order_of_its_times() {
     for field in ["length_m", "windows", "moving_time", "bounds", "estimate", "accepted_count"] {
         assert_eq!(first[field], second[field], "{field}");
     }
+}
+
+#[tokio::test]
+async fn the_fixes_of_a_request_compete_for_the_threads() {
+    let web = Web::start().await;
+    let monitor = web.monitor.clone();
+    let fixes: Vec<_> =
+        (0..5000).map(|index| (START_S + index * 7, 13.0 + index as f64 * 1e-4)).collect();
+    let send = async move {
+        assert_eq!(
+            post(&web, "/ingest/overland", &overland(Some("dev"), &fixes)).await.status,
+            200
+        );
+    };
+    assert_eq!(crate::load::most_competing(&monitor, send).await, 1);
+    assert_eq!(monitor.stats().calls_competing, 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::projection::{Projection, wrapped};
 use super::simplify::simplify;
-use super::svg::{Anchor, Area, Svg, number};
+use super::svg::{Anchor, Area, ID, Svg, number};
 use super::ticks::{Ticks, round_down, round_up};
 use super::{Plot, PlotPoint, PlotTrack, colour};
 
@@ -35,7 +35,7 @@ pub(super) fn draw(svg: &mut Svg, plot: &Plot, area: Area) -> (Area, MapContent)
     let area = projection.area();
     svg.rectangle(area, "map");
     svg.raw(&format!(
-        "<clipPath id=\"plot-map\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>",
+        "<clipPath id=\"{ID}-map\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>",
         number(area.left),
         number(area.top),
         number(area.width),
@@ -47,7 +47,7 @@ pub(super) fn draw(svg: &mut Svg, plot: &Plot, area: Area) -> (Area, MapContent)
         north(svg, area);
     }
     scale_bar(svg, &projection);
-    svg.raw("<g clip-path=\"url(#plot-map)\">");
+    svg.raw(&format!("<g clip-path=\"url(#{ID}-map)\">"));
     for (index, track) in plot.tracks.iter().enumerate() {
         line(svg, &projection, track, colour(index));
     }

@@ -1,7 +1,7 @@
 //! The parts of the picture: title, totals, map, legend and profiles.
 
 use super::map::{self, MapContent};
-use super::svg::{Anchor, Area, Svg, escape, number, shorten};
+use super::svg::{Anchor, Area, ID, Svg, escape, number, shorten, with_id};
 use super::{Plot, colour, profile};
 use crate::cli::report::{escape_control, pluralize};
 
@@ -18,16 +18,23 @@ const LEGEND_ROW: f64 = 19.0;
 const TITLE_CHARS: usize = 90;
 const LEGEND_CHARS: usize = 38;
 
-const STYLE: &str = "<style>\
-    text{font-family:system-ui,sans-serif;fill:#222}\
-    .title{font-size:20px;font-weight:600}.totals{font-size:14px}.label-text{font-size:13px}.small{font-size:11px;fill:#555}\
-    .map{fill:#f8f9fa}.frame{fill:none;stroke:#999}.label{fill:#fff;fill-opacity:.85}\
-    .grid{stroke:#dcdfe3;stroke-width:1}\
-    .track{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}\
-    .profile{fill:none;stroke-width:1.4;stroke-linejoin:round}\
-    .rejected{fill:none;stroke:#d00000;stroke-width:1.4}\
-    .mark{fill:#444}.bar{fill:none;stroke:#222;stroke-width:1.6}\
-    </style>";
+/// The rules of the style. Each applies to this picture only, also if the picture is within a document.
+const RULES: [&str; 14] = [
+    "text{font-family:system-ui,sans-serif;fill:#222}",
+    ".title{font-size:20px;font-weight:600}",
+    ".totals{font-size:14px}",
+    ".label-text{font-size:13px}",
+    ".small{font-size:11px;fill:#555}",
+    ".map{fill:#f8f9fa}",
+    ".frame{fill:none;stroke:#999}",
+    ".label{fill:#fff;fill-opacity:.85}",
+    ".grid{stroke:#dcdfe3;stroke-width:1}",
+    ".track{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}",
+    ".profile{fill:none;stroke-width:1.4;stroke-linejoin:round}",
+    ".rejected{fill:none;stroke:#d00000;stroke-width:1.4}",
+    ".mark{fill:#444}",
+    ".bar{fill:none;stroke:#222;stroke-width:1.6}",
+];
 
 /// Draws a plot.
 pub(super) fn draw(plot: &Plot) -> String {
@@ -50,13 +57,15 @@ pub(super) fn draw(plot: &Plot) -> String {
     }
     let (width, height) = (number(WIDTH), number(bottom + 8.0));
     let (title, description) = (escape(&title), escape(&description(plot, content)));
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-         role=\"img\" aria-labelledby=\"plot-title plot-desc\">\n\
-         <title id=\"plot-title\">{title}</title>\n<desc id=\"plot-desc\">{description}</desc>\n{STYLE}\n\
+    let style: String = RULES.iter().map(|rule| format!("#{ID} {rule}")).collect();
+    let picture = format!(
+        "<svg id=\"{ID}\" xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+         role=\"img\" aria-labelledby=\"{ID}-title {ID}-desc\">\n\
+         <title id=\"{ID}-title\">{title}</title>\n<desc id=\"{ID}-desc\">{description}</desc>\n<style>{style}</style>\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n{}</svg>\n",
         svg.finish()
-    )
+    );
+    with_id(&picture)
 }
 
 /// Describes the picture for those who do not see it.

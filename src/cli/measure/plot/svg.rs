@@ -33,6 +33,9 @@ pub(super) enum Anchor {
     End,
 }
 
+/// Stands for the ID of the picture while it is written. No text contains it, see [`escape`].
+pub(super) const ID: char = '\u{1}';
+
 /// A picture while it is written.
 #[derive(Debug, Default)]
 pub(super) struct Svg(String);
@@ -91,6 +94,17 @@ impl Svg {
     pub(super) fn finish(self) -> String {
         self.0
     }
+}
+
+/// Replaces [`ID`] by an ID that follows from the picture, so that pictures in one document do not share it.
+pub(super) fn with_id(picture: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, picture.as_bytes());
+    let mut id = "plot-".to_owned();
+    for byte in hash.as_ref().iter().take(8) {
+        // Writing to a string does not fail.
+        let _ = write!(id, "{byte:02x}");
+    }
+    picture.replace(ID, &id)
 }
 
 /// Formats a coordinate with at most one decimal place.

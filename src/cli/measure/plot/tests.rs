@@ -87,6 +87,48 @@ fn a_picture_has_a_map_and_profiles_and_is_the_same_each_time() {
     assert!(!flat.to_svg().contains("Elevation") && !flat.to_svg().contains("Speed"));
 }
 
+/// Returns the texts between two others.
+fn all_between<'a>(text: &'a str, start: &str, end: char) -> Vec<&'a str> {
+    text.split(start).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
+}
+
+#[test]
+fn pictures_in_one_document_have_their_own_ids_and_styles() {
+    let picture = |title: &str, track: PlotTrack| {
+        Plot { title: title.to_owned(), ..plot(vec![track]) }.to_svg()
+    };
+    let (short, long) = (line(Metric::Geodesic, hike(9)), line(Metric::Geodesic, hike(3000)));
+    let pictures = [
+        picture("a", short.clone()),
+        picture("b", short.clone()),
+        picture("a", long),
+        picture("\u{1}", short),
+    ];
+    let mut all = std::collections::BTreeSet::new();
+    for picture in &pictures {
+        elements(picture);
+        assert!(!picture.contains('\u{1}'));
+        let ids = all_between(picture, " id=\"", '"');
+        assert_eq!(ids.len(), 4, "{ids:?}");
+        // The references are to its own IDs.
+        let labels = all_between(picture, "aria-labelledby=\"", '"');
+        let names = labels.iter().flat_map(|labels| labels.split(' '));
+        let clips = all_between(picture, "url(#", ')');
+        assert_eq!((labels.len(), clips.len()), (1, 1));
+        for name in names.chain(clips) {
+            assert!(ids.contains(&name), "{name} {ids:?}");
+        }
+        // All rules of the style apply to its own elements.
+        let style = all_between(picture, "<style>", '<').concat();
+        let own = format!("#{} ", ids[0]);
+        let rules: Vec<_> = style.split_terminator('}').collect();
+        assert!(rules.len() > 9 && rules.iter().all(|rule| rule.starts_with(&own)), "{style}");
+        assert!(rules.iter().all(|rule| !rule.contains(',') || rule.contains("font-family")));
+        all.extend(ids);
+    }
+    assert_eq!(all.len(), 4 * pictures.len(), "{all:?}");
+}
+
 #[test]
 fn texts_are_escaped_and_shortened() {
     let name = "<script>alert(1)</script>&\"'\u{202e}\u{0}\u{ffff}".to_owned();

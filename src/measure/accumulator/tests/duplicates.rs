@@ -1,13 +1,9 @@
 //! Tests of paths that drop duplicates.
 
+use super::cases::{measured, rejections};
+use super::ordered::{S, at};
 use super::*;
 use crate::measure::{ExplicitOptions, Preset};
-
-const S: i64 = 1_000_000_000;
-
-fn at(second: i64, x: f64) -> Fix {
-    Fix::new(Point::planar(x, 0.0).unwrap()).at_unix_ns(second * S).unwrap()
-}
 
 fn dropping(count: u32) -> Options {
     Options {
@@ -15,18 +11,6 @@ fn dropping(count: u32) -> Options {
         drop_duplicates: true,
         ..Options::new(Metric::Planar)
     }
-}
-
-fn measured(options: Options, fixes: &[Fix]) -> PathSummary {
-    let mut path = PathAccumulator::new(options);
-    path.extend(fixes).unwrap();
-    path.summary()
-}
-
-/// Returns reason, count, first offset and rejected length.
-fn rejections(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
-    let row = |r: &Rejection| (r.reason, r.count, r.first_offset, r.rejected_length);
-    summary.rejections.iter().map(row).collect()
 }
 
 #[test]

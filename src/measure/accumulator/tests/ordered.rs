@@ -1,27 +1,16 @@
 //! Tests of paths whose fixes are put in the order of their times, and of the totals of long times.
 
+use super::cases::{measured, rejections};
 use super::*;
 
-const S: i64 = 1_000_000_000;
+pub(super) const S: i64 = 1_000_000_000;
 
-fn at(second: i64, x: f64) -> Fix {
+pub(super) fn at(second: i64, x: f64) -> Fix {
     Fix::new(Point::planar(x, 0.0).unwrap()).at_unix_ns(second * S).unwrap()
 }
 
 fn ordering(count: u32) -> Options {
     Options { reorder: Some(Reorder { count, time_ns: None }), ..Options::new(Metric::Planar) }
-}
-
-fn measured(options: Options, fixes: &[Fix]) -> PathSummary {
-    let mut path = PathAccumulator::new(options);
-    path.extend(fixes).unwrap();
-    path.summary()
-}
-
-/// Returns reason, count, first offset and rejected length.
-fn rejections(summary: &PathSummary) -> Vec<(RejectionReason, u64, u64, f64)> {
-    let row = |r: &Rejection| (r.reason, r.count, r.first_offset, r.rejected_length);
-    summary.rejections.iter().map(row).collect()
 }
 
 /// Returns the summary without the offsets, which depend on the order in which fixes are sent.

@@ -64,16 +64,7 @@ proptest! {
         let whole = all(latest(options, 100_000), &steps);
         prop_assert_eq!(content(&whole), reference(options, &without_long_legs(options.unit, &steps)));
         let limited = latest(options, max_windows);
-        let mut cut = Windows::new(limited);
-        for (index, &step) in steps.iter().enumerate() {
-            add(&mut cut, step);
-            if cuts[index] {
-                let (length, point_count) = totals(&steps[..=index]);
-                let copy = restored(&cut, length, point_count);
-                prop_assert_eq!(&copy, &cut);
-                cut = copy;
-            }
-        }
+        let cut = stored_between(limited, &steps, &cuts)?;
         prop_assert_eq!(&cut, &all(limited, &steps));
         let summary = cut.summary();
         prop_assert_eq!(&summary, &reduced(whole.summary(), max_windows));

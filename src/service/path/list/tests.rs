@@ -16,6 +16,7 @@ use crate::recording::{
     CheckpointStore, CommitPrecondition, ListQuery, OpenRequest, StoreFuture, Sweep, Swept,
 };
 use crate::service::path::shared::unix_ms;
+use crate::service::path::testing;
 use crate::store::MemoryStore;
 
 /// Returns an accumulator whose summary has all optional fields.
@@ -56,7 +57,7 @@ async fn store(
 }
 
 fn shared(store: impl CheckpointStore) -> Arc<Shared> {
-    Arc::new(Shared::new(Arc::new(store), CheckpointPolicy::default()))
+    Arc::new(testing::shared(Arc::new(store), CheckpointPolicy::default()))
 }
 
 /// Returns all pages in order.

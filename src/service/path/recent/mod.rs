@@ -1,25 +1,29 @@
 //! The recent points of the recordings that this server writes, for maps. They are held in memory, and lost when the
 //! server stops. The store has no points.
 //!
-//! A [`Sampler`] takes points of a stream, and the writer adds those that are durable. The memory has a limit. When it is
-//! reached, the namespace with the most bytes loses the points of its recordings that have not grown for the longest
+//! A [`Sampler`] takes points of a stream, and the writer adds those that are durable. The memory has a limit, and is charged
+//! to the memory budget. When the limit is reached, the namespace with the most bytes loses the points of its recordings that have not grown for the longest
 //! time, so that a namespace cannot remove the points of others that hold less.
 
+mod namespaces;
 mod sampler;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::namespaces::Namespaces;
 pub(super) use self::sampler::Sampler;
 use crate::contract::points::row;
 use crate::measure::{Fix, FixBlock};
 use crate::proto::waywiser_v1 as pb;
-use crate::recording::{Checkpoint, Namespace, RecordingName};
+use crate::recording::{Checkpoint, RecordingName};
+use crate::service::memory_budget::{MemoryBudget, MemoryCharge};
 
 /// Maximum number of points of a recording.
 pub(super) const POINTS_MAX: usize = 512;
-/// Maximum number of bytes of all recordings.
+/// Maximum number of bytes of all recordings, and the part of the memory budget that is their maximum if it is less.
 const BYTES_MAX: usize = 16 << 20;
+const BUDGET_PART: u64 = 16;
 /// The number of bytes of a recording in addition to those of its points, estimated.
 const ENTRY_BYTES: usize = 512;
 
@@ -43,33 +47,19 @@ impl RecentPoint {
     }
 }
 
-/// The recent points of all recordings.
+/// The recent points of all recordings. Their bytes are charged to the memory budget.
 #[derive(Debug)]
 pub(super) struct RecentPoints {
     state: Mutex<State>,
     bytes_max: usize,
 }
 
-impl Default for RecentPoints {
-    fn default() -> Self {
-        Self { state: Mutex::default(), bytes_max: BYTES_MAX }
-    }
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    namespaces: HashMap<Option<Namespace>, OfNamespace>,
-    bytes: usize,
+    known: Namespaces,
     /// The number of changes so far.
     changes: u64,
-}
-
-#[derive(Debug, Default)]
-struct OfNamespace {
-    recordings: HashMap<RecordingName, OfRecording>,
-    /// The recordings by the number of their last change.
-    by_change: BTreeMap<u64, RecordingName>,
-    bytes: usize,
+    charge: MemoryCharge,
 }
 
 #[derive(Debug)]
@@ -84,9 +74,27 @@ impl OfRecording {
     fn bytes(&self) -> usize {
         ENTRY_BYTES + self.points.capacity() * size_of::<RecentPoint>()
     }
+
+    /// Returns the offset of the last point.
+    fn last(&self) -> Option<u64> {
+        self.points.back().map(|point| point.offset)
+    }
+
+    /// Removes the points from an offset on.
+    fn truncate(&mut self, offset: u64) {
+        let kept = self.points.partition_point(|point| point.offset < offset);
+        self.points.truncate(kept);
+    }
 }
 
 impl RecentPoints {
+    pub(super) fn new(budget: &Arc<dyn MemoryBudget>) -> Self {
+        let bytes_max = usize::try_from(budget.limit() / BUDGET_PART).unwrap_or(usize::MAX);
+        let charge = MemoryCharge::new(budget);
+        let state = State { known: Namespaces::default(), changes: 0, charge };
+        Self { state: Mutex::new(state), bytes_max: bytes_max.min(BYTES_MAX) }
+    }
+
     /// Adds points of a recording that are durable with this checkpoint, in the order of their offsets.
     pub(super) fn add(
         &self,
@@ -100,34 +108,61 @@ impl RecentPoints {
         state.changes += 1;
         let change = state.changes;
         let (epoch, create_unix_ms) = (checkpoint.epoch, checkpoint.create_unix_ms);
-        let mut recording = match state.remove(name) {
+        let mut recording = match state.known.remove(name) {
             Some(known) if known.create_unix_ms == create_unix_ms && known.epoch <= epoch => known,
             _ => OfRecording { epoch, create_unix_ms, points: VecDeque::new(), change },
         };
         (recording.epoch, recording.change) = (epoch, change);
         // Points are sent again if the store has lost their commit.
-        let kept = recording.points.partition_point(|point| point.offset < first);
-        recording.points.truncate(kept);
+        recording.truncate(first);
         for point in points {
             if recording.points.len() == POINTS_MAX {
                 recording.points.pop_front();
             }
             recording.points.push_back(point);
         }
-        state.insert(name, recording);
-        if state.bytes > self.bytes_max {
-            state.shrink(self.bytes_max - self.bytes_max / 8);
+        state.known.insert(name, recording);
+        state.shrink(self.bytes_max);
+    }
+
+    /// Forgets the points that a recording does not have when a writer opens it: a store can lose its last commits.
+    pub(super) fn opened(&self, name: &RecordingName, checkpoint: &Checkpoint) {
+        let mut state = self.state();
+        let is_current = |known: &OfRecording| known.last() < Some(checkpoint.committed_points());
+        if state.known.get(name).is_none_or(is_current) {
+            return;
         }
+        let Some(mut recording) = state.known.remove(name) else { return };
+        recording.truncate(checkpoint.committed_points());
+        if !recording.points.is_empty() {
+            state.known.insert(name, recording);
+        }
+        state.shrink(self.bytes_max);
     }
 
     /// Forgets the points of a recording of which every checkpoint of `epoch` or an older one was removed.
     pub(super) fn remove(&self, name: &RecordingName, epoch: u64) {
         let mut state = self.state();
-        if let Some(recording) = state.remove(name)
+        if let Some(recording) = state.known.remove(name)
             && recording.epoch > epoch
         {
-            state.insert(name, recording);
+            state.known.insert(name, recording);
         }
+        state.shrink(self.bytes_max);
+    }
+
+    /// Forgets the points of a recording whose last commits the store has lost.
+    pub(super) fn forget(&self, name: &RecordingName) {
+        let mut state = self.state();
+        state.known.remove(name);
+        state.shrink(self.bytes_max);
+    }
+
+    /// Forgets all points, to release memory.
+    pub(super) fn clear(&self) {
+        let mut state = self.state();
+        state.known = Namespaces::default();
+        state.shrink(self.bytes_max);
     }
 
     /// Returns the known points of a stored recording whose offsets are at least `from`, in the order of their offsets.
@@ -140,9 +175,8 @@ impl RecentPoints {
         let committed_points = stored.committed_points();
         let points: Vec<_> = {
             let state = self.state();
-            let namespace = state.namespaces.get(&name.namespace().cloned());
-            let recording = namespace.and_then(|namespace| namespace.recordings.get(name));
-            match recording.filter(|known| known.create_unix_ms == stored.create_unix_ms) {
+            let known = state.known.get(name);
+            match known.filter(|known| known.create_unix_ms == stored.create_unix_ms) {
                 None => return Vec::new(),
                 Some(known) => known.points.iter().copied().collect(),
             }
@@ -158,36 +192,15 @@ impl RecentPoints {
 }
 
 impl State {
-    fn remove(&mut self, name: &RecordingName) -> Option<OfRecording> {
-        let key = name.namespace().cloned();
-        let namespace = self.namespaces.get_mut(&key)?;
-        let removed = namespace.recordings.remove(name)?;
-        namespace.by_change.remove(&removed.change);
-        namespace.bytes -= removed.bytes();
-        self.bytes -= removed.bytes();
-        if namespace.recordings.is_empty() {
-            self.namespaces.remove(&key);
-        }
-        Some(removed)
-    }
-
-    /// Adds a recording that is not there.
-    fn insert(&mut self, name: &RecordingName, recording: OfRecording) {
-        let namespace = self.namespaces.entry(name.namespace().cloned()).or_default();
-        namespace.bytes += recording.bytes();
-        self.bytes += recording.bytes();
-        namespace.by_change.insert(recording.change, name.clone());
-        namespace.recordings.insert(name.clone(), recording);
-    }
-
-    /// Removes recordings until at most `bytes_max` bytes are left.
+    /// Removes recordings until at most `bytes_max` bytes are left, and charges those that are left. A call that has added
+    /// the points of one recording removes few others.
     fn shrink(&mut self, bytes_max: usize) {
-        while self.bytes > bytes_max {
-            let largest = self.namespaces.values().max_by_key(|namespace| namespace.bytes);
-            let oldest = largest.and_then(|largest| largest.by_change.values().next().cloned());
-            let Some(oldest) = oldest else { return };
-            self.remove(&oldest);
+        while self.known.bytes() > bytes_max
+            && let Some(oldest) = self.known.oldest_of_largest()
+        {
+            self.known.remove(&oldest);
         }
+        self.charge.set(self.known.bytes() as u64);
     }
 }
 

@@ -58,6 +58,14 @@ impl Sampler {
         self.waiting.push_back(point);
     }
 
+    /// Removes the points from an offset on, which were not folded.
+    pub(in crate::service::path) fn discard_from(&mut self, offset: u64) {
+        // Those that were not folded are at the end.
+        while self.waiting.back().is_some_and(|point| point.offset >= offset) {
+            self.waiting.pop_back();
+        }
+    }
+
     /// Removes and returns the points with an offset below `committed_points`.
     pub(in crate::service::path) fn take_durable(
         &mut self,

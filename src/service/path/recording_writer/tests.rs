@@ -3,15 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt as _;
+use prost::Message as _;
 
 use super::*;
-use crate::measure::{Fix, Metric, Point};
+use crate::measure::{Fix, Metric, PathAccumulator, Point};
+use crate::proto::waywiser_v1 as pb;
 use crate::recording::CheckpointPolicy;
 use crate::recording::{
     CheckpointStore, CommitPrecondition, ListQuery, Page, RecordingName, StoreFuture, Sweep, Swept,
 };
 use crate::service::StreamLimits;
-use crate::service::path::PathService;
+use crate::service::path::request;
+use crate::service::path::{PathService, testing};
 use crate::service::store_timeout::StoreTimeout;
 use crate::store::MemoryStore;
 
@@ -107,7 +110,7 @@ async fn commits_that_fail_are_retried_with_pauses() {
     let store = Arc::new(Unavailable::default());
     let interval = Duration::from_millis(5);
     let policy = CheckpointPolicy { interval, ..CheckpointPolicy::default() };
-    let mut shared = Shared::new(store.clone(), policy);
+    let mut shared = testing::shared(store.clone(), policy);
     shared.store_timeout = StoreTimeout::new(Duration::from_millis(50));
     let shared = Arc::new(shared);
     let mut writer = RecordingWriter::open(&shared, name().into(), options(), None).await.unwrap();
@@ -118,4 +121,34 @@ async fn commits_that_fail_are_retried_with_pauses() {
     // One attempt at once, and one after each pause.
     let pauses = started.elapsed().as_millis() as u64 / interval.as_millis() as u64;
     assert!((1..=pauses + 1).contains(&tries), "{tries} attempts in {pauses} pauses");
+}
+
+/// Returns a buffer with points for a path of this metric.
+fn buffer(metric: Metric, x: std::ops::Range<u32>) -> PointBuffer {
+    let point = |x| pb::Point { x: f64::from(x), ..Default::default() };
+    let message = pb::RecordPathRequest { points: x.map(point).collect(), ..Default::default() };
+    let bytes = message.encode_to_vec();
+    let mut recoded = Vec::new();
+    let message = request::read::<pb::RecordPathRequest>(&bytes, 0, &mut recoded).unwrap();
+    let mut path = PathAccumulator::new(Options::new(metric));
+    let mut buffer = PointBuffer::sampled();
+    buffer.add_all(&mut path, &message.view, 0, &mut Work::default()).unwrap();
+    buffer
+}
+
+#[tokio::test]
+async fn points_that_were_not_folded_are_no_recent_points() {
+    let shared = testing::shared(Arc::new(MemoryStore::default()), CheckpointPolicy::default());
+    let shared = Arc::new(shared);
+    let mut writer = RecordingWriter::open(&shared, name().into(), options(), None).await.unwrap();
+    let mut fold = |buffer: &mut PointBuffer| writer.fold(buffer, &mut Work::default());
+    fold(&mut buffer(Metric::Planar, 0..2)).unwrap();
+    // The path is in another space. The points stay in the buffer, and are tried again.
+    let mut refused = buffer(Metric::Geodesic, 80..83);
+    assert!(fold(&mut refused).is_err() && fold(&mut refused).is_err());
+    fold(&mut buffer(Metric::Planar, 2..5)).unwrap();
+    assert_eq!(writer.commit().await, Ok(5));
+    let stored = shared.store.load(name()).await.unwrap().unwrap();
+    let recent = shared.recent.rows(&name(), &stored, 0);
+    assert_eq!(recent.iter().map(|row| row.x).collect::<Vec<_>>(), [0.0, 1.0, 2.0, 3.0, 4.0]);
 }

@@ -11,7 +11,7 @@ use crate::recording::{
     StoreFuture,
 };
 use crate::service::path::recording_writer::RecordingWriter;
-use crate::service::path::testing::accumulator;
+use crate::service::path::testing::{self, accumulator};
 use crate::service::path::watch::{not_found, watch_path};
 use crate::store::MemoryStore;
 use futures::{FutureExt as _, StreamExt as _};
@@ -21,7 +21,10 @@ fn name(id: &str) -> RecordingName {
 }
 
 fn shared(max_recordings: usize) -> Arc<Shared> {
-    Arc::new(Shared::new(Arc::new(MemoryStore::new(max_recordings)), CheckpointPolicy::default()))
+    Arc::new(testing::shared(
+        Arc::new(MemoryStore::new(max_recordings)),
+        CheckpointPolicy::default(),
+    ))
 }
 
 /// Stores a recording of the default namespace with `points` points that last grew `age` ago.
@@ -225,7 +228,7 @@ impl CheckpointStore for Hanging {
 async fn callers_that_stop_waiting_leave_one_search_running() {
     let store = Hanging::default();
     let sweeps = Arc::clone(&store.sweeps);
-    let shared = Arc::new(Shared::new(Arc::new(store), CheckpointPolicy::default()));
+    let shared = Arc::new(testing::shared(Arc::new(store), CheckpointPolicy::default()));
     for _ in 0..10 {
         let mut search = Box::pin(reclaim(&shared, None));
         assert!(search.as_mut().now_or_never().is_none());
@@ -282,7 +285,7 @@ async fn recordings_that_another_server_may_write_are_not_abandoned() {
         (Arc::new(MemoryStore::default()) as Arc<dyn CheckpointStore>, true),
         (Arc::new(SharedStore::default()), false),
     ] {
-        let shared = Arc::new(Shared::new(store, CheckpointPolicy::default()));
+        let shared = Arc::new(testing::shared(store, CheckpointPolicy::default()));
         let name: RecordingName = "paths/old".parse().unwrap();
         let opening = OpenRequest {
             options: None,

@@ -9,7 +9,7 @@ use super::*;
 use crate::measure::{Metric, Options};
 use crate::recording::CheckpointPolicy;
 use crate::recording::{CommitPrecondition, OpenRequest, RecordingName};
-use crate::service::path::testing::accumulator;
+use crate::service::path::testing::{self, accumulator};
 use crate::store::MemoryStore;
 
 fn name() -> RecordingName {
@@ -17,7 +17,7 @@ fn name() -> RecordingName {
 }
 
 fn shared() -> Arc<Shared> {
-    Arc::new(Shared::new(Arc::new(MemoryStore::default()), CheckpointPolicy::default()))
+    Arc::new(testing::shared(Arc::new(MemoryStore::default()), CheckpointPolicy::default()))
 }
 
 /// Opens the recording in the store. Nothing is reported to watchers.

@@ -1,0 +1,115 @@
+//! The charges of connections and of services, and what is released when the budget is used up.
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+fn peer(last: u8) -> IpAddr {
+    IpAddr::from([127, 0, 0, last])
+}
+
+#[test]
+fn a_charge_ends_when_it_is_dropped() {
+    let memory = Memory::new(MIB);
+    let connection = memory.connection(peer(1));
+    let mut charge = connection.charge(1000);
+    let part = charge.split(400);
+    connection.arrived(50);
+    assert_eq!(memory.used(), CONNECTION_BYTES + 1050);
+    drop(charge);
+    assert_eq!(memory.used(), CONNECTION_BYTES + 450);
+    connection.sample(&mut UnreadFrames::default(), 7);
+    assert_eq!(memory.used(), CONNECTION_BYTES + 400, "no stream holds anything unread");
+    drop(OpenConnection(connection));
+    drop(part);
+    assert_eq!(memory.used(), 0);
+    assert_eq!(memory.take_peak(), CONNECTION_BYTES + 1050);
+    assert_eq!(memory.take_peak(), 0);
+}
+
+#[derive(Debug)]
+struct Windows;
+
+impl UnreadInput for Windows {
+    fn measure(&self) -> InputBytes {
+        InputBytes { path: 50_000, ..InputBytes::default() }
+    }
+}
+
+#[test]
+fn an_open_path_is_charged_until_it_ends() {
+    let memory = Memory::new(MIB);
+    let connection = memory.connection(peer(1));
+    let input: Arc<dyn UnreadInput> = Arc::new(Windows);
+    connection.watch(Arc::downgrade(&input));
+    let mut frames = UnreadFrames::default();
+    connection.sample(&mut frames, 0);
+    assert_eq!(memory.used(), CONNECTION_BYTES + 50_000);
+    drop(input);
+    connection.sample(&mut frames, 0);
+    assert_eq!(memory.used(), CONNECTION_BYTES);
+}
+
+#[test]
+fn a_small_client_is_served_while_large_ones_fill_the_budget() {
+    let memory = Memory::new(100 * MIB);
+    let (large, small) = (memory.connection(peer(1)), memory.connection(peer(2)));
+    let _held = large.charge(79 * MIB);
+    assert!(large.admits_stream());
+    let _more = large.charge(5 * MIB);
+    assert!(!large.admits_stream() && small.admits_stream());
+    assert_eq!(memory.relieve(), None);
+    let _too_much = large.charge(12 * MIB);
+    assert!(!small.admits_stream());
+    let (ended, held) = memory.relieve().unwrap();
+    assert_eq!((ended, held), (peer(1), 96 * MIB + CONNECTION_BYTES));
+    assert!(large.ended().is_cancelled() && !small.ended().is_cancelled());
+    assert_eq!(memory.relieve(), None, "the ended connection releases its memory");
+}
+
+#[test]
+fn dead_streams_are_removed_before_the_list_grows() {
+    let mut list = Vec::new();
+    let live: Vec<_> = (0..100).map(Arc::new).collect();
+    for entry in &live {
+        for short in 0..100 {
+            push_live(&mut list, Arc::downgrade(&Arc::new(short)));
+        }
+        push_live(&mut list, Arc::downgrade(entry));
+    }
+    assert!(list.capacity() < 500, "{}", list.capacity());
+    assert_eq!(list.iter().filter_map(Weak::upgrade).count(), live.len());
+}
+
+#[test]
+fn many_connections_of_one_peer_count_together() {
+    let memory = Memory::new(100 * MIB);
+    let single = memory.connection(peer(1));
+    let _single = single.charge(20 * MIB);
+    let many: Vec<_> = (0..10).map(|_| memory.connection(peer(2))).collect();
+    let _many: Vec<_> = many.iter().map(|usage| usage.charge(8 * MIB)).collect();
+    assert_eq!(memory.relieve().map(|ended| ended.0), Some(peer(2)));
+    assert!(!single.ended().is_cancelled());
+}
+
+#[test]
+fn memory_of_services_is_within_the_budget_and_released_first() {
+    let memory = Memory::new(100 * MIB);
+    let budget: Arc<dyn MemoryBudget> = Arc::clone(&memory) as _;
+    assert_eq!(budget.limit(), 100 * MIB);
+    let connection = memory.connection(peer(1));
+    let _held = connection.charge(60 * MIB);
+    assert!(connection.admits_stream());
+    assert!(budget.try_add(30 * MIB));
+    assert!(!connection.admits_stream(), "it counts for all");
+    // The last 5 % are for the streams that are open.
+    assert!(!budget.try_add(5 * MIB));
+    assert_eq!(memory.used(), 90 * MIB + CONNECTION_BYTES);
+    budget.add(6 * MIB);
+    let released = Arc::downgrade(&memory);
+    memory.set_release(move || released.upgrade().unwrap().subtract(36 * MIB));
+    assert_eq!(memory.relieve(), None, "the connection stays");
+    assert_eq!(memory.used(), 60 * MIB + CONNECTION_BYTES);
+    assert!(connection.admits_stream() && !connection.ended().is_cancelled());
+    assert!(!budget.try_add(u64::MAX));
+}
