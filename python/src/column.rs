@@ -158,7 +158,9 @@ impl Rows<'_> {
     pub(crate) fn index(self, position: usize) -> usize {
         match self {
             Self::Range(start, _) => start + position,
-            Self::Indices(indices) => indices.get(position).map_or(position, |&index| index as usize),
+            Self::Indices(indices) => {
+                indices.get(position).map_or(position, |&index| index as usize)
+            }
         }
     }
 }

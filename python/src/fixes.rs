@@ -175,7 +175,9 @@ impl<'a> Feed<'a> {
             at += self.load(block_rows)?;
             path.fold(&mut self.block).map_err(|error| match error {
                 PathError::Overflow(overflow) => overflow.into(),
-                other => MeasureError::Value { index: block_rows.index(0), message: other.to_string() },
+                other => {
+                    MeasureError::Value { index: block_rows.index(0), message: other.to_string() }
+                }
             })?;
         }
         Ok(())

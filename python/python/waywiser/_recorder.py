@@ -95,6 +95,9 @@ class _Base:
             "client_key": client_key,
             "headers": dict(headers or {}),
         }
+        for key, pem in (("ca", ca), ("client_cert", client_cert), ("client_key", client_key)):
+            if not isinstance(pem, str | os.PathLike | bytes | None):
+                raise TypeError(f"{key} is {pem!r}; use the path of a PEM file, or its content as bytes")
         if isinstance(retry_for, datetime.timedelta):
             retry_for = retry_for.total_seconds()
         self._core = _waywiser.RecorderCore(
@@ -507,5 +510,7 @@ def _scalar_time(time: Any) -> int | None:
         return None
     if type(time) is datetime.datetime:
         aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.timezone.utc)
-        return (aware - _EPOCH) // _MICROSECOND * 1000
+        ns = (aware - _EPOCH) // _MICROSECOND * 1000
+        if abs(ns) < 1 << 63:
+            return ns
     return int(_times.unix_ns([time], "time")[0])
