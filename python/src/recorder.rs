@@ -259,8 +259,8 @@ impl RecorderCore {
         Fixes::get(py, &given, &options)?.add_to(py, &mut PathAccumulator::new(options))
     }
 
-    /// Adds the points of columns from an index on while there is space. Returns the index of the first point that was not
-    /// added. The columns are arrays that were checked.
+    /// Adds the points of columns from an index on while there is space. Returns the index of the first point that was
+    /// not added. The columns are arrays that were checked.
     #[expect(clippy::too_many_arguments, reason = "the Python classes call it with positions")]
     fn push(
         &self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -68,7 +69,6 @@ class Proxy:
         self.lock = threading.Lock()
         self.open: set[socket.socket] = set()
         self.cut_count = 0
-        self.is_cutting = True
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -94,17 +94,15 @@ class Proxy:
                 threading.Thread(target=self.pump, args=(*pair, budget), daemon=True).start()
 
     def pump(self, source: socket.socket, target: socket.socket, budget: int) -> None:
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(4096):
                 budget -= len(data)
-                if budget < 0 and self.is_cutting:
+                if budget < 0:
                     target.sendall(data[:budget])
                     with self.lock:
                         self.cut_count += 1
                     break
                 target.sendall(data)
-        except OSError:
-            pass
         self.cut(source, target)
 
     def cut(self, *sockets: socket.socket) -> None:
@@ -116,10 +114,8 @@ class Proxy:
                 # A reset, at random, instead of a regular end.
                 if self.random.random() < 0.5:
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                try:
+                with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 one.close()
 
     def cut_all(self) -> None:

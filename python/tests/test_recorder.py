@@ -20,7 +20,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pytest
-
 import waywiser as ww
 from servers import Server, needs_program
 
@@ -126,7 +125,7 @@ def test_every_type_of_argument_is_the_same(server: Server, name: str) -> None:
 
 
 def test_every_type_of_time_is_the_same(server: Server, name: str) -> None:
-    utc = datetime.timezone.utc
+    utc = datetime.UTC
     moment = datetime.datetime(2024, 5, 18, 9, 0, 0, 250_000)
     times: list[Any] = [
         moment,
@@ -283,7 +282,11 @@ def test_the_error_of_a_recording_appears_at_the_next_call(server: Server, name:
 
 def test_events_are_delivered_in_calls(server: Server, name: str) -> None:
     events: list[tuple[int, ww.RecordEvent]] = []
-    with ww.Recorder(server.url, name, on_event=lambda event: events.append((threading.get_ident(), event))) as recorder:
+
+    def add(event: ww.RecordEvent) -> None:
+        events.append((threading.get_ident(), event))
+
+    with ww.Recorder(server.url, name, on_event=add) as recorder:
         recorder.send([1, 2], [3, 4])
         recorder.flush()
         recorder.send(3, 4)
@@ -306,10 +309,12 @@ def test_events_are_delivered_in_calls(server: Server, name: str) -> None:
 def test_no_server_is_an_error_after_the_time(stopped: Server) -> None:
     stopped.kill()
     events: list[ww.RecordEvent] = []
-    with pytest.raises(ww.RecordingError, match="is a server running there"):
-        with ww.Recorder(stopped.url, "a", retry_for=0.3, on_event=events.append) as recorder:
-            recorder.send(1, 2)
-            recorder.flush()
+    with (
+        pytest.raises(ww.RecordingError, match="is a server running there"),
+        ww.Recorder(stopped.url, "a", retry_for=0.3, on_event=events.append) as recorder,
+    ):
+        recorder.send(1, 2)
+        recorder.flush()
     assert events[0].kind == "retrying" and events[0].reason is not None and events[0].wait_s is not None
 
 
@@ -455,10 +460,13 @@ def test_many_async_recorders_at_once(server: Server, name: str, loop: type[asyn
 
 def test_threads_can_share_a_recorder(server: Server, name: str) -> None:
     with ww.Recorder(server.url, name) as recorder:
-        threads = [
-            threading.Thread(target=lambda: [recorder.send([1, 1], [2, 2]) or recorder.send(1, 2) for _ in range(500)])
-            for _ in range(4)
-        ]
+
+        def send() -> None:
+            for _ in range(500):
+                recorder.send([1, 1], [2, 2])
+                recorder.send(1, 2)
+
+        threads = [threading.Thread(target=send) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -523,8 +531,8 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pki")
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl(folder, "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2")
-    for role, extensions in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "subjectAltName=DNS:van-7.example.org")):
-        (folder / "extensions").write_text(extensions)
+    for role, alternative in (("server", "IP:127.0.0.1"), ("client", "DNS:van-7.example.org")):
+        (folder / "extensions").write_text(f"subjectAltName={alternative}")
         openssl(folder, "req", *curve, "-keyout", f"{role}.key", "-out", f"{role}.csr", "-subj", f"/CN={role}")
         openssl(
             folder, "x509", "-req", "-in", f"{role}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",

@@ -1,4 +1,4 @@
-"""Recordings over connections that are cut, to a server that is killed, have the bits of one uninterrupted recording."""
+"""Recordings over connections that are cut, to a server that is killed, have the bits of one without faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import waywiser as ww
 from servers import Proxy, Server, needs_program
 from test_recorder import Walk, part, walk
@@ -33,7 +32,7 @@ class Chaos:
         self.points = walk(FAULTS * POINTS, seed)
         self.points["lat"][np.random.default_rng(seed).integers(0, FAULTS * POINTS, 20)] = np.nan
         self.server = Server(folder, store=f"redb:{folder / 'store'}")
-        self.proxy = Proxy(self.server, seed, 60_000)
+        self.proxy = Proxy(self.server, seed, 400_000)
         self.kills = 0
 
     def fault(self) -> None:
