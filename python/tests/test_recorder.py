@@ -347,6 +347,7 @@ def test_a_full_buffer_blocks_and_can_be_interrupted(stopped: Server) -> None:
             with pytest.raises(KeyboardInterrupt):
                 recorder.flush()
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
             is_done.set()
             thread.join()
@@ -515,7 +516,7 @@ open_recorders.append(waywiser.AsyncRecorder(sys.argv[1], sys.argv[2] + "-a", on
 asyncio.run(open_recorders[-1].send([1, 2] * 20000, [3, 4] * 20000))
 {end}
 """
-    run = subprocess.run([sys.executable, "-X", "dev", "-c", code, server.url, name], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code, server.url, name], capture_output=True, text=True)
     assert run.returncode == {"": 0, "os.kill(os.getpid(), signal.SIGINT)": -signal.SIGINT}.get(end, 3)
     assert "panicked" not in run.stderr and "FATAL" not in run.stderr and "Fatal" not in run.stderr
     assert run.stderr == "" or "KeyboardInterrupt" in run.stderr
