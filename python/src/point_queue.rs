@@ -1,7 +1,7 @@
 //! The points between the caller of a recorder and its task, and the progress of the task.
 //!
-//! The queue is bounded. Every change that a caller may wait for increases a version: a caller reads the version, checks
-//! what it waits for, and waits until the version differs.
+//! The queue is bounded. Every change that a caller may wait for increases a version: a caller reads the version,
+//! checks what it waits for, and waits until the version differs.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -43,8 +43,8 @@ struct State {
 }
 
 impl PointQueue {
-    /// Creates a queue. If an event loop of Python uses it, also returns the file descriptor that becomes readable after
-    /// each change.
+    /// Creates a queue. If an event loop of Python uses it, also returns the file descriptor that becomes readable
+    /// after each change.
     ///
     /// # Errors
     /// If the process has too many open files.

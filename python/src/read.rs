@@ -301,6 +301,9 @@ impl Reading<'_> {
         if formats::is_archive(&head) {
             return Ok(self.read_archive(input));
         }
+        if formats::is_parquet(&head) && !cfg!(feature = "parquet") {
+            return Ok(vec![self.unread_parquet()]);
+        }
         let mut sink = TracksOfFile::new(self.name);
         let outcome = match formats::is_parquet(&head) {
             true => formats::read_seekable(input, self.options, &mut sink),
@@ -323,6 +326,19 @@ impl Reading<'_> {
         let input = buffered(Cursor::new(head).chain(input));
         let outcome = formats::read(input, self.options, &mut sink);
         Ok(vec![raw_file(self.name, sink, outcome, self.is_found)])
+    }
+
+    /// Returns the result for a Parquet file, which this build does not read.
+    fn unread_parquet(&self) -> RawFile {
+        let advice = "this build does not read Parquet; read the columns with pyarrow.parquet.read_table and \
+                      pass them to measure or by";
+        RawFile {
+            name: self.name.to_owned(),
+            end: Some(if self.is_found { "no_tracks" } else { "failed" }),
+            message: format!("{}: {advice}", self.name),
+            notes: Vec::new(),
+            tracks: Vec::new(),
+        }
     }
 
     fn read_archive(&self, input: impl Read + io::Seek) -> Vec<RawFile> {

@@ -13,8 +13,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::task::JoinHandle;
 use waywiser::client::{Client, ClientBuilder, RecordEvent, RetryPolicy, TokenSource};
+use waywiser::measure::{EstimateOptions, WindowOptions};
 use waywiser::recording::RecordingName;
-use waywiser::{Fix, InvalidPoints, Options, PathAccumulator, Point, PointError, Space};
+use waywiser::{
+    Fix, InvalidPoints, Options, OptionsError, PathAccumulator, Point, PointError, Space,
+};
 
 use crate::column::{BLOCK, Block, Column, Columns};
 use crate::fixes::{Arguments, Fixes};
@@ -135,6 +138,22 @@ fn value_error(error: &dyn std::error::Error) -> PyErr {
     PyValueError::new_err(messages::with_python_names(&error.to_string()))
 }
 
+/// Returns the options with the limits that servers have for the lists of a recording.
+fn with_short_lists(options: Options) -> Result<Options, OptionsError> {
+    let estimate = options.estimate().map(|estimate| EstimateOptions {
+        max_trips: estimate.max_trips.min(EstimateOptions::RECORDING_TRIPS_MAX),
+        ..estimate
+    });
+    let windows = options.windows().map(|windows| match windows.max_windows {
+        WindowOptions::WINDOWS_MAX => {
+            WindowOptions { max_windows: WindowOptions::RECORDING_WINDOWS_MAX, ..windows }
+        }
+        // The caller has chosen the number, and the server refuses it if it is too large.
+        _ => windows,
+    });
+    options.to_builder().estimate(estimate).windows(windows).build()
+}
+
 #[pymethods]
 impl RecorderCore {
     #[new]
@@ -152,6 +171,7 @@ impl RecorderCore {
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
         let options = options::options("Recorder", metric, on_invalid, Some(options))?;
+        let options = with_short_lists(options).map_err(|error| value_error(&error))?;
         let name = match name.contains('/') {
             true => name.parse(),
             false => RecordingName::from_id(name),
@@ -239,8 +259,8 @@ impl RecorderCore {
         Fixes::get(py, &given, &options)?.add_to(py, &mut PathAccumulator::new(options))
     }
 
-    /// Adds the points of columns from an index on while there is space. Returns the index of the first point that was not
-    /// added. The columns are arrays that were checked.
+    /// Adds the points of columns from an index on while there is space. Returns the index of the first point that was
+    /// not added. The columns are arrays that were checked.
     #[expect(clippy::too_many_arguments, reason = "the Python classes call it with positions")]
     fn push(
         &self,

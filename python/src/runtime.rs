@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 
 const THREADS: usize = 2;
 
-/// Returns the runtime of this process, which is started by the first call. A child process after a fork has none of the
-/// threads of its parent, and starts a runtime of its own.
+/// Returns the runtime of this process, which is started by the first call. A child process after a fork has none of
+/// the threads of its parent, and starts a runtime of its own.
 pub(crate) fn runtime(_: Python<'_>) -> PyResult<&'static Runtime> {
     // Locked only while the thread is attached to the interpreter, so that no fork can happen meanwhile.
     static RUNTIME: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);

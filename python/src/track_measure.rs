@@ -48,7 +48,7 @@ pub(crate) fn measure_track<'py>(
     let fixes = Fixes::get(py, &given, &options)?;
     let breaks = breaks(segment, invalid_offsets)?;
     let mut path = PathAccumulator::new(options);
-    let mut feed = Feed::new(&fixes);
+    let mut feed = Feed::new(&fixes, false);
     let mut rest = &breaks[..];
     let end = fixes.len();
     let outcome = work::in_order(py, end, |range: Range<usize>| {

@@ -64,9 +64,13 @@ GOOGLE_TIMELINE = json.dumps(
     }
 ).encode()
 
-OWNTRACKS = b"""2024-05-18T09:00:00Z\t*                 \t{"_type":"location","lat":46.1,"lon":13.7,"tst":1716022800,"acc":12,"tid":"ab"}
-2024-05-18T09:01:00Z\t*                 \t{"_type":"location","lat":46.101,"lon":13.7,"tst":1716022860,"acc":15,"alt":500,"tid":"ab"}
-"""
+OWNTRACKS = b"\n".join(
+    time + b"\t*                 \t" + json.dumps({"_type": "location", "tid": "ab", "lon": 13.7, **values}).encode()
+    for time, values in [
+        (b"2024-05-18T09:00:00Z", {"lat": 46.1, "tst": 1716022800, "acc": 12}),
+        (b"2024-05-18T09:01:00Z", {"lat": 46.101, "tst": 1716022860, "acc": 15, "alt": 500}),
+    ]
+)
 
 OVERLAND = json.dumps(
     {

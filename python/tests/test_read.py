@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -18,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
-
 import waywiser as ww
 from formats import CSV, FILES, GPX
 
@@ -28,7 +29,9 @@ needs_program = pytest.mark.skipif(WAYWISER is None, reason="the variable WAYWIS
 ROOT = Path(__file__).resolve().parents[2]
 
 #: The keys of a row of the command line that are not of the summary.
-KEYS_OF_FILE = {"file", "track", "kind", "start_time", "end_time", "incomplete", "notes", "track_index", "device_length_m"}
+KEYS_OF_FILE = {
+    *("file", "track", "kind", "start_time", "end_time", "incomplete", "notes", "track_index", "device_length_m"),
+}
 
 #: Options of `read` and of `Track.measure`, and the same on the command line.
 OPTIONS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
@@ -95,13 +98,19 @@ def test_every_format_has_the_bits_of_the_command_line(tmp_path: Path, name: str
         ({"segment_column": "part"}, ["--segment-column", "part"]),
         ({"segment_column": 6, "on_invalid": "split"}, ["--segment-column", "6", "--on-invalid", "split"]),
         ({"track_column": "part"}, ["--track-column", "part"]),
-        ({"track_column": "none", "x_column": 2, "y_column": 1}, ["--track-column", "none", "--x-column", "2", "--y-column", "1"]),
+        (
+            {"track_column": "none", "x_column": 2, "y_column": 1},
+            ["--track-column", "none", "--x-column", "2", "--y-column", "1"],
+        ),
         ({"z_column": "accuracy", "accuracy_column": "ele"}, ["--z-column", "accuracy", "--accuracy-column", "ele"]),
         ({"delimiter": ","}, ["--delimiter", ","]),
-        ({"timezone": "Europe/Berlin", "time_format": "%Y-%m-%dT%H:%M:%S%z"}, ["--timezone", "Europe/Berlin", "--time-format", "%Y-%m-%dT%H:%M:%S%z"]),
+        (
+            {"timezone": "Europe/Berlin", "time_format": "%Y-%m-%dT%H:%M:%S%z"},
+            ["--timezone", "Europe/Berlin", "--time-format", "%Y-%m-%dT%H:%M:%S%z"],
+        ),
     ],
-)  # fmt: skip
-def test_options_of_tables_have_the_bits_of_the_command_line(tmp_path: Path, options: Any, arguments: list[str]) -> None:
+)
+def test_options_of_tables_have_the_bits_of_the_program(tmp_path: Path, options: Any, arguments: list[str]) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(CSV)
     rows, _ = measured(path, arguments)
@@ -118,7 +127,8 @@ def test_random_segments_and_invalid_points_have_the_bits_of_the_command_line(tm
         lines = ["lon,lat,time,part"]
         for i in range(400):
             lon = "" if random.random() < 0.2 else f"{13 + random.random() / 100:.7f}"
-            lines.append(f"{lon},{46 + random.random() / 100:.7f},{1_700_000_000 + 10 * i},{i // random.integers(1, 40)}")
+            lat, group = f"{46 + random.random() / 100:.7f}", i // random.integers(1, 40)
+            lines.append(f"{lon},{lat},{1_700_000_000 + 10 * i},{group}")
         path = tmp_path / "a.csv"
         path.write_text("\n".join(lines))
         rows, _ = measured(path, ["--segment-column", "part", "--max-speed", "40", "--on-invalid", on_invalid])
@@ -192,8 +202,9 @@ def test_a_folder_has_the_tracks_of_the_command_line(tmp_path: Path) -> None:
 
 def test_the_table_has_the_arrays_of_the_track() -> None:
     (track,) = ww.read(CSV, segment_column="part")
-    types = {"lon": pa.float64(), "lat": pa.float64(), "elevation": pa.float64(), "time": pa.timestamp("ns", "UTC")}
-    assert {field.name: field.type for field in track.table.schema} == {**types, "accuracy": pa.float64(), "segment": pa.int32()}
+    types = dict.fromkeys(("lon", "lat", "elevation", "accuracy"), pa.float64())
+    types |= {"time": pa.timestamp("ns", "UTC"), "segment": pa.int32()}
+    assert {field.name: field.type for field in track.table.schema} == types
     assert track.table.column("lon").to_pylist() == list(track.lon)
     assert track.table.column("elevation").to_pylist() == [500, 501, None, 502, 503, 504]
     assert track.table.column("accuracy").to_pylist() == [5, None, 50, 3, 3, 3]
@@ -204,7 +215,6 @@ def test_the_table_has_the_arrays_of_the_track() -> None:
     assert list(track.invalid_offsets) == [2, 4, 7]
     again = pickle.loads(pickle.dumps(track))
     assert again.table == track.table and again.measure() == track.measure()
-    assert track.measure().length_m == ww.Fold(on_invalid="skip").length_m + track.measure().length_m
 
 
 def test_a_track_goes_into_other_functions() -> None:
@@ -268,6 +278,21 @@ def test_wrong_sources_are_refused(tmp_path: Path) -> None:
         ww.iter_tracks(GPX, fromat="gpx")
     with pytest.raises(ValueError, match="NUL"):
         ww.read("a\0b")
+
+
+def test_parquet_is_read_or_explained(tmp_path: Path) -> None:
+    (track,) = ww.read(GPX, only="tracks")
+    (tmp_path / "a.gpx").write_bytes(GPX)
+    pyarrow.parquet.write_table(track.table, tmp_path / "b.parquet")
+    try:
+        (again,) = ww.read(tmp_path / "b.parquet")
+    except ValueError as error:
+        assert "b.parquet: this build does not read Parquet; read the columns with pyarrow" in str(error)
+        assert any("b.parquet: this build does not read Parquet" in note for note in ww.read(tmp_path).notes)
+    else:
+        assert again.measure().length_m == ww.measure(track.lon, track.lat).length_m
+    table = pyarrow.parquet.read_table(tmp_path / "b.parquet")
+    assert ww.measure(table["lon"], table["lat"]) == ww.measure(track.lon, track.lat)
 
 
 def test_a_damaged_file_is_read_up_to_the_damage(tmp_path: Path) -> None:
@@ -344,7 +369,8 @@ def test_a_keyboard_interrupt_ends_the_reading() -> None:
 def test_a_keyboard_interrupt_ends_a_read_that_waits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     code = "import sys, waywiser\nprint('ready', flush=True)\nwaywiser.read(sys.argv[1])"
-    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "pipe"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    command = [sys.executable, "-c", code, tmp_path / "pipe"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None and child.stderr is not None
         assert child.stdout.readline() == b"ready\n"
         with open(tmp_path / "pipe", "wb") as pipe:
@@ -353,10 +379,8 @@ def test_a_keyboard_interrupt_ends_a_read_that_waits(tmp_path: Path) -> None:
             # The child may not be waiting yet, so that one signal may arrive before the read.
             while child.poll() is None:
                 child.send_signal(signal.SIGINT)
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(0.2)
-                except subprocess.TimeoutExpired:
-                    continue
         assert b"KeyboardInterrupt" in child.stderr.read()
 
 

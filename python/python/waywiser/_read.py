@@ -132,7 +132,7 @@ class Track:
 
     @cached_property
     def table(self) -> pyarrow.Table:
-        """The points as a table with the columns lon, lat, elevation, time, accuracy and segment. Missing values are null."""
+        """The points as a table with the columns lon, lat, elevation, time, accuracy and segment. Missing is null."""
         import pyarrow as pa
 
         time = pa.array(self.time, pa.timestamp("ns"), from_pandas=True)
@@ -190,9 +190,9 @@ def read(
 ) -> Tracks:
     """Read the tracks and routes of a file, of the files of a folder, or of the members of an archive.
 
-    The formats are GPX, TCX, KML, FIT, GeoJSON, Google location history, OwnTracks, Overland, NMEA, IGC, OziExplorer PLT,
-    encoded polylines, WKT and tables (CSV), also compressed with gzip or in a zip archive. The format is detected from the
-    content and not from the name. For Parquet, read the columns with pyarrow.
+    The formats are GPX, TCX, KML, FIT, GeoJSON, Google location history, OwnTracks, Overland, NMEA, IGC, OziExplorer
+    PLT, encoded polylines, WKT and tables (CSV), also compressed with gzip or in a zip archive. The format is detected
+    from the content and not from the name. For Parquet, read the columns with pyarrow.
 
     A folder stands for all files in it and in the folders in it, sorted by name. Hidden files are skipped. Files of a
     folder or of an archive that are no track files are skipped, with a note.
@@ -208,8 +208,8 @@ def read(
     on_invalid : {"raise", "split", "skip"}
         For points without a valid position: raise ValueError, start a segment after them, or join a leg over them.
     errors : {"raise", "skip"}
-        For a file that cannot be read to its end: raise, or add the message to the errors of the result. The tracks before
-        the error are then in the result.
+        For a file that cannot be read to its end: raise, or add the message to the errors of the result. The tracks
+        before the error are then in the result.
     strict : bool
         Whether each note is an error.
     only : {"tracks", "routes"} or None
@@ -225,8 +225,8 @@ def read(
     time_format : str or None
         The format of times, such as "%d/%m/%Y %H:%M:%S"; None detects it.
     x_column, y_column, z_column, time_column, accuracy_column, segment_column : str, int or None
-        Tables: the name or the number, from 1, of a column; None finds it by a common name. In segment_column a new value
-        starts a segment.
+        Tables: the name or the number, from 1, of a column; None finds it by a common name. In segment_column a new
+        value starts a segment.
     track_column : str, int or None
         Tables: the column that identifies the track; "none" reads one track, and None detects it.
     delimiter : str or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import os
 import socket
@@ -28,7 +29,7 @@ _WAIT_S = 0.1
 _POLL_S = 0.02
 #: The value of NaT.
 _NAT = int(np.iinfo(np.int64).min)
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
@@ -38,8 +39,8 @@ class RecordEvent(NamedTuple):
     Attributes
     ----------
     kind : {"connected", "committed", "retrying"}
-        A stream is about to continue after the durable points, more points are durable, or the stream was lost and will be
-        opened again.
+        A stream is about to continue after the durable points, more points are durable, or the stream was lost and will
+        be opened again.
     committed_points : int or None
         The number of durable points.
     wait_s : float or None
@@ -95,6 +96,9 @@ class _Base:
             "client_key": client_key,
             "headers": dict(headers or {}),
         }
+        for key, pem in (("ca", ca), ("client_cert", client_cert), ("client_key", client_key)):
+            if not isinstance(pem, str | os.PathLike | bytes | None):
+                raise TypeError(f"{key} is {pem!r}; use the path of a PEM file, or its content as bytes")
         if isinstance(retry_for, datetime.timedelta):
             retry_for = retry_for.total_seconds()
         self._core = _waywiser.RecorderCore(
@@ -188,12 +192,12 @@ class _Base:
 class Recorder(_Base):
     """Record a path on a server, point by point or in arrays.
 
-    The recording survives lost connections and restarts of the server: points stay in memory until they are durable, and
-    are sent again where needed. The lengths have the same bits as those of one uninterrupted recording.
+    The recording survives lost connections and restarts of the server: points stay in memory until they are durable,
+    and are sent again where needed. The lengths have the same bits as those of one uninterrupted recording.
 
-    Use it in a `with` statement. At its end the recording is finished, and `summary` has the result. If the block raises an
-    exception, the recording stays unfinished. A new recorder with the same name and options resumes it: it sends the same
-    points from the first one on, and those that the server has already are compared and not sent.
+    Use it in a `with` statement. At its end the recording is finished, and `summary` has the result. If the block
+    raises an exception, the recording stays unfinished. A new recorder with the same name and options resumes it: it
+    sends the same points from the first one on, and those that the server has already are compared and not sent.
 
     Parameters
     ----------
@@ -213,14 +217,15 @@ class Recorder(_Base):
     retry_for : float or datetime.timedelta
         How long to retry while no point becomes durable, in seconds.
     buffer_points : int
-        The maximum number of points in memory that are sent and not durable. `send` waits when it is reached. About 16 000
-        to 33 000 further points wait in front of them.
+        The maximum number of points in memory that are sent and not durable. `send` waits when it is reached. Up to
+        33 000 further points wait in front of them.
     on_event : callable or None
         Called with a `RecordEvent` for each change, by the thread that uses the recorder, during its calls.
     metric : {"geodesic", "haversine", "planar"}
         The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
     on_invalid : {"raise", "split", "skip"}
-        For positions that are missing or out of range: raise ValueError, join no leg over them, or join a leg over them.
+        For positions that are missing or out of range: raise ValueError, join no leg over them, or join a leg over
+        them.
     **options
         The options of `measure`, such as preset, max_speed or min_step.
 
@@ -236,8 +241,8 @@ class Recorder(_Base):
     Methods raise `RecordingError` after the recording has failed: the server refuses it, another client writes it, the
     points differ from those of the recording, or no point became durable for `retry_for`.
 
-    A recorder may be used by several threads. After a fork, the child process cannot use the recorders of its parent, and
-    can create its own.
+    A recorder may be used by several threads. After a fork, the child process cannot use the recorders of its parent,
+    and can create its own.
     """
 
     def _prepare(self) -> None:
@@ -258,16 +263,17 @@ class Recorder(_Base):
     def send(self, lon: Any, lat: Any, time: Any = None, elevation: Any = None, accuracy: Any = None) -> None:
         """Add one point, or the points of arrays. Waits while the buffer is full.
 
-        All points are checked before the first one is added. If an exception such as KeyboardInterrupt interrupts the wait,
-        a part of the points was added, which `sent_points` shows.
+        All points are checked before the first one is added. If an exception such as KeyboardInterrupt interrupts the
+        wait, a part of the points was added, which `sent_points` shows.
 
         Parameters
         ----------
         lon, lat : float or array_like
-            Longitudes and latitudes on WGS84 in degrees; arrays of int32 have units of 1e-7 degree. With metric="planar": x
-            and y.
+            Longitudes and latitudes on WGS84 in degrees; arrays of int32 have units of 1e-7 degree. With
+            metric="planar": x and y.
         time : datetime, datetime64, float or array_like, optional
-            Times: datetime (without a time zone in UTC), datetime64, timestamps of pandas or Arrow, or seconds since 1970.
+            Times: datetime (without a time zone in UTC), datetime64, timestamps of pandas or Arrow, or seconds since
+            1970.
         elevation, accuracy : float or array_like, optional
             Elevations and accuracy radii in metres. NaN is missing.
 
@@ -300,8 +306,8 @@ class Recorder(_Base):
     def flush(self) -> None:
         """Wait until all points that were sent before are durable.
 
-        Points that the server has from an earlier recorder are durable. They are compared with those that are sent when as
-        many have been sent.
+        Points that the server has from an earlier recorder are durable. They are compared with those that are sent when
+        as many have been sent.
 
         Raises
         ------
@@ -349,7 +355,7 @@ class Recorder(_Base):
         return self._summary
 
     def close(self) -> None:
-        """Stop without finishing the recording. Points that are not durable are lost. Does nothing if it is finished."""
+        """Stop without finishing the recording. Points that are not durable are lost. Does nothing after finish()."""
         if self._state in ("open", "finishing"):
             self._state = "closed"
             while True:
@@ -452,7 +458,7 @@ class AsyncRecorder(_Base):
         return self._summary
 
     async def close(self) -> None:
-        """Stop without finishing the recording. Points that are not durable are lost. Does nothing if it is finished."""
+        """Stop without finishing the recording. Points that are not durable are lost. Does nothing after finish()."""
         if self._state in ("open", "finishing"):
             self._state = "closed"
             while True:
@@ -485,11 +491,9 @@ class AsyncRecorder(_Base):
     def _wake(self) -> None:
         """Read the bytes of the changes, and resume the coroutines that wait."""
         assert self._bell is not None
-        try:
+        with contextlib.suppress(BlockingIOError):
             while self._bell.recv(4096):
                 pass
-        except BlockingIOError:
-            pass
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -506,6 +510,8 @@ def _scalar_time(time: Any) -> int | None:
     if time is None:
         return None
     if type(time) is datetime.datetime:
-        aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.timezone.utc)
-        return (aware - _EPOCH) // _MICROSECOND * 1000
+        aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.UTC)
+        ns = (aware - _EPOCH) // _MICROSECOND * 1000
+        if abs(ns) < 1 << 63:
+            return ns
     return int(_times.unix_ns([time], "time")[0])

@@ -1,0 +1,588 @@
+"""Recorders against a server of the program, which the variable WAYWISER names."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pytest
+import waywiser as ww
+from servers import Server, needs_program
+
+pytestmark = needs_program
+
+#: The most points that a recorder accepts from a server that does not answer, in addition to its buffer.
+QUEUED_MAX = 3 * (16 << 10)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[Server]:
+    """A server of one test, which may stop it."""
+    with Server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)[-120:] + os.urandom(3).hex()
+
+
+Walk = dict[str, npt.NDArray[Any]]
+
+
+def walk(count: int, seed: int = 1) -> Walk:
+    random = np.random.default_rng(seed)
+    return {
+        "lon": 13.7 + np.cumsum(random.normal(0, 1e-5, count)),
+        "lat": 46.1 + np.cumsum(random.normal(0, 1e-5, count)),
+        "time": np.datetime64("2024-05-18T09:00:00.123456789") + np.arange(count) * np.timedelta64(1, "s"),
+        "elevation": np.where(random.random(count) < 0.1, np.nan, 500 + np.cumsum(random.normal(0, 0.2, count))),
+        "accuracy": np.where(random.random(count) < 0.1, np.nan, random.uniform(1, 30, count)),
+    }
+
+
+def part(points: Walk, start: int, end: int | None = None) -> Walk:
+    return {name: values[start:end] for name, values in points.items()}
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"preset": "walk", "trips": True},
+    {"metric": "haversine", "max_speed": 2.0, "min_step": 5},
+    {"on_invalid": "split", "max_gap_time": datetime.timedelta(seconds=30)},
+    {"on_invalid": "skip"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_recording_has_the_bits_of_measure(server: Server, name: str, options: dict[str, Any]) -> None:
+    points = walk(3000)
+    if "on_invalid" in options:
+        points["lon"][[5, 6, 700]] = np.nan
+        points["lat"][[1000, 2999]] = np.nan
+    with ww.Recorder(server.url, name, **options) as recorder:
+        recorder.send(**part(points, 0, 1000))
+        for index in range(1000, 1100):
+            recorder.send(**{key: values[index] for key, values in points.items()})
+        recorder.send(**part(points, 1100, 1100))
+        recorder.send(**part(points, 1100))
+        assert recorder.summary is None and not recorder.closed
+    assert recorder.summary == ww.measure(**points, **options)
+    assert recorder.summary.points == recorder.sent_points == recorder.committed_points == 3000
+    assert recorder.finish() is recorder.summary and recorder.closed
+
+    async def record() -> ww.Summary | None:
+        async with ww.AsyncRecorder(server.url, f"{name}-2", **options) as recorder:
+            await recorder.send(**part(points, 0, 2000))
+            for index in range(2000, 3000):
+                await recorder.send(**{key: values[index] for key, values in points.items()})
+            await recorder.flush()
+            assert recorder.committed_points == 3000
+        return recorder.summary
+
+    assert asyncio.run(record()) == recorder.summary
+
+
+def test_every_type_of_argument_is_the_same(server: Server, name: str) -> None:
+    points = walk(50)
+    points["lon"], points["lat"] = points["lon"].round(7), points["lat"].round(7)
+    e7 = [np.rint(points[key] * 1e7).astype(np.int32) for key in ("lon", "lat")]
+    times = pd.DatetimeIndex(points["time"], tz="UTC")
+    sources: list[tuple[Any, Any, Any]] = [
+        (points["lon"], points["lat"], points["time"]),
+        (*e7, pd.Series(times)),
+        (points["lon"].tolist(), points["lat"].tolist(), times.tz_convert("Europe/Ljubljana")),
+        (pa.array(points["lon"]), pa.chunked_array([points["lat"]]), pa.array(points["time"])),
+        (pd.Series(points["lon"]), points["lat"][::-1][::-1], pa.chunked_array([pa.array(times)])),
+    ]
+    summaries = []
+    for index, source in enumerate(sources):
+        with ww.Recorder(server.url, f"{name}-{index}") as recorder:
+            recorder.send(*source)
+        summaries.append(recorder.summary)
+    assert summaries == [ww.measure(points["lon"], points["lat"], time=points["time"])] * len(sources)
+
+
+def test_every_type_of_time_is_the_same(server: Server, name: str) -> None:
+    utc = datetime.UTC
+    moment = datetime.datetime(2024, 5, 18, 9, 0, 0, 250_000)
+    times: list[Any] = [
+        moment,
+        moment.replace(tzinfo=utc),
+        moment.replace(tzinfo=utc).astimezone(datetime.timezone(datetime.timedelta(hours=5))),
+        np.datetime64(moment),
+        np.datetime64(moment, "ns"),
+        pd.Timestamp(moment),
+        pd.Timestamp(moment, tz="UTC"),
+        moment.replace(tzinfo=utc).timestamp(),
+        np.float64(moment.replace(tzinfo=utc).timestamp()),
+    ]
+    with ww.Recorder(server.url, name) as recorder:
+        for time in times:
+            recorder.send(13, 46, time)
+        for missing in (None, float("nan"), np.datetime64("NaT"), pd.NaT):
+            recorder.send(np.float32(13), np.array(46.0), missing)
+    assert recorder.summary is not None
+    assert recorder.summary.elapsed_s == 0 and recorder.summary.points == len(times) + 4
+    assert recorder.summary == ww.measure([13] * 13, [46] * 13, time=[moment] * 9 + [None] * 4)
+
+
+def test_planar_points(server: Server, name: str) -> None:
+    with ww.Recorder(server.url, name, metric="planar") as recorder:
+        recorder.send([400_000.0, 400_003.0], [5_100_000.0, 5_100_004.0])
+        recorder.send(400_003, 5_100_005)
+    assert recorder.summary is not None and recorder.summary.length == 6
+
+
+@pytest.mark.parametrize(
+    ("points", "exception", "message"),
+    [
+        ({"lon": [1, 2, 3], "lat": [1, 2, 91]}, ValueError, "index 2: latitude 91 is not between"),
+        ({"lon": [1, np.nan], "lat": [1, 1]}, ValueError, "index 1: .*on_invalid"),
+        ({"lon": 1, "lat": 91}, ValueError, "^latitude 91 is not between"),
+        ({"lon": None, "lat": 1}, ValueError, "on_invalid"),
+        ({"lon": "1", "lat": 1}, ValueError, "lon must have one dimension"),
+        ({"lon": [1, 2], "lat": [1]}, ValueError, "2 values|equally long"),
+        ({"lon": [1, 2], "lat": [1, 2], "time": [1]}, ValueError, "time has 1 values for 2 points"),
+        ({"lon": [1, 2], "lat": [1, 2], "elevation": [0, 1e13]}, ValueError, "index 1: elevation"),
+        ({"lon": 1, "lat": 2, "accuracy": -1}, ValueError, "accuracy"),
+        ({"lon": [[1, 2]], "lat": [[1, 2]]}, ValueError, "one dimension"),
+        ({"lon": 1, "lat": 2, "time": "2024-05-18"}, TypeError, "time"),
+        ({"lon": 1, "lat": 2, "time": 1e18}, ValueError, "1678"),
+        ({"lon": 1, "lat": 2, "time": datetime.datetime(1, 1, 1)}, ValueError, "1678"),
+    ],
+)  # fmt: skip
+def test_an_invalid_point_adds_nothing(
+    server: Server, name: str, points: dict[str, Any], exception: type[Exception], message: str
+) -> None:
+    with ww.Recorder(server.url, name) as recorder:
+        recorder.send([1, 2], [3, 4])
+        with pytest.raises(exception, match=message):
+            recorder.send(**points)
+        assert recorder.sent_points == 2
+        recorder.send(3, 4)
+    assert recorder.summary == ww.measure([1, 2, 3], [3, 4, 4])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exception", "message"),
+    [
+        ({"url": "nonsense://a"}, ValueError, "not the address of a server"),
+        ({"url": "http://user:secret@host"}, ValueError, "must not have a user name"),
+        ({"name": "a b"}, ValueError, "a name is paths/ followed by"),
+        ({"name": ""}, ValueError, "a name is paths/"),
+        ({"retry_for": -1}, ValueError, "retry_for is -1"),
+        ({"retry_for": float("nan")}, ValueError, "retry_for is NaN"),
+        ({"retry_for": "5m"}, TypeError, "number"),
+        ({"buffer_points": 0}, ValueError, "buffer_points is 0"),
+        ({"buffer_points": -1}, OverflowError, "negative"),
+        ({"token": "a", "token_file": "b"}, ValueError, "both token and token_file"),
+        ({"url": "http://example.org", "token": "a"}, ValueError, "only sent over https"),
+        ({"headers": {"a b": "c"}}, ValueError, "header"),
+        ({"client_cert": "a.pem"}, ValueError, "client_key"),
+        ({"ca": "/missing/ca.pem"}, OSError, "/missing/ca.pem"),
+        ({"url": "https://127.0.0.1:1", "ca": b"nonsense"}, ValueError, "has no certificate"),
+        ({"ca": 3}, TypeError, "PEM"),
+        ({"max_sped": 3}, TypeError, "max_speed"),
+        ({"max_speed": -1}, ValueError, "max_speed"),
+        ({"metric": "mercator"}, ValueError, "metric"),
+        ({"on_invalid": "drop"}, ValueError, "on_invalid"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_named(arguments: dict[str, Any], exception: type[Exception], message: str) -> None:
+    for kind in (ww.Recorder, ww.AsyncRecorder):
+        with pytest.raises(exception, match=message) as raised:
+            kind(**{"url": "http://127.0.0.1:1", "name": "a", **arguments})
+        assert "secret" not in str(raised.value) and not re.search("(^| )--[a-z]", str(raised.value))
+
+
+def test_a_closed_recorder_takes_no_points(server: Server, name: str) -> None:
+    with ww.Recorder(server.url, name) as recorder:
+        recorder.send(1, 2)
+    calls = (lambda: recorder.send(1, 2), lambda: recorder.send([1], [2]), recorder.flush, recorder.__enter__)
+    for call in calls:
+        with pytest.raises(ValueError, match="the recorder is finished"):
+            call()
+    recorder.close()
+    assert recorder.summary is not None and "finished" in repr(recorder)
+    other = ww.Recorder(server.url, f"{name}-2")
+    other.close()
+    other.close()
+    with pytest.raises(ValueError, match="the recorder is closed"):
+        other.send(1, 2)
+    with pytest.raises(ValueError, match="closed without finishing"):
+        other.finish()
+
+
+def test_a_recording_is_resumed_after_an_exception(server: Server, name: str) -> None:
+    points = walk(2000)
+    with pytest.raises(KeyError), ww.Recorder(server.url, name, preset="walk") as recorder:
+        recorder.send(**part(points, 0, 1200))
+        recorder.flush()
+        assert recorder.committed_points == 1200
+        raise KeyError
+    assert recorder.summary is None and recorder.closed
+    with ww.Recorder(server.url, name, preset="walk") as recorder:
+        recorder.send(**points)
+    expected = ww.measure(**points, preset="walk")
+    assert recorder.summary == expected
+    # A finished recording is confirmed with the same points.
+    with ww.Recorder(server.url, name, preset="walk") as recorder:
+        recorder.send(**points)
+    assert recorder.summary == expected
+    points["lat"][300] += 0.001
+    for wrong, options, message in (
+        (points, {}, "options"),
+        (points, {"preset": "walk"}, "are different"),
+        (part(points, 0, 100), {"preset": "walk"}, "the source has 100"),
+    ):
+        recorder = ww.Recorder(server.url, name, **options)
+        recorder.send(**wrong)
+        for _ in range(2):
+            with pytest.raises(ww.RecordingError, match=message):
+                recorder.finish()
+        assert "failed" in repr(recorder)
+
+
+def test_the_error_of_a_recording_appears_at_the_next_call(server: Server, name: str) -> None:
+    with ww.Recorder(server.url, name) as first:
+        first.send([1, 2], [3, 4])
+        first.flush()
+        with ww.Recorder(server.url, name) as second:
+            second.send([1, 2, 5], [3, 4, 6])
+        with pytest.raises(ww.RecordingError, match=name):
+            while True:
+                first.send(2, 4)
+                first.flush()
+        with pytest.raises(ww.RecordingError, match=name):
+            first.send([1, 2], [3, 4])
+        first.close()
+
+
+def test_events_are_delivered_in_calls(server: Server, name: str) -> None:
+    events: list[tuple[int, ww.RecordEvent]] = []
+
+    def add(event: ww.RecordEvent) -> None:
+        events.append((threading.get_ident(), event))
+
+    with ww.Recorder(server.url, name, on_event=add) as recorder:
+        recorder.send([1, 2], [3, 4])
+        recorder.flush()
+        recorder.send(3, 4)
+    assert {thread for thread, _ in events} == {threading.get_ident()}
+    kinds = [event.kind for _, event in events]
+    assert kinds[0] == "connected" and set(kinds[1:]) == {"committed"}
+    counts = [event.committed_points for _, event in events]
+    assert counts[0] == 0 and 2 in counts and counts == sorted(counts)
+
+    def fail(_: ww.RecordEvent) -> None:
+        raise KeyError("mine")
+
+    recorder = ww.Recorder(server.url, f"{name}-2", on_event=fail)
+    with pytest.raises(KeyError, match="mine"):
+        recorder.send(1, 2)
+        recorder.flush()
+    recorder.close()
+
+
+def test_no_server_is_an_error_after_the_time(stopped: Server) -> None:
+    stopped.kill()
+    events: list[ww.RecordEvent] = []
+    with (
+        pytest.raises(ww.RecordingError, match="is a server running there"),
+        ww.Recorder(stopped.url, "a", retry_for=0.3, on_event=events.append) as recorder,
+    ):
+        recorder.send(1, 2)
+        recorder.flush()
+    assert events[0].kind == "retrying" and events[0].reason is not None and events[0].wait_s is not None
+
+
+def test_a_full_buffer_blocks_and_can_be_interrupted(stopped: Server) -> None:
+    points = walk(100_000)
+    ticks = 0
+    is_done = threading.Event()
+
+    def count() -> None:
+        nonlocal ticks
+        while not is_done.wait(0.01):
+            ticks += 1
+
+    with ww.Recorder(stopped.url, "a", buffer_points=20_000) as recorder:
+        recorder.send(points["lon"][0], points["lat"][0])
+        recorder.flush()
+        stopped.send_signal(signal.SIGSTOP)
+        thread = threading.Thread(target=count)
+        thread.start()
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(KeyboardInterrupt):
+                recorder.send(points["lon"][1:], points["lat"][1:])
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(KeyboardInterrupt):
+                while True:
+                    recorder.send(points["lon"][recorder.sent_points], points["lat"][recorder.sent_points])
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(KeyboardInterrupt):
+                recorder.flush()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            is_done.set()
+            thread.join()
+            stopped.send_signal(signal.SIGCONT)
+        assert 20_000 <= recorder.sent_points <= 20_000 + QUEUED_MAX
+        assert ticks > 3
+        recorder.send(points["lon"][recorder.sent_points :], points["lat"][recorder.sent_points :])
+    assert recorder.summary == ww.measure(points["lon"], points["lat"])
+
+
+def test_cancellation_loses_no_point(stopped: Server) -> None:
+    points = walk(100_000)
+
+    async def record() -> ww.Summary | None:
+        async with ww.AsyncRecorder(stopped.url, "a", buffer_points=20_000) as recorder:
+            await recorder.send(points["lon"][0], points["lat"][0])
+            await recorder.flush()
+            stopped.send_signal(signal.SIGSTOP)
+            ticks = 0
+            for call in (
+                lambda: recorder.send(points["lon"][1:], points["lat"][1:]),
+                lambda: recorder.send(points["lon"][recorder.sent_points], points["lat"][recorder.sent_points]),
+                recorder.flush,
+                lambda: asyncio.gather(recorder.flush(), recorder.flush()),
+            ):
+                task = asyncio.ensure_future(call())
+                sent = -1
+                # Until no more points fit.
+                while sent != recorder.sent_points:
+                    sent = recorder.sent_points
+                    await asyncio.sleep(0.1)
+                    ticks += 1
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            assert 20_000 <= recorder.sent_points <= 20_000 + QUEUED_MAX
+            assert ticks >= 4
+            stopped.send_signal(signal.SIGCONT)
+            await recorder.send(points["lon"][recorder.sent_points :], points["lat"][recorder.sent_points :])
+        return recorder.summary
+
+    assert asyncio.run(record()) == ww.measure(points["lon"], points["lat"])
+
+
+def test_a_cancelled_end_can_be_awaited_again(stopped: Server) -> None:
+    async def record() -> None:
+        recorder = ww.AsyncRecorder(stopped.url, "a")
+        await recorder.send([1, 2], [3, 4])
+        await recorder.flush()
+        stopped.send_signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(recorder.finish(), 0.2)
+        with pytest.raises(ValueError, match="the recorder is finishing"):
+            await recorder.send(1, 2)
+        stopped.send_signal(signal.SIGCONT)
+        assert await recorder.finish() == ww.measure([1, 2], [3, 4])
+
+    asyncio.run(record())
+
+
+def test_an_async_recorder_without_a_result(server: Server, name: str) -> None:
+    async def record() -> None:
+        with pytest.raises(KeyError):
+            async with ww.AsyncRecorder(server.url, name) as recorder:
+                await recorder.send([1, 2], [3, 4])
+                await recorder.flush()
+                raise KeyError
+        assert recorder.summary is None
+        for call in (lambda: recorder.send(1, 2), lambda: recorder.send([1], [2]), recorder.flush, recorder.finish):
+            with pytest.raises(ValueError, match="closed"):
+                await call()
+        async with ww.AsyncRecorder(server.url, name) as recorder:
+            await recorder.send([1, 2, 3], [3, 4, 5])
+        assert recorder.summary == ww.measure([1, 2, 3], [3, 4, 5])
+        other = ww.AsyncRecorder(server.url, name)
+        await other.send([1, 2, 9], [3, 4, 9])
+        with pytest.raises(ww.RecordingError, match="are different"):
+            await other.finish()
+
+    asyncio.run(record())
+
+
+class PollingLoop(asyncio.SelectorEventLoop):
+    """A loop that cannot watch file descriptors."""
+
+    def add_reader(self, *_: Any) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, PollingLoop])
+def test_many_async_recorders_at_once(server: Server, name: str, loop: type[asyncio.AbstractEventLoop]) -> None:
+    async def record(index: int) -> None:
+        points = walk(20_000, index)
+        events: list[ww.RecordEvent] = []
+        async with ww.AsyncRecorder(
+            server.url, f"{name}-{index}", buffer_points=5_000, on_event=events.append
+        ) as recorder:
+            for start in range(0, 20_000, 5_000):
+                await recorder.send(**part(points, start, start + 5000))
+            # Two tasks wait at the same time.
+            await asyncio.gather(recorder.flush(), recorder.flush())
+        assert recorder.summary == ww.measure(**points)
+        assert events[-1].committed_points == 20_000
+
+    async def record_all() -> None:
+        await asyncio.gather(*map(record, range(20)))
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(record_all())
+
+
+def test_threads_can_share_a_recorder(server: Server, name: str) -> None:
+    with ww.Recorder(server.url, name) as recorder:
+
+        def send() -> None:
+            for _ in range(500):
+                recorder.send([1, 1], [2, 2])
+                recorder.send(1, 2)
+
+        threads = [threading.Thread(target=send) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert recorder.summary is not None and recorder.summary.points == 6000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_makes_its_own_recorder(server: Server, name: str) -> None:
+    with ww.Recorder(server.url, name) as recorder:
+        recorder.send([1, 2], [3, 4])
+        recorder.flush()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for call in (lambda: recorder.send(1, 2), recorder.flush, recorder.close):
+                    try:
+                        call()
+                    except RuntimeError as error:
+                        assert "create a recorder after the fork" in str(error)
+                    else:
+                        raise AssertionError("the child used the recorder of its parent")
+                del recorder
+                with ww.Recorder(server.url, f"{name}-child") as own:
+                    own.send([1, 2, 3], [3, 4, 5])
+                assert own.summary == ww.measure([1, 2, 3], [3, 4, 5])
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        recorder.send(5, 6)
+    assert recorder.summary == ww.measure([1, 2, 5], [3, 4, 6])
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise SystemExit(3)", "os.kill(os.getpid(), signal.SIGINT)"])
+def test_the_interpreter_ends_with_open_recorders(server: Server, name: str, end: str) -> None:
+    code = f"""
+import asyncio, os, signal, sys, waywiser
+open_recorders = [waywiser.Recorder(sys.argv[1], f"{{sys.argv[2]}}-{{i}}", on_event=print) for i in range(4)]
+for recorder in open_recorders:
+    recorder.send([1, 2], [3, 4])
+open_recorders.append(waywiser.AsyncRecorder(sys.argv[1], sys.argv[2] + "-a", on_event=print))
+asyncio.run(open_recorders[-1].send([1, 2] * 20000, [3, 4] * 20000))
+{end}
+"""
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code, server.url, name], capture_output=True, text=True)
+    assert run.returncode == {"": 0, "os.kill(os.getpid(), signal.SIGINT)": -signal.SIGINT}.get(end, 3)
+    assert "panicked" not in run.stderr and "FATAL" not in run.stderr and "Fatal" not in run.stderr
+    assert run.stderr == "" or "KeyboardInterrupt" in run.stderr
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CA, and the certificates of a server and of a client."""
+    folder = tmp_path_factory.mktemp("pki")
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    openssl(folder, "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2")
+    for role, alternative in (("server", "IP:127.0.0.1"), ("client", "DNS:van-7.example.org")):
+        (folder / "extensions").write_text(f"subjectAltName={alternative}")
+        openssl(folder, "req", *curve, "-keyout", f"{role}.key", "-out", f"{role}.csr", "-subj", f"/CN={role}")
+        openssl(
+            folder, "x509", "-req", "-in", f"{role}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-out", f"{role}.pem", "-days", "2", "-extfile", "extensions",
+        )  # fmt: skip
+    return folder
+
+
+def tls_server(folder: Path, pki: Path, *arguments: str) -> Server:
+    certificate = ["--tls-cert", str(pki / "server.pem"), "--tls-key", str(pki / "server.key")]
+    return Server(folder, *certificate, *arguments, scheme="https")
+
+
+def record(url: str, name: str, **arguments: Any) -> ww.Summary | None:
+    with ww.Recorder(url, name, retry_for=2, **arguments) as recorder:
+        recorder.send([1, 2], [3, 4])
+    return recorder.summary
+
+
+def test_tls_and_tokens(tmp_path: Path, pki: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    command = [os.environ["WAYWISER"], "token", "new", "--name", "van", "--append", str(tokens)]
+    token = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    (tmp_path / "token").write_text(token + "\n")
+    expected = ww.measure([1, 2], [3, 4])
+    ca = pki / "ca.pem"
+    with tls_server(tmp_path, pki, "--tokens", str(tokens)) as server:
+        assert record(server.url, "a", ca=ca, token=token) == expected
+        assert record(server.url, "b", ca=ca.read_bytes(), token_file=tmp_path / "token") == expected
+        assert record(server.url, "c", ca=str(ca), token=token, headers={"x-request-source": "test"}) == expected
+        with pytest.raises(ValueError, match="set the token as a token") as raised:
+            record(server.url, "d", ca=ca, headers={"authorization": f"Bearer {token}"})
+        assert token not in str(raised.value)
+        with pytest.raises(ww.RecordingError, match="Unauthenticated"):
+            record(server.url, "d", ca=ca, token="other")
+        with pytest.raises(ww.RecordingError, match="Unauthenticated"):
+            record(server.url, "d", ca=ca)
+        with pytest.raises(ww.RecordingError, match="certificate"):
+            record(server.url, "d", token=token)
+        with pytest.raises(ww.RecordingError):
+            record(server.url.replace("https", "http"), "d", token=token)
+
+
+def test_client_certificates(tmp_path: Path, pki: Path) -> None:
+    expected = ww.measure([1, 2], [3, 4])
+    ca, certificate, key = (pki / name for name in ("ca.pem", "client.pem", "client.key"))
+    with tls_server(tmp_path, pki, "--tls-client-ca", str(ca)) as server:
+        assert record(server.url, "a", ca=ca, client_cert=certificate, client_key=key) == expected
+        pem = certificate.read_bytes(), key.read_bytes()
+        assert record(server.url, "b", ca=ca, client_cert=pem[0], client_key=pem[1]) == expected
+        with pytest.raises(ww.RecordingError):
+            record(server.url, "c", ca=ca)
