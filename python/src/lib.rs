@@ -11,9 +11,16 @@ mod fold;
 mod length;
 mod lines;
 mod measure;
+mod messages;
 mod names;
 mod options;
+mod point_queue;
+mod read;
+mod recorder;
+mod runtime;
 mod summary;
+mod track_measure;
+mod tracks;
 mod work;
 
 use pyo3::prelude::*;
@@ -31,4 +38,10 @@ mod _waywiser {
     use super::lines::ragged_lengths;
     #[pymodule_export]
     use super::measure::measure;
+    #[pymodule_export]
+    use super::read::read_files;
+    #[pymodule_export]
+    use super::recorder::{RecorderCore, RecordingError};
+    #[pymodule_export]
+    use super::track_measure::measure_track;
 }

@@ -13,8 +13,17 @@ use crate::options::{argument, unit_name};
 
 /// Returns the summary of a path.
 pub(crate) fn summary<'py>(py: Python<'py>, path: &PathAccumulator) -> PyResult<Bound<'py, PyAny>> {
+    of_values(py, &path.summary(), path.options())
+}
+
+/// Returns the object for a summary of a path with these options.
+pub(crate) fn of_values<'py>(
+    py: Python<'py>,
+    summary: &PathSummary,
+    options: &Options,
+) -> PyResult<Bound<'py, PyAny>> {
     static SUMMARY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let values = values(py, &path.summary(), path.options())?;
+    let values = values(py, summary, options)?;
     SUMMARY.import(py, "waywiser._summary", "from_values")?.call1((values,))
 }
 

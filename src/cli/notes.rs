@@ -12,13 +12,7 @@ use crate::measure::{
 
 /// Returns the text of a note on a file, or on the track with this name or number.
 pub(super) fn text(file: &str, track: Option<&str>, note: &Note) -> String {
-    let place = match note.position {
-        None => file.to_owned(),
-        // Editors and terminals recognise this form as a link.
-        Some(Position::Text { line, column: None }) => format!("{file}:{line}"),
-        Some(Position::Text { line, column: Some(column) }) => format!("{file}:{line}:{column}"),
-        Some(position) => format!("{file}: {position}"),
-    };
+    let place = Position::in_file(note.position, file);
     match track {
         Some(track) => format!("{place}: track {track}: {}", note.message),
         None => format!("{place}: {}", note.message),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use super::format::Format;
 use crate::measure::PathError;
@@ -24,6 +25,26 @@ pub enum Position {
 }
 
 impl Position {
+    /// Returns the name of a file with a position in it, for the start of a message.
+    ///
+    /// ```
+    /// use waywiser::formats::Position;
+    ///
+    /// assert_eq!(Position::in_file(Some(Position::Record(7)), "walk.fit"), "walk.fit: record 7");
+    /// assert_eq!(Position::in_file(None, "walk.fit"), "walk.fit");
+    /// ```
+    pub fn in_file(position: Option<Self>, name: &str) -> String {
+        match position {
+            None => name.to_owned(),
+            // Editors and terminals recognise this form as a link.
+            Some(Position::Text { line, column: None }) => format!("{name}:{line}"),
+            Some(Position::Text { line, column: Some(column) }) => {
+                format!("{name}:{line}:{column}")
+            }
+            Some(position) => format!("{name}: {position}"),
+        }
+    }
+
     pub(super) fn line(line: u64) -> Self {
         Position::Text { line, column: None }
     }
@@ -167,14 +188,20 @@ impl FormatError {
     /// assert_eq!(error.in_file("walk.gpx"), expected);
     /// ```
     pub fn in_file(&self, name: &str) -> String {
-        match self.position() {
-            None => format!("{name}: {self}"),
-            // Editors and terminals recognise this form as a link.
-            Some(Position::Text { line, column: None }) => format!("{name}:{line}: {self}"),
-            Some(Position::Text { line, column: Some(column) }) => {
-                format!("{name}:{line}:{column}: {self}")
-            }
-            Some(position) => format!("{name}: {position}: {self}"),
+        format!("{}: {self}", Position::in_file(self.position(), name))
+    }
+
+    /// Returns why a file is skipped that was found in a folder or an archive, and that the caller has not named. `name` is
+    /// the name of the file. `None` means that the file is a track file, and cannot be read.
+    pub fn skip_reason(&self, name: &str) -> Option<SkipReason> {
+        match self {
+            FormatError::Unrecognised { .. } => Some(SkipReason::Unsupported),
+            // The first line of any text with commas looks like the column names of a table.
+            FormatError::Column(_) if !is_table(name) => Some(SkipReason::Unsupported),
+            FormatError::NoTracks { .. }
+            | FormatError::NoPositions { .. }
+            | FormatError::Column(_) => Some(SkipReason::NoTracks),
+            _ => None,
         }
     }
 
@@ -189,6 +216,25 @@ impl FormatError {
             SinkError::Stop => FormatError::Stopped,
         }
     }
+}
+
+/// Why a file is skipped that was found in a folder or an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The file is in no supported format.
+    Unsupported,
+    /// The file has nothing to measure, and the error is the reason.
+    NoTracks,
+}
+
+/// Returns whether a file with this name is a table of text, or may be one because its name has no extension.
+fn is_table(name: &str) -> bool {
+    /// The extensions of tables, and that of files compressed with gzip.
+    const EXTENSIONS: [&str; 6] = ["csv", "gz", "tab", "tsv", "txt", "xyz"];
+    let extension = Path::new(name).extension();
+    extension.is_none_or(|extension| {
+        EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    })
 }
 
 /// An error that a [`TrackSink`](super::TrackSink) returns to stop the reading.
@@ -225,6 +271,21 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_found_is_skipped_for_a_reason() {
+        let column = || FormatError::Column("no column has the longitude".to_owned());
+        let reasons = [
+            (FormatError::Unrecognised { found: "a picture".to_owned(), advice: "" }, "a.csv"),
+            (column(), "a.md"),
+            (column(), "a.CSV"),
+            (column(), "a"),
+            (FormatError::Empty, "a.csv"),
+        ]
+        .map(|(error, name)| error.skip_reason(name));
+        let (unsupported, no_tracks) = (Some(SkipReason::Unsupported), Some(SkipReason::NoTracks));
+        assert_eq!(reasons, [unsupported, unsupported, no_tracks, no_tracks, None]);
+    }
 
     #[test]
     fn a_message_starts_with_the_file_and_the_position() {

@@ -71,7 +71,7 @@ pub use csv::{
     TIME_COLUMNS,
 };
 use error::Limit;
-pub use error::{FormatError, Position, SinkError};
+pub use error::{FormatError, Position, SinkError, SkipReason};
 pub use format::Format;
 pub use note::{Note, NoteKind};
 pub use options::{OnInvalid, PointsMode, ReadOptions, TrackColumn};

@@ -9,15 +9,25 @@ __path__ = pkgutil.extend_path(__path__, __name__)
 
 from ._by import by  # noqa: E402
 from ._lines import line_lengths  # noqa: E402
+from ._read import Track, Tracks, iter_tracks, read  # noqa: E402
+from ._recorder import AsyncRecorder, Recorder, RecordEvent, RecordingError  # noqa: E402
 from ._summary import Summary  # noqa: E402
 from ._waywiser import Fold, legs, length, measure  # noqa: E402
 
 __all__ = [
+    "AsyncRecorder",
     "Fold",
+    "RecordEvent",
+    "Recorder",
+    "RecordingError",
     "Summary",
+    "Track",
+    "Tracks",
     "by",
+    "iter_tracks",
     "legs",
     "length",
     "line_lengths",
     "measure",
+    "read",
 ]

@@ -2,11 +2,12 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::path::Path;
 
 use super::{Content, Input, Opened, Stdin, buffered, open};
 use crate::cli::progress::Progress;
-use crate::formats::{self, ArchiveSink, FormatError, Member, ReadOptions, SinkError, TrackSink};
+use crate::formats::{
+    self, ArchiveSink, FormatError, Member, ReadOptions, SinkError, SkipReason, TrackSink,
+};
 
 /// The bytes that are enough to recognise an archive.
 const HEAD_BYTES: u64 = 8;
@@ -246,28 +247,12 @@ impl<S: FileSink> ArchiveSink for Members<'_, S> {
 
 /// Returns the end of a file. One that the user has not named may be in any format.
 fn end_of(name: &str, outcome: Result<(), FormatError>, is_found: bool) -> FileEnd {
-    match outcome {
-        Ok(()) => FileEnd::Complete,
-        Err(FormatError::Unrecognised { .. }) if is_found => FileEnd::Unsupported,
-        // The first line of any text with commas looks like the column names of a table.
-        Err(FormatError::Column(_)) if is_found && !is_table(name) => FileEnd::Unsupported,
-        Err(
-            error @ (FormatError::NoTracks { .. }
-            | FormatError::NoPositions { .. }
-            | FormatError::Column(_)),
-        ) if is_found => FileEnd::Skipped(error.to_string()),
-        Err(error) => FileEnd::Failed(error.in_file(name)),
+    let Err(error) = outcome else { return FileEnd::Complete };
+    match error.skip_reason(name).filter(|_| is_found) {
+        Some(SkipReason::Unsupported) => FileEnd::Unsupported,
+        Some(SkipReason::NoTracks) => FileEnd::Skipped(error.to_string()),
+        None => FileEnd::Failed(error.in_file(name)),
     }
-}
-
-/// Returns whether a file with this name is a table of text, or may be one because its name has no extension.
-fn is_table(name: &str) -> bool {
-    /// The extensions of tables, and that of files compressed with gzip.
-    const EXTENSIONS: [&str; 6] = ["csv", "gz", "tab", "tsv", "txt", "xyz"];
-    let extension = Path::new(name).extension();
-    extension.is_none_or(|extension| {
-        EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-    })
 }
 
 /// Returns whether the size or the time of the last change differs.

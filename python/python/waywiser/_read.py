@@ -1,0 +1,433 @@
+"""Track files: tracks of every format as arrays and Arrow tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Unpack, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _waywiser
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from ._summary import Summary
+    from ._types import Metric, OnInvalid, Options
+
+__all__ = ["Track", "Tracks", "iter_tracks", "read"]
+
+
+class _Readable(Protocol):
+    """A file object that is open in binary mode."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | _Readable"
+
+
+@dataclass(eq=False, repr=False)
+class Track:
+    """A track or route of a file. Points without a valid position have no row in the arrays.
+
+    Attributes
+    ----------
+    lon, lat : numpy.ndarray of float64
+        Longitudes and latitudes on WGS84 in degrees. With metric="planar": x and y.
+    time : numpy.ndarray of datetime64[ns]
+        Times in UTC; NaT is missing.
+    elevation, accuracy : numpy.ndarray of float64
+        Elevations and accuracy radii in metres; NaN is missing.
+    segment : numpy.ndarray of int32
+        The number of the segment of each point, from 0. No leg joins two segments.
+    invalid_offsets : numpy.ndarray of int64
+        The offsets, among all points of the track, of those without a valid position.
+    name : str or None
+        The name of the track in the file.
+    kind : {"track", "route"}
+        Whether the track was recorded or planned.
+    file : str
+        The name of the file. A member of an archive has the name of the archive before its name.
+    notes : list of str
+        What was ignored, guessed, skipped or assumed in the track.
+    is_incomplete : bool
+        Whether the file ends or is damaged before the end of the track.
+    device_length_m : float or None
+        The length in metres that the device stored in the file.
+    metric : {"geodesic", "haversine", "planar"}
+        The metric of the call that read the track.
+    on_invalid : {"raise", "split", "skip"}
+        The treatment of points without a valid position in the call that read the track.
+    """
+
+    lon: npt.NDArray[np.float64]
+    lat: npt.NDArray[np.float64]
+    time: npt.NDArray[np.datetime64]
+    elevation: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    segment: npt.NDArray[np.int32]
+    invalid_offsets: npt.NDArray[np.int64]
+    name: str | None = None
+    kind: str = "track"
+    file: str = ""
+    notes: list[str] = field(default_factory=list)
+    is_incomplete: bool = False
+    device_length_m: float | None = None
+    metric: str = "geodesic"
+    on_invalid: str = "skip"
+
+    def __len__(self) -> int:
+        """Return the number of points with a valid position."""
+        return len(self.lon)
+
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f" {self.name!r}"
+        incomplete = ", incomplete" if self.is_incomplete else ""
+        return f"<{self.kind.capitalize()}{name} of {self.file!r}: {len(self)} points{incomplete}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "table"}
+
+    def measure(
+        self, *, metric: Metric | None = None, on_invalid: OnInvalid | None = None, **options: Unpack[Options]
+    ) -> Summary:
+        """Measure the track, with its segments and with its points without a valid position.
+
+        The result has the same bits as that of `waywiser measure`.
+
+        Parameters
+        ----------
+        metric, on_invalid
+            As in `measure`; None is the value of the call that read the track.
+        **options
+            The options of `measure`, such as preset, max_speed or min_step.
+
+        Returns
+        -------
+        Summary
+            The lengths and the other results.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an option is unknown or not valid.
+        """
+        return _waywiser.measure_track(
+            self.lon,
+            self.lat,
+            self.time,
+            self.elevation,
+            self.accuracy,
+            self.segment,
+            self.invalid_offsets,
+            self.metric if metric is None else metric,
+            self.on_invalid if on_invalid is None else on_invalid,
+            dict(options),
+        )
+
+    @cached_property
+    def table(self) -> pyarrow.Table:
+        """The points as a table with the columns lon, lat, elevation, time, accuracy and segment. Missing values are null."""
+        import pyarrow as pa
+
+        time = pa.array(self.time, pa.timestamp("ns"), from_pandas=True)
+        columns = {
+            "lon": pa.array(self.lon),
+            "lat": pa.array(self.lat),
+            "elevation": pa.array(self.elevation, from_pandas=True),
+            "time": time.cast(pa.timestamp("ns", "UTC")),
+            "accuracy": pa.array(self.accuracy, from_pandas=True),
+            "segment": pa.array(self.segment),
+        }
+        return pa.table(columns)
+
+
+class Tracks(list[Track]):
+    """The tracks of files, in the order of the files.
+
+    Attributes
+    ----------
+    notes : list of str
+        What was ignored, guessed, skipped or assumed in the files, also the files that were skipped. Each track has its
+        own notes too.
+    errors : list of str
+        The errors of files that could not be read to their end, with errors="skip".
+    """
+
+    def __init__(self, tracks: Iterable[Track] = ()) -> None:
+        super().__init__(tracks)
+        self.notes: list[str] = []
+        self.errors: list[str] = []
+
+
+def read(
+    source: Source,
+    *,
+    format: str | None = None,
+    metric: Metric = "geodesic",
+    on_invalid: OnInvalid = "skip",
+    errors: Literal["raise", "skip"] = "raise",
+    strict: bool = False,
+    only: Literal["tracks", "routes"] | None = None,
+    join_segments: bool = False,
+    sort_by_time: bool = False,
+    points: Literal["path", "ignore"] = "path",
+    timezone: str | None = None,
+    time_format: str | None = None,
+    x_column: str | int | None = None,
+    y_column: str | int | None = None,
+    z_column: str | int | None = None,
+    time_column: str | int | None = None,
+    accuracy_column: str | int | None = None,
+    track_column: str | int | None = None,
+    segment_column: str | int | None = None,
+    delimiter: str | None = None,
+) -> Tracks:
+    """Read the tracks and routes of a file, of the files of a folder, or of the members of an archive.
+
+    The formats are GPX, TCX, KML, FIT, GeoJSON, Google location history, OwnTracks, Overland, NMEA, IGC, OziExplorer PLT,
+    encoded polylines, WKT and tables (CSV), also compressed with gzip or in a zip archive. The format is detected from the
+    content and not from the name. For Parquet, read the columns with pyarrow.
+
+    A folder stands for all files in it and in the folders in it, sorted by name. Hidden files are skipped. Files of a
+    folder or of an archive that are no track files are skipped, with a note.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, bytes or binary file object
+        The file or folder, the content of a file, or a file object, which is read from its current position on.
+    format : str or None
+        The format, such as "gpx", "csv" or "google-timeline"; None detects it.
+    metric : {"geodesic", "haversine", "planar"}
+        With "planar" the coordinates are x and y in any unit.
+    on_invalid : {"raise", "split", "skip"}
+        For points without a valid position: raise ValueError, start a segment after them, or join a leg over them.
+    errors : {"raise", "skip"}
+        For a file that cannot be read to its end: raise, or add the message to the errors of the result. The tracks before
+        the error are then in the result.
+    strict : bool
+        Whether each note is an error.
+    only : {"tracks", "routes"} or None
+        The kind of tracks to read.
+    join_segments : bool
+        Whether the segments of each track are joined.
+    sort_by_time : bool
+        Whether the points of each segment are sorted by time, and then the segments.
+    points : {"path", "ignore"}
+        Whether points that are separate in a file, such as GeoJSON Point features, are one path.
+    timezone : str or None
+        The time zone of times without one, such as "Europe/Berlin"; None is UTC.
+    time_format : str or None
+        The format of times, such as "%d/%m/%Y %H:%M:%S"; None detects it.
+    x_column, y_column, z_column, time_column, accuracy_column, segment_column : str, int or None
+        Tables: the name or the number, from 1, of a column; None finds it by a common name. In segment_column a new value
+        starts a segment.
+    track_column : str, int or None
+        Tables: the column that identifies the track; "none" reads one track, and None detects it.
+    delimiter : str or None
+        CSV: the character between two fields, or "tab"; None detects it.
+
+    Returns
+    -------
+    Tracks
+        The tracks: a list with the attributes `notes` and `errors`.
+
+    Raises
+    ------
+    FileNotFoundError, OSError
+        If a file cannot be opened or read.
+    ValueError
+        If a file is malformed or has no tracks, with the position in the file, and if an option is not valid.
+    """
+    options = dict(locals())
+    del options["source"], options["errors"]
+    _check_errors(errors)
+    options = _options(options)
+    result = Tracks()
+    for path, is_found in _inputs(source):
+        if isinstance(path, _Skipped):
+            result.notes.append(path.note)
+        else:
+            _read_one(path, is_found, options, errors, result)
+    return result
+
+
+def iter_tracks(
+    source: Source, *, errors: Literal["raise", "skip"] = "raise", **options: Any
+) -> Iterator[Track]:
+    """Read the tracks of a file or folder one file after another, as `read` does.
+
+    Only the tracks of one file are in memory at a time; an archive is one file.
+
+    Parameters
+    ----------
+    source, errors
+        As in `read`.
+    **options
+        The other options of `read`.
+
+    Yields
+    ------
+    Track
+        The next track.
+
+    Raises
+    ------
+    FileNotFoundError, OSError, ValueError
+        As in `read`.
+    """
+    _check_errors(errors)
+    return _iter_tracks(source, errors, _options(options))
+
+
+def _iter_tracks(source: Source, errors: str, options: dict[str, Any]) -> Iterator[Track]:
+    for path, is_found in _inputs(source):
+        if not isinstance(path, _Skipped):
+            result = Tracks()
+            _read_one(path, is_found, options, errors, result)
+            yield from result
+
+
+_DEFAULTS: dict[str, Any] = {
+    name: value for name, value in (read.__kwdefaults__ or {}).items() if name != "errors"
+}
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return all options, with columns as text."""
+    unknown = given.keys() - _DEFAULTS.keys()
+    if unknown:
+        name = min(unknown)
+        import difflib
+
+        similar = difflib.get_close_matches(name, _DEFAULTS, 1)
+        advice = f"; did you mean {similar[0]}?" if similar else ""
+        raise TypeError(f"{name} is not an option of read{advice}")
+    options = {**_DEFAULTS, **given}
+    for name, value in options.items():
+        if name.endswith("_column") and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            options[name] = str(value)
+    return options
+
+
+def _check_errors(errors: str) -> None:
+    if errors not in ("raise", "skip"):
+        raise ValueError(f"errors {errors!r} is unknown; use raise or skip")
+
+
+@dataclass
+class _Skipped:
+    """A path in a folder that is not read."""
+
+    note: str
+
+
+def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
+    """Yield the files of a source, and whether each was found in a folder."""
+    if isinstance(source, (bytearray, memoryview)):
+        yield bytes(source), False
+    elif isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
+        files = sorted(_walk(os.fspath(source)), key=lambda found: found[0].split(os.sep))
+        if not files:
+            raise ValueError(f"{os.fspath(source)}: the folder has no files")
+        for path, skipped in files:
+            yield (path if skipped is None else skipped), True
+    else:
+        yield source, False
+
+
+def _walk(root: str) -> Iterator[tuple[str, _Skipped | None]]:
+    """Yield the paths of the files in a folder, and notes for paths that are not read. Follows links last."""
+    folders = [root]
+    links: list[str] = []
+    seen_folders: set[str] = set()
+    linked: set[str] = set()
+    while folders or links:
+        if folders:
+            folder = folders.pop()
+            real = os.path.realpath(folder)
+            if real in seen_folders:
+                continue
+            seen_folders.add(real)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_symlink():
+                        links.append(entry.path)
+                    elif entry.is_dir():
+                        folders.append(entry.path)
+                    elif entry.is_file():
+                        yield entry.path, None
+                    else:
+                        yield entry.path, _Skipped(f"{entry.path}: it is not a regular file")
+            continue
+        link = links.pop(0)
+        real = os.path.realpath(link)
+        parent, name = os.path.split(real)
+        if os.path.isdir(real):
+            if real in seen_folders:
+                yield link, _Skipped(f"{link}: the link leads to a folder that is read already")
+            folders.append(link)
+        elif not os.path.isfile(real):
+            yield link, _Skipped(f"{link}: the link does not lead to a file")
+        elif (parent in seen_folders and not name.startswith(".")) or real in linked:
+            yield link, _Skipped(f"{link}: the link leads to a file that is read already")
+        else:
+            linked.add(real)
+            yield link, None
+
+
+def _read_one(source: Any, is_found: bool, options: dict[str, Any], errors: str, result: Tracks) -> None:
+    try:
+        files = _waywiser.read_files(source, _name(source), is_found, options)
+    except OSError as error:
+        if errors == "raise" or not isinstance(source, (str, os.PathLike)):
+            raise
+        result.errors.append(str(error))
+        return
+    for file in files:
+        name, end, message = file["name"], file["end"], file["message"]
+        if end == "failed":
+            if errors == "raise":
+                raise ValueError(message)
+            result.errors.append(message)
+        elif end == "unsupported":
+            result.notes.append(f"{name}: the file is in no supported format and was skipped")
+        elif end is not None:
+            result.notes.append(f"{message}; the file was skipped")
+        result.notes.extend(file["notes"])
+        for track in file["tracks"]:
+            result.append(_track(name, track, options))
+            result.notes.extend(track["notes"])
+
+
+def _track(file: str, track: dict[str, Any], options: dict[str, Any]) -> Track:
+    arrays: dict[str, Any] = {name: np.frombuffer(track.pop(name), dtype) for name, dtype in _DTYPES.items()}
+    return Track(file=file, metric=options["metric"], on_invalid=options["on_invalid"], **arrays, **track)
+
+
+_DTYPES: dict[str, str] = {
+    "lon": "float64",
+    "lat": "float64",
+    "elevation": "float64",
+    "time": "datetime64[ns]",
+    "accuracy": "float64",
+    "segment": "int32",
+    "invalid_offsets": "int64",
+}
+
+
+def _name(source: Any) -> str:
+    """Return the name of a source in messages."""
+    if isinstance(source, bytes):
+        return "<bytes>"
+    if isinstance(source, (str, os.PathLike)):
+        return os.fsdecode(cast("os.PathLike[str]", source))
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "<file>"

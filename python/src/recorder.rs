@@ -1,0 +1,439 @@
+//! Recordings on a server, which survive lost connections. The Python classes wait for changes and convert arguments.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tokio::task::JoinHandle;
+use waywiser::client::{Client, ClientBuilder, RecordEvent, RetryPolicy, TokenSource};
+use waywiser::recording::RecordingName;
+use waywiser::{Fix, InvalidPoints, Options, PathAccumulator, Point, PointError, Space};
+
+use crate::column::{BLOCK, Block, Column, Columns};
+use crate::fixes::{Arguments, Fixes};
+use crate::point_queue::{PointQueue, Points, TaskEnd};
+use crate::runtime::runtime;
+use crate::{messages, options, summary};
+
+create_exception!(
+    waywiser,
+    RecordingError,
+    PyException,
+    "A recording failed. The durable points stay on the server; a new recorder that sends the same points resumes it."
+);
+
+/// The longest time without progress, a century.
+const BUDGET_MAX_S: f64 = 100.0 * 365.0 * 86_400.0;
+/// A time that is missing: the value of NaT.
+const NO_TIME: i64 = i64::MIN;
+
+/// The task of a recording, and the queue of its points.
+#[pyclass(frozen, module = "waywiser._waywiser")]
+pub(crate) struct RecorderCore {
+    /// `None` after the drop of a copy in a child process.
+    parts: Option<Parts>,
+    /// The process that has the task.
+    pid: u32,
+    /// The file descriptor that becomes readable after a change. It belongs to the caller.
+    bell: Option<i32>,
+    options: Options,
+}
+
+struct Parts {
+    queue: Arc<PointQueue>,
+    task: JoinHandle<()>,
+}
+
+/// A text or a file, in PEM.
+pub(crate) enum Pem {
+    Text(Vec<u8>),
+    File(PathBuf),
+}
+
+impl FromPyObject<'_, '_> for Pem {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<pyo3::types::PyBytes>() {
+            return object.extract().map(Self::Text);
+        }
+        object.extract().map(Self::File).map_err(|_| {
+            PyTypeError::new_err(
+                "a certificate or key is the path of a PEM file, or its content as bytes",
+            )
+        })
+    }
+}
+
+impl Pem {
+    fn into_text(self) -> PyResult<Vec<u8>> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::File(path) => std::fs::read(&path)
+                .map_err(|error| PyOSError::new_err(format!("{}: {error}", path.display()))),
+        }
+    }
+}
+
+/// The settings of the connection.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Connection {
+    token: Option<String>,
+    token_file: Option<PathBuf>,
+    ca: Option<Pem>,
+    client_cert: Option<Pem>,
+    client_key: Option<Pem>,
+    headers: HashMap<String, String>,
+}
+
+impl Connection {
+    fn client(self, url: &str) -> PyResult<ClientBuilder> {
+        let mut builder = Client::builder(url);
+        builder = match (self.token, self.token_file) {
+            (None, None) => builder,
+            (Some(token), None) => builder.token(TokenSource::value(token)),
+            (None, Some(path)) => builder.token(TokenSource::file(path)),
+            (Some(_), Some(_)) => {
+                return Err(PyValueError::new_err(
+                    "both token and token_file are given; use one of them",
+                ));
+            }
+        };
+        if let Some(ca) = self.ca {
+            builder = builder.ca_pem(ca.into_text()?);
+        }
+        builder = match (self.client_cert, self.client_key) {
+            (None, None) => builder,
+            (Some(Pem::File(certificates)), Some(Pem::File(key))) => {
+                builder.client_identity_files(certificates, key)
+            }
+            (Some(certificates), Some(key)) => {
+                builder.client_identity_pem(certificates.into_text()?, key.into_text()?)
+            }
+            _ => {
+                return Err(PyValueError::new_err(
+                    "one of client_cert and client_key is missing; pass both",
+                ));
+            }
+        };
+        for (name, value) in self.headers {
+            builder = builder.header(name, value);
+        }
+        Ok(builder)
+    }
+}
+
+fn value_error(error: &dyn std::error::Error) -> PyErr {
+    PyValueError::new_err(messages::with_python_names(&error.to_string()))
+}
+
+#[pymethods]
+impl RecorderCore {
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "the Python classes call it with positions")]
+    fn new(
+        py: Python<'_>,
+        url: &str,
+        name: &str,
+        connection: Connection,
+        retry_for: f64,
+        buffer_points: usize,
+        has_bell: bool,
+        metric: &str,
+        on_invalid: &str,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
+        let options = options::options("Recorder", metric, on_invalid, Some(options))?;
+        let name = match name.contains('/') {
+            true => name.parse(),
+            false => RecordingName::from_id(name),
+        };
+        let name = name.map_err(|error| value_error(&error))?;
+        if !(0.0..=BUDGET_MAX_S).contains(&retry_for) {
+            return Err(PyValueError::new_err(format!(
+                "retry_for is {retry_for} s; use 0 to {BUDGET_MAX_S} s"
+            )));
+        }
+        if buffer_points == 0 {
+            return Err(PyValueError::new_err("buffer_points is 0; use at least 1"));
+        }
+        let runtime = runtime(py)?;
+        let _context = runtime.enter();
+        let client = connection.client(url)?.connect_lazy().map_err(|error| value_error(&error))?;
+        let (queue, bell) = PointQueue::new(has_bell)?;
+        let (events, points) = (Arc::clone(&queue), Points::of(Arc::clone(&queue)));
+        let end = TaskEnd(Arc::clone(&queue));
+        let budget = Duration::from_secs_f64(retry_for);
+        let recorder = client
+            .recorder(name, options)
+            .window_points(buffer_points)
+            .retry_policy(RetryPolicy { budget, ..RetryPolicy::default() })
+            .on_event(move |event| events.add_event(event));
+        let task = runtime.spawn(async move {
+            let outcome = recorder.record(points).await;
+            end.finish(outcome);
+        });
+        Ok(Self { parts: Some(Parts { queue, task }), pid: process::id(), bell, options })
+    }
+
+    /// The file descriptor that becomes readable after a change. The caller closes it.
+    #[getter]
+    fn bell(&self) -> Option<i32> {
+        self.bell
+    }
+
+    /// The version, which each change increases.
+    #[getter]
+    fn version(&self) -> PyResult<u64> {
+        Ok(self.queue()?.version())
+    }
+
+    /// The number of points that were accepted.
+    #[getter]
+    fn sent_points(&self) -> PyResult<u64> {
+        Ok(self.queue()?.counts().0)
+    }
+
+    /// The number of durable points.
+    #[getter]
+    fn committed_points(&self) -> PyResult<u64> {
+        Ok(self.queue()?.counts().1)
+    }
+
+    /// Adds one point. Returns whether there was space.
+    fn push_one(
+        &self,
+        lon: f64,
+        lat: f64,
+        time: i64,
+        elevation: f64,
+        accuracy: f64,
+    ) -> PyResult<bool> {
+        let point = Point::new(self.options.metric().space(), lon, lat);
+        let fix = self.fix(point, time, elevation, accuracy).map_err(PyValueError::new_err)?;
+        Ok(self.add(&[fix])? == 1)
+    }
+
+    /// Checks columns of points, as `measure` does.
+    fn check(
+        &self,
+        py: Python<'_>,
+        lon: &Bound<'_, PyAny>,
+        lat: &Bound<'_, PyAny>,
+        time: Option<&Bound<'_, PyAny>>,
+        elevation: Option<&Bound<'_, PyAny>>,
+        accuracy: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let given = Arguments { lon, lat, time, elevation, accuracy };
+        let options = Options::builder(self.options.metric());
+        let options = options.invalid_points(self.options.invalid_points()).build();
+        let options = options.map_err(|error| value_error(&error))?;
+        Fixes::get(py, &given, &options)?.add_to(py, &mut PathAccumulator::new(options))
+    }
+
+    /// Adds the points of columns from an index on while there is space. Returns the index of the first point that was not
+    /// added. The columns are arrays that were checked.
+    #[expect(clippy::too_many_arguments, reason = "the Python classes call it with positions")]
+    fn push(
+        &self,
+        lon: &Bound<'_, PyAny>,
+        lat: &Bound<'_, PyAny>,
+        time: Option<&Bound<'_, PyAny>>,
+        elevation: Option<&Bound<'_, PyAny>>,
+        accuracy: Option<&Bound<'_, PyAny>>,
+        from: usize,
+    ) -> PyResult<usize> {
+        let positions = Columns::get(lon, lat, self.options.metric())?;
+        let len = positions.len();
+        let times = time.map(|array| Column::<i64>::of_len(array, "time", len)).transpose()?;
+        let number = |array: Option<&Bound<'_, PyAny>>, name| {
+            array.map(|array| Column::<f64>::of_len(array, name, len)).transpose()
+        };
+        let (elevations, accuracies) =
+            (number(elevation, "elevation")?, number(accuracy, "accuracy")?);
+        let (mut at, mut fixes) = (from, Vec::with_capacity(BLOCK));
+        while at < len {
+            let range = at..len.min(at + BLOCK);
+            let points = self.points(&positions, range.clone());
+            let mut blocks = (Block::new(), Block::new(), Block::new());
+            let times = times.as_ref().map(|times| times.read(range.clone(), &mut blocks.0));
+            let elevations = elevations.as_ref().map(|z| z.read(range.clone(), &mut blocks.1));
+            let accuracies = accuracies.as_ref().map(|radius| radius.read(range, &mut blocks.2));
+            fixes.clear();
+            for (index, point) in points.into_iter().enumerate() {
+                let fix = self.fix(
+                    point,
+                    times.map_or(NO_TIME, |times| times[index]),
+                    elevations.map_or(f64::NAN, |elevations| elevations[index]),
+                    accuracies.map_or(f64::NAN, |accuracies| accuracies[index]),
+                );
+                let place =
+                    |message| PyValueError::new_err(format!("index {}: {message}", at + index));
+                fixes.push(fix.map_err(place)?);
+            }
+            let count = self.add(&fixes)?;
+            at += count;
+            if count < fixes.len() {
+                break;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Declares that no more points follow.
+    fn end(&self) -> PyResult<()> {
+        self.queue()?.end();
+        Ok(())
+    }
+
+    /// Returns whether the recording is finished.
+    fn is_finished(&self) -> PyResult<bool> {
+        match self.queue()?.outcome() {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(message)) => Err(RecordingError::new_err(message)),
+        }
+    }
+
+    /// Returns the summary, if the recording is finished.
+    fn result<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.queue()?.outcome() {
+            None => Ok(None),
+            Some(Ok(recorded)) => {
+                summary::of_values(py, &recorded.summary, &self.options).map(Some)
+            }
+            Some(Err(message)) => Err(RecordingError::new_err(message)),
+        }
+    }
+
+    /// Resets the stream. Returns whether the task has ended.
+    fn abort(&self) -> PyResult<bool> {
+        let queue = self.queue()?;
+        if let Some(parts) = &self.parts {
+            parts.task.abort();
+        }
+        Ok(queue.outcome().is_some())
+    }
+
+    /// Waits until the version differs from `seen`, at most `seconds`.
+    fn wait(&self, py: Python<'_>, seen: u64, seconds: f64) -> PyResult<()> {
+        let queue = self.queue()?;
+        let timeout = Duration::from_secs_f64(seconds.clamp(0.0, 1.0));
+        py.detach(|| queue.wait(seen, timeout));
+        Ok(())
+    }
+
+    /// Removes the events: kind, durable points, wait in seconds and reason.
+    fn take_events(
+        &self,
+    ) -> PyResult<Vec<(&'static str, Option<u64>, Option<f64>, Option<String>)>> {
+        let events = self.queue()?.take_events();
+        let event = |event| match event {
+            RecordEvent::Connected { committed_points } => {
+                Some(("connected", Some(committed_points), None, None))
+            }
+            RecordEvent::Committed { committed_points } => {
+                Some(("committed", Some(committed_points), None, None))
+            }
+            RecordEvent::Retrying { wait, reason } => {
+                Some(("retrying", None, Some(wait.as_secs_f64()), Some(reason)))
+            }
+            _ => None,
+        };
+        Ok(events.into_iter().filter_map(event).collect())
+    }
+}
+
+impl RecorderCore {
+    fn queue(&self) -> PyResult<&Arc<PointQueue>> {
+        // Another thread of the parent process may have had the lock of the queue at the time of the fork.
+        match &self.parts {
+            Some(parts) if self.pid == process::id() => Ok(&parts.queue),
+            _ => Err(PyRuntimeError::new_err(
+                "the recorder belongs to the parent process; create a recorder after the fork",
+            )),
+        }
+    }
+
+    fn add(&self, fixes: &[Fix]) -> PyResult<usize> {
+        self.queue()?.push(fixes).map_err(RecordingError::new_err)
+    }
+
+    /// Returns the points of a range of at most [`BLOCK`].
+    fn points(&self, columns: &Columns, range: Range<usize>) -> Vec<Result<Point, PointError>> {
+        let space = self.options.metric().space();
+        match columns {
+            Columns::Float(x, y) => {
+                let (mut x_block, mut y_block) = (Block::new(), Block::new());
+                let x = x.read(range.clone(), &mut x_block);
+                let y = y.read(range, &mut y_block);
+                x.iter().zip(y).map(|(&x, &y)| Point::new(space, x, y)).collect()
+            }
+            Columns::Int(x, y) => {
+                let (mut x_block, mut y_block) = (Block::new(), Block::new());
+                let x = x.read(range.clone(), &mut x_block);
+                let y = y.read(range, &mut y_block);
+                let point = |(&x, &y): (&i32, &i32)| match space {
+                    Space::Geographic => Point::from_e7(y, x),
+                    Space::Planar => Point::planar(x.into(), y.into()),
+                };
+                x.iter().zip(y).map(point).collect()
+            }
+        }
+    }
+
+    /// Returns a checked fix. NaN and [`NO_TIME`] are missing values.
+    fn fix(
+        &self,
+        point: Result<Point, PointError>,
+        time: i64,
+        elevation: f64,
+        accuracy: f64,
+    ) -> Result<Fix, String> {
+        let mut fix = match point {
+            Ok(point) => Fix::new(point),
+            Err(error) if self.options.invalid_points() == InvalidPoints::RejectCall => {
+                let advice = match error {
+                    PointError::NotFinite { .. } => {
+                        "; use on_invalid=\"split\" or \"skip\" for missing positions"
+                    }
+                    _ => "",
+                };
+                return Err(format!("{error}{advice}"));
+            }
+            // `measure` ignores the other values of such a point, too.
+            Err(_) => return Ok(Fix::without_position()),
+        };
+        let checked = |result: Result<Fix, waywiser::measure::FixError>| {
+            result.map_err(|error| error.to_string())
+        };
+        if time != NO_TIME {
+            fix = checked(fix.at_unix_ns(time))?;
+        }
+        if !elevation.is_nan() {
+            fix = checked(fix.with_z(elevation))?;
+        }
+        if !accuracy.is_nan() {
+            fix = checked(fix.with_accuracy_m(accuracy))?;
+        }
+        Ok(fix)
+    }
+}
+
+impl Drop for RecorderCore {
+    fn drop(&mut self) {
+        match self.parts.take() {
+            Some(parts) if self.pid == process::id() => parts.task.abort(),
+            // The locks of the task may be held by threads that the child process does not have.
+            parts => std::mem::forget(parts),
+        }
+    }
+}

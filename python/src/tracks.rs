@@ -1,0 +1,160 @@
+//! The tracks of a file, as columns of bytes that become arrays of numpy.
+
+use pyo3::prelude::*;
+use waywiser::Fix;
+use waywiser::formats::{Note, Position, SinkError, TrackInfo, TrackKind, TrackSink};
+
+use crate::messages;
+
+/// A track. The columns have the bytes of numbers in the order of the processor.
+#[derive(IntoPyObject)]
+pub(crate) struct RawTrack {
+    name: Option<String>,
+    kind: &'static str,
+    notes: Vec<String>,
+    is_incomplete: bool,
+    device_length_m: Option<f64>,
+    /// float64.
+    lon: Vec<u8>,
+    /// float64.
+    lat: Vec<u8>,
+    /// float64; NaN is missing.
+    elevation: Vec<u8>,
+    /// int64: nanoseconds since 1970; the smallest number is missing (NaT).
+    time: Vec<u8>,
+    /// float64; NaN is missing.
+    accuracy: Vec<u8>,
+    /// int32, counted from 0.
+    segment: Vec<u8>,
+    /// int64: the offsets, among all points, of those without a valid position, which have no row.
+    invalid_offsets: Vec<u8>,
+}
+
+/// A track that is being read.
+#[derive(Default)]
+struct OpenTrack {
+    info: TrackInfo,
+    notes: Vec<String>,
+    lon: Vec<u8>,
+    lat: Vec<u8>,
+    elevation: Vec<u8>,
+    time: Vec<u8>,
+    accuracy: Vec<u8>,
+    segment: Vec<u8>,
+    invalid_offsets: Vec<u8>,
+    /// The number of segments with points.
+    segment_count: i32,
+    /// Whether the next point is the first of a segment.
+    is_at_start: bool,
+    point_count: i64,
+}
+
+impl OpenTrack {
+    fn push(&mut self, fix: Fix) {
+        let offset = self.point_count;
+        self.point_count += 1;
+        let Some(point) = fix.point() else {
+            return self.invalid_offsets.extend(offset.to_ne_bytes());
+        };
+        if std::mem::take(&mut self.is_at_start) {
+            self.segment_count = self.segment_count.saturating_add(1);
+        }
+        self.lon.extend(point.x().to_ne_bytes());
+        self.lat.extend(point.y().to_ne_bytes());
+        self.elevation.extend(fix.z().unwrap_or(f64::NAN).to_ne_bytes());
+        self.time.extend(fix.unix_ns().unwrap_or(i64::MIN).to_ne_bytes());
+        self.accuracy.extend(fix.accuracy_m().unwrap_or(f64::NAN).to_ne_bytes());
+        self.segment.extend((self.segment_count - 1).to_ne_bytes());
+    }
+
+    fn finish(self) -> RawTrack {
+        RawTrack {
+            name: self.info.name,
+            kind: self.info.kind.id(),
+            notes: self.notes,
+            is_incomplete: self.info.is_incomplete,
+            device_length_m: self.info.device_length_m,
+            lon: self.lon,
+            lat: self.lat,
+            elevation: self.elevation,
+            time: self.time,
+            accuracy: self.accuracy,
+            segment: self.segment,
+            invalid_offsets: self.invalid_offsets,
+        }
+    }
+}
+
+/// Collects the tracks of a file, in the order of their starts.
+pub(crate) struct TracksOfFile {
+    name: String,
+    tracks: Vec<OpenTrack>,
+    current: usize,
+    notes: Vec<String>,
+}
+
+impl TracksOfFile {
+    /// Creates the sink for the file with this name.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), tracks: Vec::new(), current: 0, notes: Vec::new() }
+    }
+
+    /// Returns the tracks, and the notes on the file.
+    pub(crate) fn finish(self) -> (Vec<RawTrack>, Vec<String>) {
+        (self.tracks.into_iter().map(OpenTrack::finish).collect(), self.notes)
+    }
+
+    fn current(&mut self) -> Option<&mut OpenTrack> {
+        self.tracks.get_mut(self.current)
+    }
+}
+
+impl TrackSink for TracksOfFile {
+    fn start_track(&mut self, kind: TrackKind) -> Result<(), SinkError> {
+        self.current = self.tracks.len();
+        let mut track = OpenTrack { is_at_start: true, ..OpenTrack::default() };
+        track.info.kind = kind;
+        self.tracks.push(track);
+        Ok(())
+    }
+
+    fn switch_track(&mut self, index: usize) -> Result<(), SinkError> {
+        self.current = index;
+        Ok(())
+    }
+
+    fn start_segment(&mut self) -> Result<(), SinkError> {
+        if let Some(track) = self.current() {
+            track.is_at_start = true;
+        }
+        Ok(())
+    }
+
+    fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
+        if let Some(track) = self.current() {
+            track.push(fix);
+        }
+        Ok(())
+    }
+
+    fn invalid_point(&mut self) -> Result<(), SinkError> {
+        self.fix(Fix::without_position())
+    }
+
+    fn note(&mut self, note: &Note) -> Result<(), SinkError> {
+        let place = Position::in_file(note.position, &self.name);
+        let text = format!("{place}: {}", messages::with_python_names(&note.message));
+        match note.track.and_then(|index| self.tracks.get_mut(index)) {
+            Some(track) => track.notes.push(text),
+            None => self.notes.push(text),
+        }
+        Ok(())
+    }
+
+    fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
+        if let Some(track) = self.current() {
+            track.info = info.clone();
+        }
+        Ok(())
+    }
+}

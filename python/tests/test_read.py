@@ -1,0 +1,380 @@
+"""Reading files: every number is compared with that of the command line, which the variable WAYWISER names."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import waywiser as ww
+from formats import CSV, FILES, GPX
+
+WAYWISER = os.environ.get("WAYWISER")
+needs_program = pytest.mark.skipif(WAYWISER is None, reason="the variable WAYWISER does not name the program")
+ROOT = Path(__file__).resolve().parents[2]
+
+#: The keys of a row of the command line that are not of the summary.
+KEYS_OF_FILE = {"file", "track", "kind", "start_time", "end_time", "incomplete", "notes", "track_index", "device_length_m"}
+
+#: Options of `read` and of `Track.measure`, and the same on the command line.
+OPTIONS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
+    ({}, {}, []),
+    ({"on_invalid": "split"}, {}, ["--on-invalid", "split"]),
+    ({"join_segments": True, "only": "tracks"}, {}, ["--join-segments", "--only", "tracks"]),
+    ({"sort_by_time": True}, {}, ["--sort-by-time"]),
+    ({"metric": "haversine"}, {}, ["--model", "haversine"]),
+    ({}, {"preset": "walk"}, ["--preset", "walk", "--trips"]),
+    (
+        {},
+        {"max_speed": 3, "min_step": 10, "max_accuracy": 20, "max_gap": 5000, "max_gap_time": 60},
+        ["--max-speed", "3", "--min-step", "10", "--max-accuracy", "20", "--max-gap", "5000", "--max-gap-time", "60s"],
+    ),
+    ({}, {"estimate": True, "elevation_mode": "3d"}, ["--trips", "--elevation", "3d"]),
+]
+
+
+def measured(path: Path, arguments: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the rows of the tracks, and the total."""
+    assert WAYWISER is not None
+    run = subprocess.run([WAYWISER, "measure", "--json", *arguments, path], capture_output=True, text=True)
+    *rows, total = map(json.loads, run.stdout.splitlines())
+    return rows, total["total"]
+
+
+def assert_same(track: ww.Track, row: dict[str, Any], options: dict[str, Any]) -> None:
+    assert track.measure(**options).to_dict() == {key: row[key] for key in row.keys() - KEYS_OF_FILE}
+    assert track.name == row["track"] or track.name is None and row["track"].isdigit()
+    assert (track.file, track.kind, track.is_incomplete) == (row["file"], row["kind"], row["incomplete"])
+    assert track.device_length_m == row.get("device_length_m")
+    assert len(track) + len(track.invalid_offsets) == row["points"]
+    times = track.time[~np.isnat(track.time)]
+    assert len(times) == 0 or times.min() == np.datetime64(row["start_time"].rstrip("Z"), "ns")
+    assert len(times) == 0 or times.max() == np.datetime64(row["end_time"].rstrip("Z"), "ns")
+    places = ["".join(f":{note[key]}" for key in ("line", "column") if key in note) for note in row["notes"]]
+    for text in track.notes:
+        assert any(text.startswith(f"{track.file}{place}: ") for place in places)
+    # The program adds notes on the options of the measurement.
+    kinds = [note["kind"] for note in row["notes"]]
+    reader = [kind for kind in kinds if kind not in ("unused_option", "rejected_points")]
+    assert len([text for text in track.notes if "had no effect" not in text]) == len(reader)
+
+
+@needs_program
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(options[2]) or "none")
+@pytest.mark.parametrize("name", FILES)
+def test_every_format_has_the_bits_of_the_command_line(tmp_path: Path, name: str, options: Any) -> None:
+    read_options, measure_options, arguments = options
+    path = tmp_path / name
+    path.write_bytes(FILES[name])
+    rows, _ = measured(path, arguments)
+    tracks = ww.read(path, **read_options)
+    assert len(rows) > 0
+    for track, row in zip(tracks, rows, strict=True):
+        assert_same(track, row, measure_options)
+    assert ww.read(path, format=name, **read_options)[0].measure() == tracks[0].measure()
+
+
+@needs_program
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ({"segment_column": "part"}, ["--segment-column", "part"]),
+        ({"segment_column": 6, "on_invalid": "split"}, ["--segment-column", "6", "--on-invalid", "split"]),
+        ({"track_column": "part"}, ["--track-column", "part"]),
+        ({"track_column": "none", "x_column": 2, "y_column": 1}, ["--track-column", "none", "--x-column", "2", "--y-column", "1"]),
+        ({"z_column": "accuracy", "accuracy_column": "ele"}, ["--z-column", "accuracy", "--accuracy-column", "ele"]),
+        ({"delimiter": ","}, ["--delimiter", ","]),
+        ({"timezone": "Europe/Berlin", "time_format": "%Y-%m-%dT%H:%M:%S%z"}, ["--timezone", "Europe/Berlin", "--time-format", "%Y-%m-%dT%H:%M:%S%z"]),
+    ],
+)  # fmt: skip
+def test_options_of_tables_have_the_bits_of_the_command_line(tmp_path: Path, options: Any, arguments: list[str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(CSV)
+    rows, _ = measured(path, arguments)
+    for track, row in zip(ww.read(path, **options), rows, strict=True):
+        assert_same(track, row, {})
+
+
+@needs_program
+def test_random_segments_and_invalid_points_have_the_bits_of_the_command_line(tmp_path: Path) -> None:
+    seed = int.from_bytes(os.urandom(4), "little")
+    print("seed", seed)
+    random = np.random.default_rng(seed)
+    for on_invalid in ("skip", "split"):
+        lines = ["lon,lat,time,part"]
+        for i in range(400):
+            lon = "" if random.random() < 0.2 else f"{13 + random.random() / 100:.7f}"
+            lines.append(f"{lon},{46 + random.random() / 100:.7f},{1_700_000_000 + 10 * i},{i // random.integers(1, 40)}")
+        path = tmp_path / "a.csv"
+        path.write_text("\n".join(lines))
+        rows, _ = measured(path, ["--segment-column", "part", "--max-speed", "40", "--on-invalid", on_invalid])
+        (track,) = ww.read(path, segment_column="part", on_invalid=on_invalid)
+        assert track.segment.max() > 5 and len(track.invalid_offsets) > 5
+        assert_same(track, rows[0], {"max_speed": 40})
+
+
+@needs_program
+def test_planar_coordinates_have_the_bits_of_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,y\n400000.5,5100000\n400010,5100020\n,\n400011,5100020\n")
+    rows, _ = measured(path, ["--model", "planar"])
+    (track,) = ww.read(path, metric="planar")
+    assert_same(track, rows[0], {})
+    assert list(track.lon) == [400000.5, 400010, 400011]
+
+
+def archive(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in FILES.items():
+            file.writestr(f"day/{name}", content)
+        file.writestr("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(100))
+        file.writestr("empty.gpx", b"<gpx></gpx>")
+        file.writestr("table.csv.gz", gzip.compress(CSV))
+    return path
+
+
+@needs_program
+def test_compressed_files_have_the_bits_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "a.gpx.gz").write_bytes(gzip.compress(GPX))
+    for path in (archive(tmp_path / "a.zip"), tmp_path / "a.gpx.gz"):
+        rows, _ = measured(path, [])
+        tracks = ww.read(path)
+        assert len(rows) > 1
+        for track, row in zip(tracks, rows, strict=True):
+            assert_same(track, row, {})
+        # The content is the same from bytes and from a file object.
+        for source in (path.read_bytes(), io.BytesIO(path.read_bytes()), path.open("rb")):
+            again = ww.read(source)
+            assert [track.measure() for track in again] == [track.measure() for track in tracks]
+            if isinstance(source, io.BufferedReader):
+                source.close()
+    notes = ww.read(tmp_path / "a.zip").notes
+    assert any("photo.jpg: the file is in no supported format" in note for note in notes)
+    assert any("empty.gpx: this GPX has nothing to measure" in note for note in notes)
+
+
+@needs_program
+def test_a_folder_has_the_tracks_of_the_command_line(tmp_path: Path) -> None:
+    inner = tmp_path / "b" / "c"
+    inner.mkdir(parents=True)
+    archive(inner / "z.zip")
+    for name in ("b.gpx", "a.gpx", "b/a.gpx", "b-a.gpx", "b/.hidden.gpx"):
+        (tmp_path / name).write_bytes(GPX)
+    (tmp_path / "notes.md").write_text("# Walks, and more\n")
+    (tmp_path / "link.gpx").symlink_to(tmp_path / "a.gpx")
+    (tmp_path / "b" / "back").symlink_to(tmp_path)
+    (tmp_path / "nowhere").symlink_to("missing")
+    os.mkfifo(tmp_path / "pipe")
+    rows, total = measured(tmp_path, [])
+    tracks = ww.read(tmp_path)
+    assert [(track.file, track.kind) for track in tracks] == [(row["file"], row["kind"]) for row in rows]
+    for track, row in zip(tracks, rows, strict=True):
+        assert_same(track, row, {})
+    assert sum(len(track) + len(track.invalid_offsets) for track in tracks) == total["points"]
+    skipped = ("notes.md", "link.gpx", "back", "nowhere", "pipe", "photo.jpg")
+    assert all(any(name in note for note in tracks.notes) for name in skipped)
+    assert list(map(repr, ww.iter_tracks(tmp_path))) == list(map(repr, tracks))
+
+
+def test_the_table_has_the_arrays_of_the_track() -> None:
+    (track,) = ww.read(CSV, segment_column="part")
+    types = {"lon": pa.float64(), "lat": pa.float64(), "elevation": pa.float64(), "time": pa.timestamp("ns", "UTC")}
+    assert {field.name: field.type for field in track.table.schema} == {**types, "accuracy": pa.float64(), "segment": pa.int32()}
+    assert track.table.column("lon").to_pylist() == list(track.lon)
+    assert track.table.column("elevation").to_pylist() == [500, 501, None, 502, 503, 504]
+    assert track.table.column("accuracy").to_pylist() == [5, None, 50, 3, 3, 3]
+    assert track.table.column("segment").to_pylist() == [0, 0, 0, 1, 1, 1]
+    assert [time is None for time in track.table.column("time").to_pylist()] == [False, False, True] + 3 * [False]
+    assert track.time[4] == np.datetime64("2024-05-18T09:00:50.123456789")
+    assert np.isnat(track.time[2]) and np.isnan(track.elevation[2]) and np.isnan(track.accuracy[1])
+    assert list(track.invalid_offsets) == [2, 4, 7]
+    again = pickle.loads(pickle.dumps(track))
+    assert again.table == track.table and again.measure() == track.measure()
+    assert track.measure().length_m == ww.Fold(on_invalid="skip").length_m + track.measure().length_m
+
+
+def test_a_track_goes_into_other_functions() -> None:
+    (track,) = ww.read(ROOT / "examples" / "hill-walk.gpx", join_segments=True)
+    fold = ww.Fold()
+    fold.extend(track.lon, track.lat, time=track.time, elevation=track.elevation, accuracy=track.accuracy)
+    table = track.table
+    from_table = ww.Fold()
+    from_table.extend(
+        table["lon"], table["lat"], time=table["time"], elevation=table["elevation"], accuracy=table["accuracy"]
+    )
+    assert fold.summary() == from_table.summary() == track.measure()
+    assert ww.length(track.lon, track.lat) == track.measure().length_m
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (b"", {}, "<bytes>: the file is empty"),
+        (b"<gpx><trk>\n</gpx>", {}, "<bytes>:2:1: not well-formed XML"),
+        (b"lat,lon\n1,2\n91,1\n", {"on_invalid": "raise"}, '<bytes>:3:1: latitude 91 .*; use on_invalid="skip"'),
+        (b"lat,lon\n1,2\n91,1\n", {"strict": True}, "<bytes>:3:1: .*; strict=True makes this an error"),
+        (b"lat,lon\n400000,5100000\n", {}, '<bytes>:2:1: .*use metric="planar"'),
+        (b"a,b\n1,2\n", {}, "x_column|y_column"),
+        (b"\x89PNG\r\n\x1a\n", {}, "<bytes>: not a supported track file"),
+        (GPX, {"format": "fit"}, "is not in the format FIT"),
+        (GPX, {"format": "doc"}, "format \"doc\" is unknown; use gpx, "),
+        (GPX, {"metric": "mercator"}, "metric .* is unknown"),
+        (GPX, {"on_invalid": "error"}, "on_invalid .* is unknown; use raise, split or skip"),
+        (GPX, {"only": "track"}, "only .* is unknown"),
+        (GPX, {"points": "join"}, "points .* is unknown"),
+        (GPX, {"errors": "ignore"}, "errors .* is unknown; use raise or skip"),
+        (GPX, {"timezone": "Mars/Olympus"}, "Mars/Olympus"),
+        (GPX, {"time_format": "%Q"}, "%Q"),
+        (CSV, {"delimiter": "ab"}, "delimiter is \"ab\""),
+        (CSV, {"delimiter": "é"}, "delimiter is "),
+        (CSV, {"z_column": "height"}, "height"),
+        (b"PK\x03\x04" + bytes(50), {}, "<bytes>: "),
+    ],
+)  # fmt: skip
+def test_errors_name_the_position_and_the_argument(content: bytes, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as raised:
+        ww.read(content, **options)
+    assert "--" not in str(raised.value)
+
+
+def test_wrong_sources_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as missing:
+        ww.read(tmp_path / "missing.gpx")
+    assert missing.value.filename == str(tmp_path / "missing.gpx")
+    with pytest.raises(ValueError, match="the folder has no files"):
+        ww.read(tmp_path)
+    for source in (None, 3, 1.5, ["a.gpx"], object()):
+        with pytest.raises(TypeError, match="use a path, bytes or a binary file object"):
+            ww.read(source)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="open it in binary mode"):
+        ww.read(io.StringIO(GPX.decode()))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        ww.read(GPX, fromat="gpx")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="did you mean format"):
+        ww.iter_tracks(GPX, fromat="gpx")
+    with pytest.raises(ValueError, match="NUL"):
+        ww.read("a\0b")
+
+
+def test_a_damaged_file_is_read_up_to_the_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.gpx").write_bytes(GPX)
+    damaged = tmp_path / "b.gpx"
+    damaged.write_bytes(GPX[: GPX.index(b"nonsense")])
+    with pytest.raises(ValueError, match="b.gpx:10:"):
+        ww.read(tmp_path)
+    tracks = ww.read(tmp_path, errors="skip")
+    assert [track.is_incomplete for track in tracks] == [False, False, False, True]
+    assert len(tracks.errors) == 1 and "b.gpx:10:" in tracks.errors[0]
+    assert ww.read(tmp_path / "missing", errors="skip").errors != []
+    # The first file is read before the second one is opened.
+    lazy = ww.iter_tracks(tmp_path)
+    assert [next(lazy).kind, next(lazy).kind] == ["route", "track"]
+    with pytest.raises(ValueError, match="b.gpx:10:"):
+        next(lazy)
+
+
+class Counted:
+    """A file object that counts the bytes that were read."""
+
+    name = "counted.gpx"
+
+    def __init__(self, content: bytes, fail: Callable[[], bytes] | None = None) -> None:
+        self.file, self.count, self.fail = io.BytesIO(content), 0, fail
+
+    def read(self, size: int) -> bytes:
+        if self.fail is not None and self.count > 0:
+            return self.fail()
+        content = self.file.read(min(size, 100_000))
+        self.count += len(content)
+        return content
+
+
+def test_a_file_object_is_read_once_and_from_its_position() -> None:
+    source = Counted(GPX)
+    assert [track.file for track in ww.read(source)] == ["counted.gpx"] * 2
+    assert source.count == len(GPX)
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as file:
+        file.writestr("a.gpx", GPX)
+    source = Counted(zipped.getvalue())
+    assert [track.file for track in ww.read(source)] == ["counted.gpx/a.gpx"] * 2
+    assert source.count == len(zipped.getvalue())
+    shifted = io.BytesIO(b"12345" + CSV)
+    shifted.seek(5)
+    assert len(ww.read(shifted)[0]) == 6
+
+
+def test_exceptions_of_a_file_object_pass_through() -> None:
+    def fail() -> bytes:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        ww.read(Counted(GPX, fail))
+    with pytest.raises(ValueError, match="returned 3000000 bytes"):
+        ww.read(Counted(GPX, lambda: bytes(3_000_000)))
+    with pytest.raises(TypeError, match="NoneType"):
+        ww.read(Counted(GPX, lambda: None))  # type: ignore[arg-type, return-value]
+
+
+def test_a_keyboard_interrupt_ends_the_reading() -> None:
+    row = b"13.7,46.1\n"
+
+    def interrupt() -> bytes:
+        signal.raise_signal(signal.SIGINT)
+        return row * 1000
+
+    with pytest.raises(KeyboardInterrupt):
+        ww.read(Counted(b"lon,lat\n" + row * 1000, interrupt))
+
+
+def test_a_keyboard_interrupt_ends_a_read_that_waits(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = "import sys, waywiser\nprint('ready', flush=True)\nwaywiser.read(sys.argv[1])"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "pipe"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stderr is not None
+        assert child.stdout.readline() == b"ready\n"
+        with open(tmp_path / "pipe", "wb") as pipe:
+            pipe.write(b"lon,lat\n")
+            pipe.flush()
+            # The child may not be waiting yet, so that one signal may arrive before the read.
+            while child.poll() is None:
+                child.send_signal(signal.SIGINT)
+                try:
+                    child.wait(0.2)
+                except subprocess.TimeoutExpired:
+                    continue
+        assert b"KeyboardInterrupt" in child.stderr.read()
+
+
+def test_other_threads_run_while_a_file_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    found: list[ww.Tracks] = []
+    reader = threading.Thread(target=lambda: found.append(ww.read(tmp_path / "pipe")))
+    reader.start()
+    # With the lock of the interpreter, this thread could not write what the other one waits for.
+    with open(tmp_path / "pipe", "wb") as pipe:
+        for start in range(0, len(CSV), 50):
+            pipe.write(CSV[start : start + 50])
+            pipe.flush()
+    reader.join()
+    assert len(found[0][0]) == 6
+
+
+def test_import_loads_no_heavy_module() -> None:
+    code = "import sys, waywiser\nprint(*({'pyarrow', 'pandas', 'shapely', 'asyncio'} & sys.modules.keys()))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pyarrow", "pandas", "shapely"} & set(loaded)
