@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from waywiser import spark as ws
 
 pytestmark = pytest.mark.filterwarnings("default")
-START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 @pytest.fixture(scope="module", params=["classic", "sail"])
@@ -48,12 +48,16 @@ def points(count: int, seed: int, missing: bool = True) -> pd.DataFrame:
     """Return points in time order, with a device that is null, positions that are missing, and equal times."""
     random = np.random.default_rng(seed)
     device = random.choice(["a", "b", "c", None], count).astype(object)
-    table = pd.DataFrame({
-        "device": device,
-        "time": pd.to_datetime(np.sort(random.integers(0, 500, count)), unit="s", origin="2026-01-01").tz_localize("UTC"),
-        "lon": random.uniform(-180, 180, count),
-        "lat": random.uniform(-90, 90, count),
-    })
+    table = pd.DataFrame(
+        {
+            "device": device,
+            "time": pd.to_datetime(np.sort(random.integers(0, 500, count)), unit="s", origin="2026-01-01").tz_localize(
+                "UTC"
+            ),
+            "lon": random.uniform(-180, 180, count),
+            "lat": random.uniform(-90, 90, count),
+        }
+    )
     if missing:
         table.loc[random.random(count) < 0.1, "lon"] = np.nan
         table.loc[random.random(count) < 0.1, "lat"] = np.nan
@@ -131,7 +135,11 @@ def test_runs_of_a_partition_are_merged_with_those_of_others(spark):
 def test_only_keys_whose_runs_overlap_are_shuffled(spark):
     table = points(1000, 3, missing=False)
     df = frame(spark, table)
-    at_random = df.where("device = 'a' or device is null").repartition(3).unionByName(df.where("device in ('b', 'c')").coalesce(1))
+    at_random = (
+        df.where("device = 'a' or device is null")
+        .repartition(3)
+        .unionByName(df.where("device in ('b', 'c')").coalesce(1))
+    )
     result = ws.lengths(at_random, key="device", order="time", on_overlap="shuffle")
     assert found(result) == expected(table)
 
@@ -139,7 +147,13 @@ def test_only_keys_whose_runs_overlap_are_shuffled(spark):
 def test_several_columns_of_keys_and_order_and_units_of_1e_7_degree(spark):
     random = np.random.default_rng(4)
     rows = [
-        (int(random.integers(3)), "walk `1`", n // 10, n, *(int(v) for v in random.integers(-900_000_000, 900_000_000, 2)))
+        (
+            int(random.integers(3)),
+            "walk `1`",
+            n // 10,
+            n,
+            *(int(v) for v in random.integers(-900_000_000, 900_000_000, 2)),
+        )
         for n in range(500)
     ]
     schema = "device int, `a.b` string, day int, n int, x int, y int"

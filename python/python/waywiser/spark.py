@@ -42,10 +42,10 @@ def lengths(
 ) -> DataFrame:
     """Return the length of the path of each key, such as a device.
 
-    Each partition is sorted, and only states of about 200 bytes are sent between machines: one for each run, which is the
-    rows of a key in one partition. The states of a key are merged in the order of their first rows, with the legs between
-    them. This is possible if no row of a key is between two rows of another run of this key. It is so if the table is
-    divided by key or by time.
+    Each partition is sorted, and only states of about 200 bytes are sent between machines: one for each run, which is
+    the rows of a key in one partition. The states of a key are merged in the order of their first rows, with the legs
+    between them. This is possible if no row of a key is between two rows of another run of this key. It is so if the
+    table is divided by key or by time.
 
     Parameters
     ----------
@@ -127,11 +127,11 @@ def lengths(
     if is_strict:
         return merged.select(*named)
     overlapping = merged.where("overlaps").select(*(F.col(name).alias(f"other_{name}") for name in group))
-    same = functools.reduce(
-        lambda a, b: a & b, [F.col(name).eqNullSafe(F.col(f"other_{name}")) for name in group]
-    )
-    shuffled = points.join(overlapping, same, "left_semi").groupBy(*group).applyInArrow(
-        lambda table: _whole(table, keys, orders, options, length_name), result
+    same = functools.reduce(lambda a, b: a & b, [F.col(name).eqNullSafe(F.col(f"other_{name}")) for name in group])
+    shuffled = (
+        points.join(overlapping, same, "left_semi")
+        .groupBy(*group)
+        .applyInArrow(lambda table: _whole(table, keys, orders, options, length_name), result)
     )
     return merged.where("not overlaps").select(*named).unionByName(shuffled.select(*named))
 
@@ -180,7 +180,13 @@ def by(
 
     sources = {"key": key, "time": time, "lon": lon, "lat": lat, "elevation": elevation, "accuracy": accuracy}
     points = df.select(*(F.col(_quote(source)).alias(name) for name, source in sources.items() if source is not None))
-    given: dict[str, Any] = {"every": every, "timezone": timezone, "metric": metric, "on_invalid": on_invalid, **options}
+    given: dict[str, Any] = {
+        "every": every,
+        "timezone": timezone,
+        "metric": metric,
+        "on_invalid": on_invalid,
+        **options,
+    }
     # The table of no points has the types of the result, and checks the options before a job starts.
     empty = _by(to_arrow_schema(points.schema).empty_table(), given)
     schema = from_arrow_schema(empty.schema, prefer_timestamp_ntz=False)
@@ -267,7 +273,7 @@ def _runs(
     changes = functools.reduce(np.logical_or, [c[1:] != c[:-1] for c in codes])
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
     ends = np.append(starts[1:], len(x))
-    found = []
+    found: list[tuple[list[Any], list[Any], Fold]] = []
     for start, end in zip(starts.tolist(), ends.tolist()):
         fold = Fold(**options)
         try:
@@ -275,7 +281,8 @@ def _runs(
         except ValueError as error:
             row = start if rows is None else int(rows[start])
             raise ValueError(f"{_key(table, keys, row)}: {error}, of its rows in the order of {orders}") from None
-        found.append((*([c[i].item() for c in values] for i in (start, end - 1)), fold))
+        first, last = ([column[i].item() for column in values] for i in (start, end - 1))
+        found.append((first, last, fold))
     return (starts if rows is None else rows[starts]), found
 
 
@@ -333,8 +340,8 @@ def _merge(table: pa.Table, keys: list[str], length_name: str, is_strict: bool) 
         if before > after:
             if is_strict:
                 raise ValueError(
-                    f"{_key(table, keys, 0)}: the points of two partitions or runs overlap: one ends at {before}, after the "
-                    f'next one starts at {after}; use on_overlap="shuffle", or divide the rows by the argument runs'
+                    f"{_key(table, keys, 0)}: the points of two partitions or runs overlap: one ends at {before}, "
+                    f'after the next one starts at {after}; use on_overlap="shuffle", or divide the rows by the argument runs'
                 )
             overlaps = True
             break
@@ -342,9 +349,7 @@ def _merge(table: pa.Table, keys: list[str], length_name: str, is_strict: bool) 
     return _row(table, keys, length_name, path).append_column("overlaps", [[overlaps]])
 
 
-def _whole(
-    table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any], length_name: str
-) -> pa.Table:
+def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any], length_name: str) -> pa.Table:
     """Measure all points of a key."""
     import pyarrow as pa
 
