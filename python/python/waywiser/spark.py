@@ -341,7 +341,8 @@ def _merge(table: pa.Table, keys: list[str], length_name: str, is_strict: bool) 
             if is_strict:
                 raise ValueError(
                     f"{_key(table, keys, 0)}: the points of two partitions or runs overlap: one ends at {before}, "
-                    f'after the next one starts at {after}; use on_overlap="shuffle", or divide the rows by the argument runs'
+                    f"after the next one starts at {after}; "
+                    'use on_overlap="shuffle", or divide the rows by the argument runs'
                 )
             overlaps = True
             break
