@@ -1,0 +1,366 @@
+"""Lengths on a cluster: PySpark 4, classic and Spark Connect, and servers of Spark Connect such as Sail.
+
+The lengths have the same bits as those of length() for the points of a key in order, for any partitioning.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import numpy as np
+
+from ._arrays import coordinates
+from ._types import FilterOptions, Metric, OnInvalid, Period
+from ._waywiser import Fold
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from pyspark.sql import Column, DataFrame
+
+__all__ = ["by", "lengths"]
+
+#: The number of rows that are put in order at once.
+_CHUNK = 1 << 18
+
+
+def lengths(
+    df: DataFrame,
+    *,
+    key: str | Sequence[str],
+    order: str | Sequence[str],
+    lon: str = "lon",
+    lat: str = "lat",
+    runs: str | Column | None = None,
+    metric: Metric = "geodesic",
+    on_invalid: OnInvalid = "raise",
+    on_overlap: Literal["raise", "shuffle"] = "raise",
+) -> DataFrame:
+    """Return the length of the path of each key, such as a device.
+
+    Each partition is sorted, and only states of about 200 bytes are sent between machines: one for each run, which is
+    the rows of a key in one partition. The states of a key are merged in the order of their first rows, with the legs
+    between them. This is possible if no row of a key is between two rows of another run of this key. It is so if the
+    table is divided by key or by time.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+        The points, in any order.
+    key : str or sequence of str
+        The columns whose values name a path. Null is a key of its own.
+    order : str or sequence of str
+        The columns that put the points of a key in order: times or numbers. Points with equal values are ordered by
+        longitude, then by latitude, so that the result does not depend on the partitioning; add a sequence number if
+        their order matters.
+    lon, lat : str
+        Columns of longitudes and latitudes, as for length(). Null and NaN are missing.
+    runs : str or Column, optional
+        Divides the rows of a key in a partition into more than one run, for example `F.to_date("time")`. Use it if a
+        partition has several parts of the time of a key, but not those in between: for example several files of a day.
+    metric, on_invalid
+        See length().
+    on_overlap : {"raise", "shuffle"}
+        For keys with runs that overlap in time: the job fails with the name of the key, or the points of such keys, and
+        of no others, are sent between machines. The latter reads the table a second time.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        The columns of the key, length_m (length with metric="planar"), and point_count, which includes invalid points.
+
+    Raises
+    ------
+    ValueError
+        When the job runs: a position is invalid (see on_invalid), a value of `order` is missing, or runs overlap.
+    TypeError
+        When the job runs: a column of `order` has another type than numbers, dates and times.
+
+    Examples
+    --------
+    >>> from waywiser.spark import lengths
+    >>> lengths(spark.read.parquet("points/"), key="device", order="time").show()  # doctest: +SKIP
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import BinaryType, BooleanType, DoubleType, LongType, StringType, StructField, StructType
+
+    if on_overlap not in ("raise", "shuffle"):
+        raise ValueError(f"on_overlap {on_overlap!r} is unknown; use raise or shuffle")
+    Fold(metric=metric, on_invalid=on_invalid)  # checks the arguments before a job starts
+    keys = _names(key, "key")
+    orders = _names(order, "order")
+    # A position that misses one coordinate is missing, so that it is always after the others with the same time.
+    xy = [F.col(_quote(name)) for name in (lon, lat)]
+    is_missing = functools.reduce(lambda a, b: a | b, [c.isNull() | F.isnan(c.cast("double")) for c in xy])
+    key_fields = [F.col(_quote(name)).alias(f"k{i}") for i, name in enumerate(keys)]
+    run = F.lit(0) if runs is None else F.col(_quote(runs)) if isinstance(runs, str) else runs
+    points = df.select(
+        *key_fields,
+        run.alias("run"),
+        *(F.col(_quote(name)).alias(f"o{i}") for i, name in enumerate(orders)),
+        *(F.when(~is_missing, c).alias(name) for c, name in zip(xy, "xy")),
+    )
+    group = [f"k{i}" for i in range(len(keys))]
+    sort = [F.col(name).asc_nulls_last() for name in points.columns]
+    options = {"metric": metric, "on_invalid": on_invalid}
+
+    group_fields = [points.schema[name] for name in group]
+    state = StructType(
+        [*group_fields, *(StructField(n, StringType()) for n in ("first", "last")), StructField("fold", BinaryType())]
+    )
+    length_name = "length" if metric == "planar" else "length_m"
+    result_fields = [StructField(length_name, DoubleType()), StructField("point_count", LongType())]
+    result = StructType([*group_fields, *result_fields])
+    flagged = StructType([*result.fields, StructField("overlaps", BooleanType())])
+    named = [F.col(g).alias(name) for g, name in zip(group, keys)] + [F.col(f.name) for f in result_fields]
+
+    # PySpark reads the type hints of functions, but not of lambda expressions.
+    is_strict = on_overlap == "raise"
+    partials = points.sortWithinPartitions(*sort).mapInArrow(
+        lambda batches: _partials(batches, keys, orders, options), state
+    )
+    merged = partials.groupBy(*group).applyInArrow(lambda table: _merge(table, keys, length_name, is_strict), flagged)
+    if is_strict:
+        return merged.select(*named)
+    overlapping = merged.where("overlaps").select(*(F.col(name).alias(f"other_{name}") for name in group))
+    same = functools.reduce(lambda a, b: a & b, [F.col(name).eqNullSafe(F.col(f"other_{name}")) for name in group])
+    shuffled = (
+        points.join(overlapping, same, "left_semi")
+        .groupBy(*group)
+        .applyInArrow(lambda table: _whole(table, keys, orders, options, length_name), result)
+    )
+    return merged.where("not overlaps").select(*named).unionByName(shuffled.select(*named))
+
+
+def by(
+    df: DataFrame,
+    *,
+    key: str,
+    time: str,
+    lon: str = "lon",
+    lat: str = "lat",
+    elevation: str | None = None,
+    accuracy: str | None = None,
+    every: Period | None = None,
+    timezone: str = "UTC",
+    metric: Metric = "geodesic",
+    on_invalid: OnInvalid = "raise",
+    **options: Unpack[FilterOptions],
+) -> DataFrame:
+    """Measure the path of each key, as waywiser.by() does: with filters, estimates, and lengths per day or month.
+
+    All points of a key are sent to one machine and must fit into its memory. Points with equal times are ordered by
+    longitude, then by latitude, so that the result does not depend on the partitioning.
+
+    Parameters
+    ----------
+    df : pyspark.sql.DataFrame
+        The points, in any order.
+    key, time, lon, lat, elevation, accuracy : str
+        Names of columns; see waywiser.by().
+    every, timezone, metric, on_invalid, **options
+        See waywiser.by().
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        The columns of the table of waywiser.by(), with the name of `key` for the key.
+
+    Raises
+    ------
+    ValueError
+        When the job runs: see waywiser.by().
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+
+    sources = {"key": key, "time": time, "lon": lon, "lat": lat, "elevation": elevation, "accuracy": accuracy}
+    points = df.select(*(F.col(_quote(source)).alias(name) for name, source in sources.items() if source is not None))
+    given: dict[str, Any] = {
+        "every": every,
+        "timezone": timezone,
+        "metric": metric,
+        "on_invalid": on_invalid,
+        **options,
+    }
+    # The table of no points has the types of the result, and checks the options before a job starts.
+    empty = _by(to_arrow_schema(points.schema).empty_table(), given)
+    schema = from_arrow_schema(empty.schema, prefer_timestamp_ntz=False)
+    result = points.groupBy("key").applyInArrow(lambda table: _by(table, given), schema)
+    return result.withColumnRenamed("key", key)
+
+
+def _by(table: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """Measure the points of some keys."""
+    import pyarrow as pa
+
+    from ._by import by as table_by
+
+    table = table.sort_by([(name, "ascending") for name in ("time", "lon", "lat")])
+    optional = {name: table[name] for name in ("elevation", "accuracy") if name in table.column_names}
+    found = table_by(table["key"], table["time"], table["lon"], table["lat"], **optional, **options)
+    for index, field in enumerate(found.schema):
+        if pa.types.is_timestamp(field.type):  # the type of times in Spark
+            found = found.set_column(index, field.name, found.column(index).cast(pa.timestamp("us", "UTC")))
+    return found
+
+
+def _names(names: str | Sequence[str], argument: str) -> list[str]:
+    found = [names] if isinstance(names, str) else list(names)
+    if not found or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"{argument} must be the name of a column, or a sequence of such names")
+    return found
+
+
+def _quote(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _partials(
+    batches: Iterable[pa.RecordBatch], keys: list[str], orders: list[str], options: dict[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    """Return the states of the runs of a partition."""
+    for table in _chunks(batches):
+        starts, found = _runs(table, keys, orders, options)
+        columns = [table[f"k{i}"].take(starts).combine_chunks() for i in range(len(keys))]
+        yield _batch(columns, [f"k{i}" for i in range(len(keys))], found)
+
+
+def _batch(columns: list[pa.Array], names: list[str], found: list[tuple[list[Any], list[Any], Fold]]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    first, last = (pa.array([json.dumps(run[i]) for run in found], pa.string()) for i in (0, 1))
+    folds = pa.array([bytes(fold) for _, _, fold in found], pa.binary())
+    return pa.RecordBatch.from_arrays([*columns, first, last, folds], [*names, "first", "last", "fold"])
+
+
+def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Return tables of about _CHUNK rows."""
+    import pyarrow as pa
+
+    chunk: list[pa.RecordBatch] = []
+    for batch in batches:
+        if batch.num_rows:
+            chunk.append(batch)
+        if sum(batch.num_rows for batch in chunk) >= _CHUNK:
+            yield pa.Table.from_batches(chunk)
+            chunk = []
+    if chunk:
+        yield pa.Table.from_batches(chunk)
+
+
+def _runs(
+    table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any]
+) -> tuple[NDArray[np.int64], list[tuple[list[Any], list[Any], Fold]]]:
+    """Return a row of each run of a table, and the first point, the last point and the state of the run.
+
+    The engine may have sorted the rows. This is not required.
+    """
+    names = [f"k{i}" for i in range(len(keys))]
+    codes = [_codes(table[name]) for name in [*names, "run"]]
+    values = [_numbers(table, f"o{i}", name, keys) for i, name in enumerate(orders)]
+    x, y = (_degrees(table[name], options["metric"] == "planar") for name in "xy")
+    values += [np.where(np.isnan(c), np.inf, c) for c in (x, y)]
+    rows = None
+    if not _is_sorted([*codes, *values]):
+        rows = np.lexsort([*reversed(values), *reversed(codes)])
+        codes, values = ([c[rows] for c in columns] for columns in (codes, values))
+        x, y = x[rows], y[rows]
+    changes = functools.reduce(np.logical_or, [c[1:] != c[:-1] for c in codes])
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    ends = np.append(starts[1:], len(x))
+    found: list[tuple[list[Any], list[Any], Fold]] = []
+    for start, end in zip(starts.tolist(), ends.tolist()):
+        fold = Fold(**options)
+        try:
+            fold.extend(x[start:end], y[start:end])
+        except ValueError as error:
+            row = start if rows is None else int(rows[start])
+            raise ValueError(f"{_key(table, keys, row)}: {error}, of its rows in the order of {orders}") from None
+        first, last = ([column[i].item() for column in values] for i in (start, end - 1))
+        found.append((first, last, fold))
+    return (starts if rows is None else rows[starts]), found
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
+    """Return a number for each value. Equal values have equal numbers."""
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    codes: NDArray[np.int32] = encoded.indices.to_numpy()
+    return codes
+
+
+def _degrees(column: pa.ChunkedArray, planar: bool) -> NDArray[np.float64]:
+    """Return coordinates in degrees, in which missing values are NaN."""
+    numbers, _ = coordinates(column, column, ("lon", "lat"), planar)
+    return numbers / 1e7 if numbers.dtype == np.int32 and not planar else numbers.astype(np.float64, copy=False)
+
+
+def _numbers(table: pa.Table, column: str, name: str, keys: list[str]) -> NDArray[Any]:
+    """Return the values of a column that puts rows in order."""
+    import pyarrow as pa
+
+    values = table[column].combine_chunks()
+    if pa.types.is_temporal(values.type):
+        values = values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64())
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        raise TypeError(f"column {name} of order has the type {values.type}; use times or numbers")
+    missing = values.is_null(nan_is_null=True)
+    if missing.true_count:
+        row = missing.index(True).as_py()
+        raise ValueError(f"{_key(table, keys, row)}: a value of column {name} is missing; remove such rows")
+    numbers: NDArray[Any] = values.to_numpy()
+    return numbers
+
+
+def _is_sorted(columns: list[NDArray[Any]]) -> bool:
+    """Return whether rows do not decrease."""
+    follows: Any = True
+    for column in reversed(columns):
+        before, after = column[:-1], column[1:]
+        follows = (before < after) | ((before == after) & follows)
+    return bool(np.all(follows))
+
+
+def _key(table: pa.Table, keys: list[str], row: int) -> str:
+    """Return the key of a row, for messages."""
+    return ", ".join(f"{name} {table[f'k{i}'][row].as_py()!r}" for i, name in enumerate(keys))
+
+
+def _merge(table: pa.Table, keys: list[str], length_name: str, is_strict: bool) -> pa.Table:
+    """Merge the states of a key."""
+    states = zip(*(table[name].to_pylist() for name in ("first", "last", "fold")))
+    runs = sorted((json.loads(first), json.loads(last), fold) for first, last, fold in states)
+    path = Fold.from_bytes(runs[0][2])
+    overlaps = False
+    for (_, before, _), (after, _, fold) in itertools.pairwise(runs):
+        if before > after:
+            if is_strict:
+                raise ValueError(
+                    f"{_key(table, keys, 0)}: the points of two partitions or runs overlap: one ends at {before}, "
+                    f"after the next one starts at {after}; "
+                    'use on_overlap="shuffle", or divide the rows by the argument runs'
+                )
+            overlaps = True
+            break
+        path.merge(Fold.from_bytes(fold))
+    return _row(table, keys, length_name, path).append_column("overlaps", [[overlaps]])
+
+
+def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any], length_name: str) -> pa.Table:
+    """Measure all points of a key."""
+    import pyarrow as pa
+
+    one_run = table.set_column(table.column_names.index("run"), "run", pa.nulls(table.num_rows, pa.int32()))
+    _, [(_, _, path)] = _runs(one_run, keys, orders, options)
+    return _row(table, keys, length_name, path)
+
+
+def _row(table: pa.Table, keys: list[str], length_name: str, path: Fold) -> pa.Table:
+    import pyarrow as pa
+
+    values = {length_name: pa.array([path.length]), "point_count": pa.array([path.point_count], pa.int64())}
+    return pa.table({f"k{i}": table[f"k{i}"][:1] for i in range(len(keys))} | values)
