@@ -108,11 +108,11 @@ IGC = (
 ).encode()
 
 PLT = (
-    "OziExplorer Track Point File Version 2.1\r\nWGS 84\r\nAltitude is in Feet\r\nReserved 3\r\n"
-    "0,2,255,my track,0,0,2,8421376\r\n0\r\n"
-    "46.1,13.7,1,1640.4,45430.375,18-May-24,9:00:00\r\n46.2,13.7,0,-777,45430.3757,18-May-24,9:01:00\r\n"
-    "46.3,13.7,1,1650,45430.3764,18-May-24,9:02:00\r\n46.4,13.7,0,1650,45430.3771,18-May-24,9:03:00\r\n"
-).encode()
+    b"OziExplorer Track Point File Version 2.1\r\nWGS 84\r\nAltitude is in Feet\r\nReserved 3\r\n"
+    b"0,2,255,my track,0,0,2,8421376\r\n0\r\n"
+    b"46.1,13.7,1,1640.4,45430.375,18-May-24,9:00:00\r\n46.2,13.7,0,-777,45430.3757,18-May-24,9:01:00\r\n"
+    b"46.3,13.7,1,1650,45430.3764,18-May-24,9:02:00\r\n46.4,13.7,0,1650,45430.3771,18-May-24,9:03:00\r\n"
+)
 
 POLYLINE = b"_p~iF~ps|U_ulLnnqC_mqNvxq`@\n_p~iF~ps|U_ulLnnqC\n"
 

@@ -12,9 +12,8 @@ from ._arrays import arrow_array, has_arrow, has_numpy_dtype
 from ._types import FilterOptions, Metric, OnInvalid, Period
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 #: A whole number that is missing.
 _MISSING = np.iinfo(np.int64).min
@@ -165,6 +164,8 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     try:
         encoded = pc.dictionary_encode(array, null_encoding="encode")
     except pa.ArrowNotImplementedError:
-        raise TypeError(f"key has the Arrow type {array.type}, whose values cannot be compared; use numbers or texts") from None
+        raise TypeError(
+            f"key has the Arrow type {array.type}, whose values cannot be compared; use numbers or texts"
+        ) from None
     keys = encoded.dictionary if values is None else values.take(encoded.dictionary)
     return keys, encoded.indices.to_numpy()

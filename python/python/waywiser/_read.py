@@ -257,9 +257,7 @@ def read(
     return result
 
 
-def iter_tracks(
-    source: Source, *, errors: Literal["raise", "skip"] = "raise", **options: Any
-) -> Iterator[Track]:
+def iter_tracks(source: Source, *, errors: Literal["raise", "skip"] = "raise", **options: Any) -> Iterator[Track]:
     """Read the tracks of a file or folder one file after another, as `read` does.
 
     Only the tracks of one file are in memory at a time; an archive is one file.
@@ -293,9 +291,7 @@ def _iter_tracks(source: Source, errors: str, options: dict[str, Any]) -> Iterat
             yield from result
 
 
-_DEFAULTS: dict[str, Any] = {
-    name: value for name, value in (read.__kwdefaults__ or {}).items() if name != "errors"
-}
+_DEFAULTS: dict[str, Any] = {name: value for name, value in (read.__kwdefaults__ or {}).items() if name != "errors"}
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:

@@ -376,7 +376,7 @@ def _rfc3339(time: datetime.datetime) -> str:
     """Format a time as the command line does: with the offset of the zone, or in UTC if the offset has seconds."""
     offset = time.utcoffset() or datetime.timedelta(0)
     if offset.total_seconds() % 60 != 0:
-        time = time.astimezone(datetime.timezone.utc)
+        time = time.astimezone(datetime.UTC)
     return time.isoformat().replace("+00:00", "Z")
 
 
@@ -385,7 +385,7 @@ def _rfc3339_ns(time: np.datetime64) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
 
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def _window(values: tuple[int, int, tuple[int, int], float, int]) -> Window:

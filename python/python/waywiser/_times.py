@@ -127,14 +127,14 @@ def _check(outside: NDArray[np.bool_], missing: NDArray[np.bool_], values: NDArr
 
 
 def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.int64]:
-    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     microsecond = datetime.timedelta(microseconds=1)
     times = np.empty(len(array), dtype=np.int64)
     for index, value in enumerate(array):
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
             times[index] = _NAT
         elif isinstance(value, datetime.datetime):
-            aware = value if value.tzinfo is not None else value.replace(tzinfo=datetime.timezone.utc)
+            aware = value if value.tzinfo is not None else value.replace(tzinfo=datetime.UTC)
             ns = (aware - epoch) // microsecond * 1000 + getattr(value, "nanosecond", 0)
             times[index] = _checked(ns, index, value, name)
         elif isinstance(value, np.datetime64):
