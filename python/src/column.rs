@@ -407,17 +407,16 @@ impl Output {
         }
     }
 
-    /// Writes values from an index on.
+    /// Writes values from an index on. Threads may write at the same time, each its own part.
     ///
     /// # Panics
-    /// Panics if they do not fit.
+    /// Panics if the values do not fit.
     #[allow(unsafe_code)]
-    pub(crate) fn write(&self, _: Python<'_>, from: usize, values: &[f64]) {
-        assert!(
-            from <= self.buffer.item_count() && values.len() <= self.buffer.item_count() - from
-        );
-        // SAFETY: the buffer has `item_count` consecutive values that can be written, Python keeps it while
-        // `self.buffer` exists, and the range was checked.
+    pub(crate) fn write(&self, from: usize, values: &[f64]) {
+        let len = self.buffer.item_count();
+        assert!(from <= len && values.len() <= len - from);
+        // SAFETY: the buffer has `len` consecutive values that can be written, Python keeps it while `self.buffer` exists,
+        // and the range was checked. The array is new, so that nothing else reads or writes it before it is returned.
         unsafe {
             let to = self.buffer.buf_ptr().cast::<f64>().add(from);
             std::ptr::copy_nonoverlapping(values.as_ptr(), to, values.len());

@@ -43,7 +43,10 @@ use crate::work;
 /// OverflowError
 ///     The length is 2**64 or more.
 #[pyfunction]
-#[pyo3(signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)))]
+#[pyo3(
+    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)),
+    text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
+)]
 pub(crate) fn length(
     py: Python<'_>,
     lon: &Bound<'_, PyAny>,
@@ -94,7 +97,10 @@ pub(crate) fn length(
 /// ValueError
 ///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
 #[pyfunction]
-#[pyo3(signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)))]
+#[pyo3(
+    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)),
+    text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
+)]
 pub(crate) fn legs<'py>(
     py: Python<'py>,
     lon: &Bound<'py, PyAny>,
@@ -108,15 +114,12 @@ pub(crate) fn legs<'py>(
     let (array, out) = Output::new(py, path.columns.len())?;
     let mut is_any_invalid = false;
     let work = |range: Range<usize>| {
-        let from = range.start;
-        let mut legs = vec![0.0; range.len()];
         let mut walk = Walk::new(&path);
-        walk.go(range, |at, values| legs[at - from..][..values.len()].copy_from_slice(values))?;
-        Ok((from, legs, walk.is_any_invalid))
+        walk.go(range, |at, legs| out.write(at, legs))?;
+        Ok(walk.is_any_invalid)
     };
-    let add = |(from, legs, invalid): (usize, Vec<f64>, bool)| {
+    let add = |invalid| {
         is_any_invalid |= invalid;
-        out.write(py, from, &legs);
         Ok(())
     };
     work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
@@ -216,6 +219,7 @@ impl<'a> Walk<'a> {
         found(from, self.meter.measure(valid)?);
         let Err(error) = outcome else { return Ok(count) };
         self.is_any_invalid = true;
+        found(from + valid, &[0.0]);
         match self.path.on_invalid {
             OnInvalid::Raise => return Err(MeasureError::of(error, from)),
             OnInvalid::Split => self.meter.end_segment(),

@@ -37,18 +37,10 @@ pub(crate) fn ragged_lengths<'py>(
     let threads = work::threads(threads)?;
     let (array, out) = Output::new(py, count)?;
     let lines = Lines { columns, parts, lines, metric, on_invalid: OnInvalid::parse(on_invalid)? };
-    let work = |range: Range<usize>| {
-        let mut lengths = Vec::with_capacity(range.len());
-        Walk::new(&lines).go(range.clone(), &mut lengths)?;
-        Ok((range.start, lengths))
-    };
-    let add = |(from, lengths): (usize, Vec<f64>)| {
-        out.write(py, from, &lengths);
-        Ok(())
-    };
+    let work = |range| Walk::new(&lines).go(range, |line, length| out.write(line, &[length]));
     let into_exception = |error: LineError| error.source.into_exception(Some(error.line), false);
     let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
-    work::in_steps(py, count, points_per_line, threads, work, add, into_exception)?;
+    work::in_steps(py, count, points_per_line, threads, work, |()| Ok(()), into_exception)?;
     Ok(array)
 }
 
@@ -137,8 +129,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Appends the lengths of a range of lines.
-    fn go(&mut self, range: Range<usize>, lengths: &mut Vec<f64>) -> Result<(), LineError> {
+    /// Calls `found` with the index and the length of each line of a range.
+    fn go(
+        &mut self,
+        range: Range<usize>,
+        mut found: impl FnMut(usize, f64),
+    ) -> Result<(), LineError> {
         self.end = range
             .clone()
             .next_back()
@@ -149,7 +145,7 @@ impl<'a> Walk<'a> {
                     .map_err(|source| LineError { line, source })?;
                 self.meter.end_segment();
             }
-            lengths.push(self.meter.end_line().to_f64());
+            found(line, self.meter.end_line().to_f64());
         }
         Ok(())
     }

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 #: The number of units of 1e-7 degree in a degree.
 _E7 = 1e7
@@ -27,8 +26,8 @@ def coordinates(x: Any, y: Any, names: tuple[str, str], planar: bool) -> tuple[N
     if is_int[0] != is_int[1]:
         dtypes = [column.dtype for column, _ in columns]
         raise TypeError(
-            f"{names[0]} has the type {dtypes[0]} and {names[1]} the type {dtypes[1]}; int32 is in units of 1e-7 degree, "
-            "so that both must be int32 or neither"
+            f"{names[0]} has the type {dtypes[0]} and {names[1]} the type {dtypes[1]}; "
+            "int32 is in units of 1e-7 degree, so that both must be int32 or neither"
         )
     scale = _E7 if is_int[0] and not planar else 1.0
     first, second = (_as_float(column, missing, scale) for column, missing in columns)

@@ -11,9 +11,8 @@ import numpy as np
 from . import _arrays, _waywiser
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from ._types import Metric, OnInvalid
 
@@ -35,10 +34,10 @@ def line_lengths(
     Parameters
     ----------
     lines : geopandas.GeoSeries, array_like of shapely.Geometry, GeoArrow array, or tuple (lon, lat, offsets)
-        Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length of
-        its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines and
-        polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface. In a tuple, line i
-        has the points from offsets[i] to offsets[i + 1].
+        Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length
+        of its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines
+        and polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface. In a
+        tuple, line i has the points from offsets[i] to offsets[i + 1].
     metric : {"geodesic", "haversine", "planar"}
         See :func:`length`. With "planar", the lengths are in the unit of the coordinates, of any CRS.
     on_invalid : {"raise", "split", "skip"}
@@ -102,7 +101,8 @@ def check_crs(crs: Any) -> None:
     )
     if not is_wgs84:
         warnings.warn(
-            f"the CRS ({name}) has the ellipsoid {ellipsoid.name}, and lengths are on WGS84; use to_crs(4326)", stacklevel=3
+            f"the CRS ({name}) has the ellipsoid {ellipsoid.name}, and lengths are on WGS84; use to_crs(4326)",
+            stacklevel=3,
         )
 
 

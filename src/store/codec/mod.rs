@@ -229,6 +229,7 @@ fn compare_checksums(stored: u32, computed: u32) -> Result<(), RecordError> {
 /// If the bytes or the checkpoint differ.
 #[doc(hidden)]
 pub fn check_any(bytes: &[u8]) {
+    path::check_any(bytes);
     let Ok(name) = RecordingName::from_id("any") else { return };
     for bytes in [bytes, &sealed(&name, bytes)] {
         let Ok(checkpoint) = decode(&name, bytes) else { continue };

@@ -49,6 +49,20 @@ pub fn path_from_bytes(bytes: &[u8]) -> Result<PathAccumulator, RecordError> {
     }
 }
 
+/// Decodes arbitrary bytes of a path, as they are and with a valid checksum. A path is encoded to the same bytes.
+///
+/// # Panics
+/// If the bytes differ.
+pub(super) fn check_any(bytes: &[u8]) {
+    let mut sealed = [&MAGIC, bytes].concat();
+    sealed.extend(fold::checksum(None, bytes).to_le_bytes());
+    for bytes in [bytes, &sealed] {
+        if let Ok(path) = path_from_bytes(bytes) {
+            assert_eq!(path_to_bytes(&path), bytes, "a path is encoded to other bytes");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +113,7 @@ mod tests {
     fn changed_bytes_are_errors() {
         for options in all_options() {
             let bytes = path_to_bytes(&path(options));
+            super::super::check_any(&bytes[4..bytes.len() - 4]);
             for at in 0..bytes.len() {
                 let mut changed = bytes.clone();
                 changed[at] ^= 1;
