@@ -44,7 +44,9 @@ def expected_rows(rows, **options):
     for key in dict.fromkeys(row[0] for row in rows):
         ours = in_order_of_time([row for row in rows if row[0] == key])
         time, lon, lat = ([row[column] for row in ours] for column in (1, 2, 3))
-        table.append((key, [moment for moment in time if moment is not None], ww.measure(lon, lat, time=time, **options)))
+        table.append(
+            (key, [moment for moment in time if moment is not None], ww.measure(lon, lat, time=time, **options))
+        )
     return table
 
 
@@ -266,7 +268,11 @@ def test_an_estimate_is_in_the_rows():
         ({"timezone": "Mars"}, ValueError, "timezone: the time zone"),
         ({"trips": True}, TypeError, "by\\(\\) has no argument 'trips'"),
         ({"keep_latest_windows": 3, "every": "day"}, TypeError, "by\\(\\) has no argument 'keep_latest_windows'"),
-        ({"max_sped": 3}, TypeError, "by\\(\\) got an unexpected keyword argument 'max_sped'; did you mean 'max_speed'"),
+        (
+            {"max_sped": 3},
+            TypeError,
+            "by\\(\\) got an unexpected keyword argument 'max_sped'; did you mean 'max_speed'",
+        ),
         ({"time": [0, 9e9, 1], "every": "hour"}, ValueError, "row at index 2 has more than 100000 windows"),
     ],
 )
@@ -303,7 +309,9 @@ def test_many_keys_on_threads_have_the_same_bits():
     for threads in (2, 5, None):
         assert ww.by(key, time, lon, lat, every="day", threads=threads).equals(one)
     results = []
-    workers = [threading.Thread(target=lambda: results.append(ww.by(key, time, lon, lat, every="day"))) for _ in range(3)]
+    workers = [
+        threading.Thread(target=lambda: results.append(ww.by(key, time, lon, lat, every="day"))) for _ in range(3)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -323,7 +331,9 @@ def mixed_rows(count=150_000, keys=40):
     return key, time, lon, lat
 
 
-@pytest.mark.parametrize("options", [{}, {"statistics": True}, {"every": "day"}, {"max_speed": 3, "on_invalid": "split"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"statistics": True}, {"every": "day"}, {"max_speed": 3, "on_invalid": "split"}]
+)
 def test_batches_of_mixed_rows_have_the_bits_of_sorted_rows(options):
     key, time, lon, lat = mixed_rows()
     options = {"on_invalid": "skip"} | options

@@ -97,7 +97,9 @@ def track(count=600, seed=7):
     generator = np.random.default_rng(seed)
     lon = 13.7 + np.cumsum(generator.normal(0, 2e-5, count))
     lat = 46.4 + np.cumsum(generator.normal(0, 2e-5, count))
-    time = np.datetime64("2024-03-30T22:00", "ns") + np.cumsum(generator.integers(1, 20, count)) * np.timedelta64(1, "s")
+    time = np.datetime64("2024-03-30T22:00", "ns") + np.cumsum(generator.integers(1, 20, count)) * np.timedelta64(
+        1, "s"
+    )
     return {
         "lon": lon,
         "lat": lat,

@@ -29,7 +29,10 @@ GEOD = pyproj.Geod(ellps="WGS84")
 OPTIONS = [
     ({}, []),
     *(({"preset": name}, ["--preset", name]) for name in ("walk", "run", "bike", "car", "boat", "flight", "phone")),
-    ({"preset": "walk", "max_speed": 3, "stopped_speed": 1}, ["--preset", "walk", "--max-speed", 3, "--stopped-speed", 1]),
+    (
+        {"preset": "walk", "max_speed": 3, "stopped_speed": 1},
+        ["--preset", "walk", "--max-speed", 3, "--stopped-speed", 1],
+    ),
     ({"preset": "phone", "reorder": 5}, ["--preset", "phone", "--reorder", 5]),
     ({"preset": "bike", "stopped_speed": 0.3}, ["--preset", "bike", "--stopped-speed", 0.3]),
     ({"preset": "car", "trips": False}, ["--preset", "car", "no trips"]),
@@ -126,7 +129,7 @@ def same_times():
     times[3] = np.datetime64("NaT")
     utc = pd.DatetimeIndex(times.astype("datetime64[ns]")).tz_localize("UTC")
     python = [None if np.isnat(time) else time.item() for time in times]
-    aware = [time and time.replace(tzinfo=datetime.timezone.utc) for time in python]
+    aware = [time and time.replace(tzinfo=datetime.UTC) for time in python]
     zone = zoneinfo.ZoneInfo("Asia/Kathmandu")
     forms = {
         "seconds": seconds,
@@ -231,7 +234,11 @@ def test_what_is_not_a_time_is_an_error(time):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"max_sped": 3}, TypeError, "measure\\(\\) got an unexpected keyword argument 'max_sped'; did you mean 'max_speed'"),
+        (
+            {"max_sped": 3},
+            TypeError,
+            "measure\\(\\) got an unexpected keyword argument 'max_sped'; did you mean 'max_speed'",
+        ),
         ({"acuracy": [1, 2]}, TypeError, "did you mean 'accuracy'"),
         ({"model": "planar"}, TypeError, "did you mean 'metric'"),
         ({"by": "day"}, TypeError, "did you mean 'every'"),
@@ -249,7 +256,11 @@ def test_what_is_not_a_time_is_an_error(time):
         ({"max_gap_time": 1e300}, ValueError, "max_gap_time is 1e\\+300, and must be"),
         ({"max_gap_time": datetime.timedelta(-1)}, ValueError, "max_gap_time is -1 day"),
         ({"max_gap_time": datetime.timedelta.max}, ValueError, "max_gap_time is 999999999 days.*584 years"),
-        ({"max_gap_time": "30s"}, TypeError, "max_gap_time must be a number of seconds or a datetime.timedelta, not str"),
+        (
+            {"max_gap_time": "30s"},
+            TypeError,
+            "max_gap_time must be a number of seconds or a datetime.timedelta, not str",
+        ),
         ({"reorder": 257}, ValueError, "reorder is 257, and must be from 1 to 256"),
         ({"reorder": -1}, ValueError, "reorder is -1"),
         ({"reorder": 1.5}, TypeError, "reorder must be a whole number, not float"),
@@ -397,6 +408,14 @@ def test_planar_names_have_no_unit():
     assert summary.length == 5
     assert summary.to_dict()["length"] == 5
     assert "length_m" not in summary.to_dict()
-    for name in ("length_m", "raw_length_m", "displacement_m", "gap_length_m", "max_speed_mps", "ascent_m", "length_3d_m"):
+    for name in (
+        "length_m",
+        "raw_length_m",
+        "displacement_m",
+        "gap_length_m",
+        "max_speed_mps",
+        "ascent_m",
+        "length_3d_m",
+    ):
         with pytest.raises(AttributeError, match="a planar path has no"):
             getattr(summary, name)

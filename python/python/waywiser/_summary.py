@@ -40,8 +40,8 @@ class AscentMethod(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The points that were rejected for a reason. The length that their rejection removes is in metres, or in the unit of
-    x and y."""
+    """The points that were rejected for a reason. The length that their rejection removes is in metres, or in the unit
+    of x and y."""
 
     reason: str
     count: int
@@ -108,9 +108,9 @@ _UNITS = {
 class Summary:
     """The summary of a path, as of measure() and Fold.summary().
 
-    Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names with a
-    unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths. Values that are
-    not available are None.
+    Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names
+    with a unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths.
+    Values that are not available are None.
     """
 
     #: The metric: "geodesic", "haversine" or "planar".
@@ -161,7 +161,8 @@ class Summary:
     stops: tuple[Stop, ...] | None
     #: The latest trips, at most 1000; None without an estimate or with trips=False.
     trips: tuple[Trip, ...] | None
-    #: The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position, duplicate.
+    #: The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position,
+    #: duplicate.
     rejections: dict[str, Rejection]
     #: The options that had no effect, because no point has the data that they need.
     unused_options: tuple[UnusedOption, ...]
@@ -376,7 +377,7 @@ def _rfc3339(time: datetime.datetime) -> str:
     """Format a time as the command line does: with the offset of the zone, or in UTC if the offset has seconds."""
     offset = time.utcoffset() or datetime.timedelta(0)
     if offset.total_seconds() % 60 != 0:
-        time = time.astimezone(datetime.timezone.utc)
+        time = time.astimezone(datetime.UTC)
     return time.isoformat().replace("+00:00", "Z")
 
 
@@ -385,7 +386,7 @@ def _rfc3339_ns(time: np.datetime64) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
 
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def _window(values: tuple[int, int, tuple[int, int], float, int]) -> Window:

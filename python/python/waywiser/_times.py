@@ -28,8 +28,8 @@ _EXPECTED = "use datetime64, timestamps of pandas or Arrow, or numbers of second
 def unix_ns(values: Any, name: str) -> NDArray[np.int64]:
     """Return times as nanoseconds since 1970 in UTC. A missing time has the value of NaT.
 
-    Accepts datetime64 of any unit (in UTC), series and indexes of pandas with or without a time zone, Arrow timestamps and
-    dates, lists of datetime.datetime (without a time zone in UTC), and numbers of seconds since 1970.
+    Accepts datetime64 of any unit (in UTC), series and indexes of pandas with or without a time zone, Arrow timestamps
+    and dates, lists of datetime.datetime (without a time zone in UTC), and numbers of seconds since 1970.
     """
     if type(values) is np.ndarray:
         return _from_numpy(values, None, name)
@@ -127,14 +127,14 @@ def _check(outside: NDArray[np.bool_], missing: NDArray[np.bool_], values: NDArr
 
 
 def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.int64]:
-    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     microsecond = datetime.timedelta(microseconds=1)
     times = np.empty(len(array), dtype=np.int64)
     for index, value in enumerate(array):
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
             times[index] = _NAT
         elif isinstance(value, datetime.datetime):
-            aware = value if value.tzinfo is not None else value.replace(tzinfo=datetime.timezone.utc)
+            aware = value if value.tzinfo is not None else value.replace(tzinfo=datetime.UTC)
             ns = (aware - epoch) // microsecond * 1000 + getattr(value, "nanosecond", 0)
             times[index] = _checked(ns, index, value, name)
         elif isinstance(value, np.datetime64):
