@@ -64,7 +64,7 @@ def hill_walk() -> list[dict[str, np.ndarray]]:
 
 
 def walk(count: int = 1500, seed: int = 7) -> dict[str, np.ndarray]:
-    """Return a track with everything that a receiver does wrong: noise, jumps, gaps, missing values, times that go back."""
+    """Return a track with noise, jumps, gaps, missing values and times that go back."""
     generator = np.random.default_rng(seed)
     moves = np.where(np.arange(count) % 400 < 120, 0.0, 1.5)  # with stops
     lon = 13.7 + np.cumsum(moves) * 1e-5 + generator.normal(0, 2e-5, count)

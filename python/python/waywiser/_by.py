@@ -37,9 +37,9 @@ def by(
 ) -> pa.Table:
     """Measure the path of each key, such as a device, from the rows of a table.
 
-    The rows of a key may be anywhere. They are put in the order of their times; those with equal times keep their order, and
-    a row without a time stays after the row of its key before it. The results have the same bits as those of measure() for the
-    rows of one key.
+    The rows of a key may be anywhere. They are put in the order of their times; those with equal times keep their
+    order, and a row without a time stays after the row of its key before it. The results have the same bits as those of
+    measure() for the rows of one key.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def by(
     lon, lat : array_like
         Longitudes and latitudes, as for length().
     every : {"hour", "day", "week", "month", "year"}, optional
-        Divide the lengths by time. A leg that crosses a boundary is divided in proportion to time, so that the lengths of a
-        key sum to the length of its path, exactly and in any order.
+        Divide the lengths by time. A leg that crosses a boundary is divided in proportion to time, so that the lengths
+        of a key sum to the length of its path, exactly and in any order.
     timezone : str or datetime.tzinfo with an IANA name
         The time zone of the boundaries and of the times in the result.
     elevation, accuracy : array_like, optional
@@ -68,14 +68,14 @@ def by(
     Returns
     -------
     pyarrow.Table
-        The keys are in the order of their first rows. Without `every` there is a row for each key: key, start and end (the
-        earliest and the latest time of its rows), length_m, point_count, accepted_count, raw_length_m, estimated_length_m,
-        estimated_length_low_m, estimated_length_high_m; and with statistics=True segment_count, gap_length_m, elapsed_s,
-        moving_s, max_speed_mps, ascent_m, descent_m, stop_count, stopped_s. See Summary. Values that are not available are
-        null.
+        The keys are in the order of their first rows. Without `every` there is a row for each key: key, start and end
+        (the earliest and the latest time of its rows), length_m, point_count, accepted_count, raw_length_m,
+        estimated_length_m, estimated_length_low_m, estimated_length_high_m; and with statistics=True segment_count,
+        gap_length_m, elapsed_s, moving_s, max_speed_mps, ascent_m, descent_m, stop_count, stopped_s. See Summary.
+        Values that are not available are null.
         With `every` there is a row for each key and window: key, start and end of the window, length_m, point_count (of
-        accepted points). Windows without a point and without a length have no row. If points have no time, the last row of
-        a key has no start and no end, and has the length of the legs between such points.
+        accepted points). Windows without a point and without a length have no row. If points have no time, the last row
+        of a key has no start and no end, and has the length of the legs between such points.
         Times are in microseconds, rounded down. With metric="planar" the names have no _m and _mps.
 
     Raises

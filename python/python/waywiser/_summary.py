@@ -40,8 +40,8 @@ class AscentMethod(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The points that were rejected for a reason. The length that their rejection removes is in metres, or in the unit of
-    x and y."""
+    """The points that were rejected for a reason. The length that their rejection removes is in metres, or in the unit
+    of x and y."""
 
     reason: str
     count: int
@@ -108,9 +108,9 @@ _UNITS = {
 class Summary:
     """The summary of a path, as of measure() and Fold.summary().
 
-    Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names with a
-    unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths. Values that are
-    not available are None.
+    Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names
+    with a unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths.
+    Values that are not available are None.
     """
 
     #: The metric: "geodesic", "haversine" or "planar".
@@ -161,7 +161,8 @@ class Summary:
     stops: tuple[Stop, ...] | None
     #: The latest trips, at most 1000; None without an estimate or with trips=False.
     trips: tuple[Trip, ...] | None
-    #: The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position, duplicate.
+    #: The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position,
+    #: duplicate.
     rejections: dict[str, Rejection]
     #: The options that had no effect, because no point has the data that they need.
     unused_options: tuple[UnusedOption, ...]

@@ -28,8 +28,8 @@ _EXPECTED = "use datetime64, timestamps of pandas or Arrow, or numbers of second
 def unix_ns(values: Any, name: str) -> NDArray[np.int64]:
     """Return times as nanoseconds since 1970 in UTC. A missing time has the value of NaT.
 
-    Accepts datetime64 of any unit (in UTC), series and indexes of pandas with or without a time zone, Arrow timestamps and
-    dates, lists of datetime.datetime (without a time zone in UTC), and numbers of seconds since 1970.
+    Accepts datetime64 of any unit (in UTC), series and indexes of pandas with or without a time zone, Arrow timestamps
+    and dates, lists of datetime.datetime (without a time zone in UTC), and numbers of seconds since 1970.
     """
     if type(values) is np.ndarray:
         return _from_numpy(values, None, name)
