@@ -137,9 +137,9 @@ def main() -> int:
             with SESSIONS[engine]() as session:
                 for count in arguments.partitions:
                     df = session.read.parquet(str(folder / str(count)))
-                    # Sail assigns files to its tasks in any order, so that a task has parts of the time.
+                    # Sail assigns row groups to its tasks in any order, so that a task has parts of the time.
                     number = f"(unix_micros(time) - {START_US}) div {STEP_US}"
-                    runs = F.expr(f"{number} * {count} div {arguments.points}")
+                    runs = F.expr(f"{number} * {count} div {arguments.points} + {number} div {CHUNK}")
                     timed(
                         ws.lengths(df.where("device = 0"), key="device", order="time", runs=runs)
                     )  # starts the workers
