@@ -132,6 +132,30 @@ def test_runs_of_a_partition_are_merged_with_those_of_others(spark):
         ws.lengths(mixed, **options).collect()
 
 
+def test_partitions_in_order_need_no_sort(spark):
+    table = points(3000, 5, missing=False).sort_values(["time", "lon", "lat"])
+    options = {"key": "device", "order": "time", "presorted": True}
+    in_order = frame(spark, table).coalesce(1)
+    assert found(ws.lengths(in_order, **options)) == expected(table)
+    # A run for each change of the order. None of them is left out.
+    shuffled = frame(spark, table.sample(frac=1, random_state=6)).coalesce(1)
+    assert found(ws.lengths(shuffled, on_overlap="shuffle", **options)) == expected(table)
+
+
+def test_rows_of_a_partition_are_read_in_chunks(monkeypatch):
+    monkeypatch.setattr(ws, "_CHUNK", 100)
+    monkeypatch.setattr(ws, "_CURRENT_MAX", 2)
+    table = points(1000, 7, missing=False).sort_values(["time", "lon", "lat"])
+    rows = pa.table({"k0": table.device, "run": np.zeros(1000, int), "o0": table.time, "x": table.lon, "y": table.lat})
+    for name, each in (("in order", rows), ("by key", rows.sort_by([("k0", "ascending"), ("o0", "ascending")]))):
+        options = {"metric": "geodesic", "on_invalid": "raise"}
+        states = list(ws._partials(each.to_batches(max_chunksize=30), ["device"], ["time"], options))
+        assert len(states) > 1, name
+        merged = pa.Table.from_batches(list(ws._merge(states, ["device"], "length_m", True)))
+        found = {row["k0"]: (row["length_m"], row["point_count"]) for row in merged.to_pylist()}
+        assert found == expected(table), name
+
+
 def test_only_keys_whose_runs_overlap_are_shuffled(spark):
     table = points(1000, 3, missing=False)
     df = frame(spark, table)

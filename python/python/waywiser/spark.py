@@ -26,6 +26,8 @@ __all__ = ["by", "lengths"]
 
 #: The number of rows that are put in order at once.
 _CHUNK = 1 << 18
+#: The largest number of keys and runs whose states are in memory at the same time.
+_CURRENT_MAX = 1 << 16
 
 
 def lengths(
@@ -36,6 +38,7 @@ def lengths(
     lon: str = "lon",
     lat: str = "lat",
     runs: str | Column | None = None,
+    presorted: bool = False,
     metric: Metric = "geodesic",
     on_invalid: OnInvalid = "raise",
     on_overlap: Literal["raise", "shuffle"] = "raise",
@@ -62,6 +65,9 @@ def lengths(
     runs : str or Column, optional
         Divides the rows of a key in a partition into more than one run, for example `F.to_date("time")`. Use it if a
         partition has several parts of the time of a key, but not those in between: for example several files of a day.
+    presorted : bool
+        Whether the rows of each key are in order in each partition, as in files that are written in order of time. The
+        partitions are then not sorted, which takes most of the time. If the rows are not in order, the runs overlap.
     metric, on_invalid
         See length().
     on_overlap : {"raise", "shuffle"}
@@ -120,10 +126,12 @@ def lengths(
 
     # PySpark reads the type hints of functions, but not of lambda expressions.
     is_strict = on_overlap == "raise"
-    partials = points.sortWithinPartitions(*sort).mapInArrow(
-        lambda batches: _partials(batches, keys, orders, options), state
+    in_order = points if presorted else points.sortWithinPartitions(*sort)
+    partials = in_order.mapInArrow(lambda batches: _partials(batches, keys, orders, options), state)
+    # A call for each partition instead of each key, which would cost more than the merge.
+    merged = partials.repartition(*group).mapInArrow(
+        lambda batches: _merge(batches, keys, length_name, is_strict), flagged
     )
-    merged = partials.groupBy(*group).applyInArrow(lambda table: _merge(table, keys, length_name, is_strict), flagged)
     if is_strict:
         return merged.select(*named)
     overlapping = merged.where("overlaps").select(*(F.col(name).alias(f"other_{name}") for name in group))
@@ -220,21 +228,54 @@ def _quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+class _Run:
+    """Consecutive rows of a key: the values that put the first and the last one in order, and the state."""
+
+    __slots__ = ("first", "fold", "keys", "last")
+
+    def __init__(self, keys: list[pa.Scalar], first: list[Any], last: list[Any], fold: Fold) -> None:
+        self.keys, self.first, self.last, self.fold = keys, first, last, fold
+
+
 def _partials(
     batches: Iterable[pa.RecordBatch], keys: list[str], orders: list[str], options: dict[str, Any]
 ) -> Iterator[pa.RecordBatch]:
     """Return the states of the runs of a partition."""
+    names = [f"k{i}" for i in range(len(keys))]
+    types: list[pa.DataType] = []
+    current: dict[tuple[str, ...], _Run] = {}
     for table in _chunks(batches):
-        starts, found = _runs(table, keys, orders, options)
-        columns = [table[f"k{i}"].take(starts).combine_chunks() for i in range(len(keys))]
-        yield _batch(columns, [f"k{i}" for i in range(len(keys))], found)
+        types = [table.schema.field(name).type for name in names]
+        ended = []
+        for row, first, last, x, y in _runs(table, keys, orders, options):
+            values = [table[name][row] for name in names]
+            identity = (*(repr(value.as_py()) for value in values), repr(table["run"][row].as_py()))
+            run = current.get(identity)
+            if run is None or run.last > first:
+                if run is not None:
+                    ended.append(run)
+                run = current[identity] = _Run(values, first, last, Fold(**options))
+            run.last = last
+            try:
+                run.fold.extend(x, y)
+            except ValueError as error:
+                raise ValueError(f"{_key(table, keys, row)}: {error}, of its rows in the order of {orders}") from None
+        if len(current) > _CURRENT_MAX:
+            ended += current.values()
+            current.clear()
+        if ended:
+            yield _batch(ended, names, types)
+    if current:
+        yield _batch(list(current.values()), names, types)
 
 
-def _batch(columns: list[pa.Array], names: list[str], found: list[tuple[list[Any], list[Any], Fold]]) -> pa.RecordBatch:
+def _batch(runs: list[_Run], names: list[str], types: list[pa.DataType]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    first, last = (pa.array([json.dumps(run[i]) for run in found], pa.string()) for i in (0, 1))
-    folds = pa.array([bytes(fold) for _, _, fold in found], pa.binary())
+    columns = [pa.array([run.keys[i].as_py() for run in runs], kind) for i, kind in enumerate(types)]
+    first = pa.array([json.dumps(run.first) for run in runs], pa.string())
+    last = pa.array([json.dumps(run.last) for run in runs], pa.string())
+    folds = pa.array([bytes(run.fold) for run in runs], pa.binary())
     return pa.RecordBatch.from_arrays([*columns, first, last, folds], [*names, "first", "last", "fold"])
 
 
@@ -255,8 +296,8 @@ def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _runs(
     table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any]
-) -> tuple[NDArray[np.int64], list[tuple[list[Any], list[Any], Fold]]]:
-    """Return a row of each run of a table, and the first point, the last point and the state of the run.
+) -> Iterator[tuple[int, list[Any], list[Any], NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the runs of a table: a row, the values that put the first and the last row in order, and the positions.
 
     The engine may have sorted the rows. This is not required.
     """
@@ -273,17 +314,9 @@ def _runs(
     changes = functools.reduce(np.logical_or, [c[1:] != c[:-1] for c in codes])
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
     ends = np.append(starts[1:], len(x))
-    found: list[tuple[list[Any], list[Any], Fold]] = []
     for start, end in zip(starts.tolist(), ends.tolist()):
-        fold = Fold(**options)
-        try:
-            fold.extend(x[start:end], y[start:end])
-        except ValueError as error:
-            row = start if rows is None else int(rows[start])
-            raise ValueError(f"{_key(table, keys, row)}: {error}, of its rows in the order of {orders}") from None
         first, last = ([column[i].item() for column in values] for i in (start, end - 1))
-        found.append((first, last, fold))
-    return (starts if rows is None else rows[starts]), found
+        yield (start if rows is None else int(rows[start])), first, last, x[start:end], y[start:end]
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
@@ -330,24 +363,47 @@ def _key(table: pa.Table, keys: list[str], row: int) -> str:
     return ", ".join(f"{name} {table[f'k{i}'][row].as_py()!r}" for i, name in enumerate(keys))
 
 
-def _merge(table: pa.Table, keys: list[str], length_name: str, is_strict: bool) -> pa.Table:
-    """Merge the states of a key."""
-    states = zip(*(table[name].to_pylist() for name in ("first", "last", "fold")))
-    runs = sorted((json.loads(first), json.loads(last), fold) for first, last, fold in states)
+def _merge(
+    batches: Iterable[pa.RecordBatch], keys: list[str], length_name: str, is_strict: bool
+) -> Iterator[pa.RecordBatch]:
+    """Merge the states of the keys of a partition."""
+    import pyarrow as pa
+
+    states = [batch for batch in batches if batch.num_rows]
+    if not states:
+        return
+    table = pa.Table.from_batches(states)
+    codes = np.stack([_codes(table[f"k{i}"]) for i in range(len(keys))])
+    order = np.lexsort(codes)
+    changes = np.any(codes[:, order[1:]] != codes[:, order[:-1]], axis=0)
+    found = []
+    for rows in np.split(order, np.flatnonzero(changes) + 1):
+        found.append(_merged(table, rows, keys, is_strict))
+    first_rows = pa.array([row for row, _, _ in found], pa.int64())
+    columns = {f"k{i}": table[f"k{i}"].take(first_rows) for i in range(len(keys))}
+    columns[length_name] = pa.array([path.length for _, path, _ in found], pa.float64())
+    columns["point_count"] = pa.array([path.point_count for _, path, _ in found], pa.int64())
+    columns["overlaps"] = pa.array([overlaps for _, _, overlaps in found], pa.bool_())
+    yield from pa.table(columns).combine_chunks().to_batches()
+
+
+def _merged(table: pa.Table, rows: NDArray[np.int64], keys: list[str], is_strict: bool) -> tuple[int, Fold, bool]:
+    """Return a row of a key, the path of all its runs, and whether they overlap. The path is then incomplete."""
+    texts = ((table[name][row].as_py() for name in ("first", "last", "fold")) for row in rows.tolist())
+    runs = sorted((json.loads(first), json.loads(last), fold) for first, last, fold in texts)
+    row = int(rows[0])
     path = Fold.from_bytes(runs[0][2])
-    overlaps = False
     for (_, before, _), (after, _, fold) in itertools.pairwise(runs):
         if before > after:
             if is_strict:
                 raise ValueError(
-                    f"{_key(table, keys, 0)}: the points of two partitions or runs overlap: one ends at {before}, "
+                    f"{_key(table, keys, row)}: the points of two partitions or runs overlap: one ends at {before}, "
                     f"after the next one starts at {after}; "
                     'use on_overlap="shuffle", or divide the rows by the argument runs'
                 )
-            overlaps = True
-            break
+            return row, path, True
         path.merge(Fold.from_bytes(fold))
-    return _row(table, keys, length_name, path).append_column("overlaps", [[overlaps]])
+    return row, path, False
 
 
 def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any], length_name: str) -> pa.Table:
@@ -355,7 +411,12 @@ def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[st
     import pyarrow as pa
 
     one_run = table.set_column(table.column_names.index("run"), "run", pa.nulls(table.num_rows, pa.int32()))
-    _, [(_, _, path)] = _runs(one_run, keys, orders, options)
+    path = Fold(**options)
+    for row, _, _, x, y in _runs(one_run, keys, orders, options):
+        try:
+            path.extend(x, y)
+        except ValueError as error:
+            raise ValueError(f"{_key(table, keys, row)}: {error}, of its rows in the order of {orders}") from None
     return _row(table, keys, length_name, path)
 
 
