@@ -5,6 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -39,24 +40,46 @@ fn identity(_: &fs::Metadata) -> Identity {}
 #[derive(Debug)]
 pub(super) struct Home {
     directory: PathBuf,
-    lock: File,
+    lock: DirectoryLock,
     lock_identity: Identity,
     file_identity: Identity,
     /// Whether the last check failed.
     is_replaced: AtomicBool,
 }
 
+/// The locked file of a directory. Dropping it unlocks the directory.
+#[derive(Debug)]
+pub(super) struct DirectoryLock(File);
+
+impl Deref for DirectoryLock {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing the file alone does not unlock it while a child process that is about to call exec has a copy of its
+        // descriptor.
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "a data directory was not unlocked before its lock file was closed");
+        }
+    }
+}
+
 /// Maximum number of lock files that are opened, while other processes remove them.
 const LOCK_ATTEMPTS: u32 = 16;
 
-/// Creates the directory if it does not exist, and locks it until the returned file is closed. Only the user of the
+/// Creates the directory if it does not exist, and locks it until the returned lock is dropped. Only the user of the
 /// process can use a new directory. An existing one keeps its mode.
-pub(super) fn lock(directory: &Path) -> Result<File, StoreOpenError> {
+pub(super) fn lock(directory: &Path) -> Result<DirectoryLock, StoreOpenError> {
     lock_with(directory, || ())
 }
 
 /// Locks a directory, and calls a function between opening and locking each file.
-fn lock_with(directory: &Path, mut opened: impl FnMut()) -> Result<File, StoreOpenError> {
+fn lock_with(directory: &Path, mut opened: impl FnMut()) -> Result<DirectoryLock, StoreOpenError> {
     let path = directory.join(LOCK);
     let in_use = || StoreOpenError::InUse { directory: directory.to_owned() };
     for _ in 0..LOCK_ATTEMPTS {
@@ -69,9 +92,13 @@ fn lock_with(directory: &Path, mut opened: impl FnMut()) -> Result<File, StoreOp
         let lock = options.open(&path).map_err(at(&path))?;
         opened();
         match lock.try_lock() {
-            // A restore that has failed removes its lock file. A lock on a removed file excludes no other process.
-            Ok(()) if is_at(&lock, &path).map_err(at(&path))? => return Ok(lock),
-            Ok(()) => {}
+            Ok(()) => {
+                let lock = DirectoryLock(lock);
+                // A restore that has failed removes its lock file. A lock on a removed file excludes no other process.
+                if is_at(&lock, &path).map_err(at(&path))? {
+                    return Ok(lock);
+                }
+            }
             Err(TryLockError::WouldBlock) => return Err(in_use()),
             Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
         }
@@ -105,7 +132,7 @@ pub(super) fn clear_note(lock: &File) -> io::Result<()> {
 
 impl Home {
     /// Remembers the identities of the lock and of the database file in `directory`.
-    pub(super) fn new(directory: &Path, lock: File) -> Result<Self, StoreOpenError> {
+    pub(super) fn new(directory: &Path, lock: DirectoryLock) -> Result<Self, StoreOpenError> {
         let file = directory.join(FILE);
         let file_identity = identity(&fs::metadata(&file).map_err(at(&file))?);
         let lock_identity = identity(&lock.metadata().map_err(at(&directory.join(LOCK)))?);
@@ -199,6 +226,18 @@ fn read_at_start(mut file: &File, bytes: &mut [u8]) -> io::Result<()> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = super::lock(folder.path()).unwrap();
+        // As in a child process between fork and exec.
+        let copy = lock.try_clone().unwrap();
+        assert!(super::lock(folder.path()).is_err());
+        drop(lock);
+        assert!(super::lock(folder.path()).is_ok());
+        drop(copy);
+    }
 
     #[test]
     fn a_removed_lock_file_is_not_locked() {
