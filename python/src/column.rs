@@ -95,7 +95,7 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
         let stride = buffer.strides()[0];
         let to = block.0.as_mut_ptr().cast::<T>();
         // SAFETY: the buffer has `len` values, each `stride` bytes after the one before, and Python keeps it while
-        // `buffer` exists. The range was checked. `PyBuffer::get` has checked the type and the alignment. Every bit
+        // `buffer` exists. The range was checked. `PyBuffer::get` has checked the type, and the alignment of the first value. Every bit
         // pattern is a value of `T`. The block has space for the values, and all that are returned were written.
         unsafe {
             let first = buffer.buf_ptr().cast::<u8>().offset(stride * range.start as isize);
@@ -103,7 +103,9 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
                 std::ptr::copy_nonoverlapping(first.cast::<T>(), to, range.len());
             } else {
                 for index in 0..range.len() {
-                    to.add(index).write(first.offset(stride * index as isize).cast::<T>().read());
+                    let value = first.offset(stride * index as isize).cast::<T>();
+                    // The stride of a field of records need not be a multiple of the alignment.
+                    to.add(index).write(value.read_unaligned());
                 }
             }
             std::slice::from_raw_parts(to, range.len())
@@ -131,7 +133,9 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
                 for (to, &index) in block.0.iter_mut().zip(indices) {
                     assert!((index as usize) < len);
                     // SAFETY: as in `read`; the index was checked.
-                    to.write(unsafe { first.offset(stride * index as isize).cast::<T>().read() });
+                    to.write(unsafe {
+                        first.offset(stride * index as isize).cast::<T>().read_unaligned()
+                    });
                 }
             }
             Self::Copy(values) => {

@@ -20,7 +20,7 @@ use crate::work;
 /// ----------
 /// lon, lat : array_like
 ///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units of 1e-7 degree. Arrays of numpy, and
-///     objects with the Arrow PyCapsule interface, are not copied if they have no missing values. With metric="planar": x and y.
+///     objects with the Arrow PyCapsule interface, are not copied if they have no missing values. A longitude beyond 180 degrees is reduced by whole turns. With metric="planar": x and y.
 /// metric : {"geodesic", "haversine", "planar"}
 ///     The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
 /// on_invalid : {"raise", "split", "skip"}

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use waywiser::Metric;
 use waywiser::measure::{ColumnError, LineMeter};
+use waywiser::{Metric, PointError};
 
 use crate::column::{BLOCK, Columns, Output, read_integers};
-use crate::error::MeasureError;
+use crate::error::{MeasureError, warn_swapped};
 use crate::names::{self, OnInvalid};
 use crate::work;
 
@@ -37,10 +37,26 @@ pub(crate) fn ragged_lengths<'py>(
     let threads = work::threads(threads)?;
     let (array, out) = Output::new(py, count)?;
     let lines = Lines { columns, parts, lines, metric, on_invalid: OnInvalid::parse(on_invalid)? };
-    let work = |range| Walk::new(&lines).go(range, |line, length| out.write(line, &[length]));
-    let into_exception = |error: LineError| error.source.into_exception(Some(error.line), false);
+    let mut is_any_invalid = false;
+    let work = |range| {
+        let mut walk = Walk::new(&lines);
+        walk.go(range, |line, length| out.write(line, &[length]))?;
+        Ok(walk.is_any_invalid)
+    };
+    let add = |invalid| {
+        is_any_invalid |= invalid;
+        Ok(())
+    };
+    let into_exception = |LineError { line, source }| {
+        let is_latitude =
+            matches!(source, MeasureError::Point { source: PointError::Latitude { .. }, .. });
+        source.into_exception(Some(line), is_latitude && lines.may_be_swapped())
+    };
     let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
-    work::in_steps(py, count, points_per_line, threads, work, |()| Ok(()), into_exception)?;
+    work::in_steps(py, count, points_per_line, threads, work, add, into_exception)?;
+    if is_any_invalid && lines.may_be_swapped() {
+        warn_swapped(py)?;
+    }
     Ok(array)
 }
 
@@ -91,6 +107,10 @@ struct Lines {
 }
 
 impl Lines {
+    fn may_be_swapped(&self) -> bool {
+        self.metric != Metric::Planar && self.columns.may_be_swapped()
+    }
+
     /// Returns the parts of a line.
     #[inline]
     fn parts_of(&self, line: usize) -> Range<usize> {
@@ -115,6 +135,7 @@ struct Walk<'a> {
     invalid: Option<ColumnError>,
     /// The end of the points of the range.
     end: usize,
+    is_any_invalid: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -126,6 +147,7 @@ impl<'a> Walk<'a> {
             loaded_end: 0,
             invalid: None,
             end: 0,
+            is_any_invalid: false,
         }
     }
 
@@ -164,6 +186,7 @@ impl<'a> Walk<'a> {
             if at < points.end
                 && let Some(error) = self.invalid.take()
             {
+                self.is_any_invalid = true;
                 match self.lines.on_invalid {
                     OnInvalid::Raise => return Err(MeasureError::of(error, at - error.index())),
                     OnInvalid::Split => self.meter.end_segment(),

@@ -376,3 +376,12 @@ def test_keys_that_are_many_or_few_rows_have_the_same_bits():
         one = ww.by(key, time, lon, lon)
         assert one.equals(ww.by(key, time, lon, lon, threads=2))
         assert sum(one["point_count"].to_pylist()) == count
+
+
+@pytest.mark.parametrize("type_", [pa.string_view(), pa.dictionary(pa.int32(), pa.string_view())])
+def test_texts_as_views_are_keys(type_):
+    keys = pa.array(["a", "b", "a"], pa.string_view())
+    if pa.types.is_dictionary(type_):
+        keys = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int32()), pa.array(["a", "b"], pa.string_view()))
+    table = ww.by(keys, None, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert table["key"].to_pylist() == ["a", "b"]

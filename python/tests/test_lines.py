@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyproj
 import pytest
@@ -127,6 +128,47 @@ def test_geoarrow_of_other_types_and_slices(interleaved):
         np.testing.assert_array_equal(ww.line_lengths(array[1:]), lengths[1:])
         np.testing.assert_array_equal(ww.line_lengths(array[:1]), lengths[:1])
         np.testing.assert_array_equal(ww.line_lengths(pa.chunked_array([array[:1], array[1:]])), lengths)
+
+
+def test_geoarrow_of_points_and_of_other_types():
+    for geometries in ([Point(1, 2), None], [MultiPoint([(1, 2), (3, 4)]), MultiPoint([(5, 6)])]):
+        series = geopandas.GeoSeries(geometries, crs=4326)
+        found = ww.line_lengths(series.to_arrow(geometry_encoding="geoarrow"))
+        np.testing.assert_array_equal(found, ww.line_lengths(geometries))
+    # Coordinates are found by their names.
+    points = pa.array([{"y": y, "x": x} for x, y in LINE.coords])
+    lines = pa.ListArray.from_arrays(pa.array([0, 3], pa.int32()), points)
+    assert ww.line_lengths(lines).tolist() == [path_length(LINE)]
+    unnamed = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array([{"a": 1.0, "b": 2.0}]))
+    with pytest.raises(TypeError, match="is not one of GeoArrow for coordinates"):
+        ww.line_lengths(unnamed)
+
+
+def test_points_and_parts_of_geoarrow_that_are_null():
+    struct = pa.list_(pa.struct([("x", pa.float64()), ("y", pa.float64())]))
+    rows = [[{"x": 14.5, "y": 46.0}, None, {"x": 14.6, "y": 46.0}]]
+    interleaved = pa.list_(pa.list_(pa.float64(), 2))
+    for array in (pa.array(rows, struct), pa.array([[[14.5, 46.0], None, [14.6, 46.0]]], interleaved)):
+        with pytest.raises(ValueError, match="line 0, index 1 of all points: .* NaN"):
+            ww.line_lengths(array)
+        assert ww.line_lengths(array, on_invalid="skip").tolist() == [ww.length([14.5, 14.6], [46.0, 46.0])]
+    with pytest.raises(ValueError, match="a part of a geometry is null"):
+        ww.line_lengths(pa.array([[[{"x": 14.5, "y": 46.0}], None]], pa.list_(struct)))
+
+
+def test_containers_of_geometries():
+    lengths = [path_length(LINE)] * 3
+    assert ww.line_lengths((LINE, LINE, LINE)).tolist() == lengths
+    assert ww.line_lengths(pd.Series([LINE] * 3)).tolist() == lengths
+    assert ww.line_lengths(pa.array([LINE.wkb] * 3, pa.binary_view())).tolist() == lengths
+
+
+def test_swapped_coordinates_of_lines():
+    points = np.array([(46.0, -120.0), (47.0, -121.0)])
+    with pytest.raises(ValueError, match="line 0, index 0 of all points: latitude -120 .*swapped"):
+        ww.line_lengths((points[:, 0], points[:, 1], [0, 2]))
+    with pytest.warns(UserWarning, match="swapped"):
+        ww.line_lengths((points[:, 0], points[:, 1], [0, 2]), on_invalid="skip")
 
 
 def test_projected_coordinates_are_refused():

@@ -419,3 +419,15 @@ def test_planar_names_have_no_unit():
     ):
         with pytest.raises(AttributeError, match="a planar path has no"):
             getattr(summary, name)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        np.ma.masked_values([0.0, 9.96921e36, 60.0], 9.96921e36),
+        np.ma.masked_array([0, 2**62, 60], mask=[0, 1, 0]),
+        np.ma.masked_array(np.array(["1970-01-01", "9999-01-01", "1970-01-01T00:01"], "M8[s]"), mask=[0, 1, 0]),
+    ],
+)
+def test_values_under_a_mask_have_no_meaning(time):
+    assert ww.measure([0, 1, 2], [0, 0, 0], time=time).elapsed_s == 60

@@ -151,7 +151,7 @@ def test_rows_of_a_partition_are_read_in_chunks(monkeypatch):
         options = {"metric": "geodesic", "on_invalid": "raise"}
         states = list(ws._partials(each.to_batches(max_chunksize=30), ["device"], ["time"], options))
         assert len(states) > 1, name
-        merged = pa.Table.from_batches(list(ws._merge(states, ["device"], "length_m", True)))
+        merged = pa.Table.from_batches(list(ws._merge(states, ["device"], ["time"], "length_m", True)))
         found = {row["k0"]: (row["length_m"], row["point_count"]) for row in merged.to_pylist()}
         assert found == expected(table), name
 

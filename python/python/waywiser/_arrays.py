@@ -57,21 +57,27 @@ def _column(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | N
     elif has_arrow(values) and not has_numpy_dtype(values):
         array, missing = _from_arrow(values, name)
     else:
-        for attribute in ("unit", "units"):
-            if hasattr(values, attribute) and not isinstance(values, np.ndarray | list | tuple):
-                raise TypeError(f"{name} has a unit ({getattr(values, attribute)}); pass numbers in degrees without it")
-        if isinstance(values, np.ndarray) and hasattr(values, "unit"):
-            raise TypeError(f"{name} has a unit ({values.unit}); pass numbers in degrees without it")
+        _check_unit(values, name)
         array = _as_array(values, name)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, but its shape is {array.shape}")
-    if array.dtype == np.int32:
+    if array.dtype.kind == "i" and array.dtype.itemsize == 4:  # also with the other order of bytes
         return np.require(array, np.int32, "A"), missing
     if array.dtype.kind in "iuf":
         return np.require(array, np.float64, "A"), missing
     if array.dtype.kind == "O":
         return _from_objects(array, name), missing
     raise TypeError(f"{name} has the type {array.dtype}; use float64 (degrees) or int32 (1e-7 degree)")
+
+
+def _check_unit(values: Any, name: str) -> None:
+    """Refuse columns of libraries of units, such as astropy and pint, that are not in degrees."""
+    if type(values).__module__.partition(".")[0] == "pandas":  # whose attributes are labels
+        return
+    for attribute in ("unit", "units"):
+        unit = getattr(values, attribute, None)
+        if unit is not None and not str(unit).lower().startswith("deg"):
+            raise TypeError(f"{name} has a unit ({unit}); pass numbers in degrees without it")
 
 
 def _as_array(values: Any, name: str) -> NDArray[Any]:

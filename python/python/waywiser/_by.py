@@ -150,13 +150,11 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         if found is not None:
             distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
             return distinct, np.frombuffer(found[0], dtype=np.int32)
-    # pyarrow has no selection of views.
-    if types.is_string_view(array.type) or types.is_binary_view(array.type):
-        array = array.cast(pa.large_string() if types.is_string_view(array.type) else pa.large_binary())
+    array = _without_views(array)
     values = None
     if types.is_dictionary(array.type):
         # The values of a dictionary may repeat and have nulls.
-        encoded = pc.dictionary_encode(array.dictionary, null_encoding="encode")
+        encoded = pc.dictionary_encode(_without_views(array.dictionary), null_encoding="encode")
         values, array = encoded.dictionary, encoded.indices.take(array.indices)
         nulls = pc.index(values, None).as_py() if values.null_count else None
         if nulls is not None and nulls >= 0:
@@ -169,3 +167,13 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         ) from None
     keys = encoded.dictionary if values is None else values.take(encoded.dictionary)
     return keys, encoded.indices.to_numpy()
+
+
+def _without_views(array: pa.Array) -> pa.Array:
+    """Return texts and bytes in a layout for which pyarrow has a selection."""
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    if types.is_string_view(array.type):
+        return array.cast(pa.large_string())
+    return array.cast(pa.large_binary()) if types.is_binary_view(array.type) else array

@@ -36,8 +36,8 @@ def line_lengths(
     lines : geopandas.GeoSeries, array_like of shapely.Geometry, GeoArrow array, or tuple (lon, lat, offsets)
         Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length
         of its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines
-        and polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface. In a
-        tuple, line i has the points from offsets[i] to offsets[i + 1].
+        and polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface; their CRS
+        is checked if they have an extension type. In a tuple, line i has the points from offsets[i] to offsets[i + 1].
     metric : {"geodesic", "haversine", "planar"}
         See :func:`length`. With "planar", the lengths are in the unit of the coordinates, of any CRS.
     on_invalid : {"raise", "split", "skip"}
@@ -58,7 +58,7 @@ def line_lengths(
         The argument is none of these types.
     """
     options: dict[str, Any] = {"metric": metric, "on_invalid": on_invalid, "threads": threads}
-    if isinstance(lines, tuple) and len(lines) == 3:
+    if isinstance(lines, tuple) and len(lines) == 3 and not hasattr(lines[0], "geom_type"):
         lon, lat, offsets = lines
         return _waywiser.ragged_lengths(lon, lat, _offsets(offsets), None, **options)
     if metric != "planar":
@@ -66,7 +66,7 @@ def line_lengths(
     geometry = getattr(lines, "geometry", None)  # of a GeoDataFrame or GeoSeries
     if geometry is not None and hasattr(geometry, "values"):
         lines = geometry.values
-    if _arrays.has_arrow(lines) and not hasattr(lines, "crs"):
+    if _arrays.has_arrow(lines) and not hasattr(lines, "crs") and not _arrays.has_numpy_dtype(lines):
         return _of_arrow(lines, options)
     return _of_shapely(lines, options)
 
@@ -152,22 +152,45 @@ def _parts(geometries: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return parts, np.searchsorted(owners, np.arange(len(geometries) + 1))
 
 
+#: The types of GeoArrow that are measured, and those whose length is 0.
+_MEASURED = ("geoarrow.linestring", "geoarrow.multilinestring", "geoarrow.polygon", "geoarrow.multipolygon")
+_WKB = ("geoarrow.wkb", "ogc.wkb")
+_POINTS = ("geoarrow.point", "geoarrow.multipoint")
+
+
 def _of_arrow(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.types as types
 
+    name, crs = _extension(lines)
     if options["metric"] != "planar":
-        _check_geoarrow_crs(lines)
+        check_crs(crs)
     array = _arrays.arrow_array(lines)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
+    if name is not None and name not in (*_MEASURED, *_WKB, *_POINTS):
+        raise TypeError(f"the Arrow extension type {name} is not one of lines, polygons, points or WKB")
+    if types.is_binary_view(array.type):
+        array = array.cast(pa.large_binary())
     if types.is_binary(array.type) or types.is_large_binary(array.type):
         import shapely
 
         return _of_shapely(shapely.from_wkb(array.to_numpy(zero_copy_only=False)), options)
     missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    lengths = np.zeros(len(array)) if name in _POINTS else _of_lists(array, options)
+    if missing is not None:
+        lengths[missing] = np.nan
+    return lengths
+
+
+def _of_lists(array: pa.Array, options: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the lengths of lists of points, and of lists of such lists."""
+    import pyarrow.types as types
+
     offsets: list[NDArray[Any]] = []
     while types.is_list(array.type) or types.is_large_list(array.type):
+        if offsets and array.null_count:
+            raise ValueError("a part of a geometry is null")
         offsets.append(array.offsets.to_numpy())
         array = array.values
     if not offsets:
@@ -178,46 +201,51 @@ def _of_arrow(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
     while offsets:
         outer = offsets.pop()
         line_offsets = outer if line_offsets is None else line_offsets[outer]
-    lengths = _waywiser.ragged_lengths(lon, lat, part_offsets, line_offsets, **options)
-    if missing is not None:
-        lengths[missing] = np.nan
-    return lengths
+    return _waywiser.ragged_lengths(lon, lat, part_offsets, line_offsets, **options)
 
 
 def _arrow_coordinates(array: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
     import pyarrow.types as types
 
-    if types.is_struct(array.type) and array.type.num_fields >= 2:
-        x, y = array.field(0), array.field(1)
+    if types.is_struct(array.type) and {"x", "y"} <= {field.name for field in array.type}:
+        names = [field.name for field in array.type]
+        columns = array.flatten()  # in which a point that is null has null coordinates
+        x, y = (columns[names.index(name)] for name in "xy")
         return x.to_numpy(zero_copy_only=False), y.to_numpy(zero_copy_only=False)
     if types.is_fixed_size_list(array.type) and array.type.list_size >= 2:
         size = array.type.list_size
         flat = array.values.to_numpy(zero_copy_only=False)[array.offset * size :]
         points = flat[: len(array) * size].reshape(-1, size)
+        if array.null_count:
+            missing = array.is_null().to_numpy(zero_copy_only=False)
+            points = np.where(missing[:, None], np.nan, points)
         return points[:, 0], points[:, 1]
     raise TypeError(f"the Arrow type {array.type} is not one of GeoArrow for coordinates")
 
 
-def _check_geoarrow_crs(lines: Any) -> None:
-    """Check the coordinate reference system in the metadata of a GeoArrow array, if it has some."""
+def _extension(lines: Any) -> tuple[str | None, Any]:
+    """Return the name of the extension type of an Arrow array, and its CRS, if they are known."""
     import pyarrow as pa
 
-    metadata = None
-    extension = getattr(lines, "type", None)
-    if isinstance(extension, pa.BaseExtensionType):
-        crs = getattr(extension, "crs", None)
-        metadata = {"crs": getattr(crs, "to_json_dict", lambda: None)() or crs}
-    elif hasattr(lines, "__arrow_c_array__"):
-        field = pa.Field._import_from_c_capsule(lines.__arrow_c_array__()[0])
-        text = (field.metadata or {}).get(b"ARROW:extension:metadata")
-        metadata = json.loads(text) if text else None
-    crs = (metadata or {}).get("crs")
-    if isinstance(crs, dict) and crs.get("type") in ("ProjectedCRS", "CompoundCRS", "BoundCRS", "EngineeringCRS"):
-        raise ValueError(
-            f"the CRS ({crs.get('name')}) is projected, so that the coordinates are not degrees; "
-            'use to_crs(4326), or metric="planar" for lengths in its unit'
-        )
-    if isinstance(crs, str) and crs.upper() not in ("OGC:CRS84", "EPSG:4326"):
-        import pyproj
+    kind = getattr(lines, "type", None)
+    if isinstance(kind, pa.BaseExtensionType):
+        crs = getattr(kind, "crs", None)
+        return kind.extension_name, _crs(getattr(crs, "to_json_dict", lambda: crs)())
+    if isinstance(lines, pa.Array | pa.ChunkedArray) or not hasattr(lines, "__arrow_c_array__"):
+        return None, None
+    field = pa.Field._import_from_c_capsule(lines.__arrow_c_array__()[0])
+    if isinstance(field.type, pa.BaseExtensionType):
+        return _extension(pa.nulls(0, field.type))
+    metadata = field.metadata or {}
+    name = metadata.get(b"ARROW:extension:name")
+    text = metadata.get(b"ARROW:extension:metadata")
+    return name.decode() if name else None, _crs((json.loads(text) if text else {}).get("crs"))
 
-        check_crs(pyproj.CRS.from_user_input(crs))
+
+def _crs(crs: Any) -> Any:
+    """Return the CRS of the metadata of GeoArrow: PROJJSON, or a text such as EPSG:4326."""
+    if crs is None or (isinstance(crs, str) and crs.upper() in ("OGC:CRS84", "EPSG:4326")):
+        return None
+    import pyproj
+
+    return pyproj.CRS.from_user_input(crs)

@@ -53,6 +53,9 @@ def _from_numpy(array: NDArray[Any], missing: NDArray[np.bool_] | None, name: st
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     kind = array.dtype.kind
+    if missing is not None and array.size:
+        # The values under a mask have no meaning, and may be out of range.
+        array = np.where(missing, np.zeros(1, array.dtype), array)
     if kind == "M":
         times = _from_datetime64(array, name)
     elif kind == "f":

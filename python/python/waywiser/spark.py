@@ -72,7 +72,8 @@ def lengths(
         See length().
     on_overlap : {"raise", "shuffle"}
         For keys with runs that overlap in time: the job fails with the name of the key, or the points of such keys, and
-        of no others, are sent between machines. The latter reads the table a second time.
+        of no others, are sent between machines. The latter runs a job that finds these keys before the function
+        returns, and reads the table three times in all.
 
     Returns
     -------
@@ -125,23 +126,30 @@ def lengths(
     named = [F.col(g).alias(name) for g, name in zip(group, keys)] + [F.col(f.name) for f in result_fields]
 
     # PySpark reads the type hints of functions, but not of lambda expressions.
-    is_strict = on_overlap == "raise"
-    in_order = points if presorted else points.sortWithinPartitions(*sort)
-    partials = in_order.mapInArrow(lambda batches: _partials(batches, keys, orders, options), state)
-    # A call for each partition instead of each key, which would cost more than the merge.
-    merged = partials.repartition(*group).mapInArrow(
-        lambda batches: _merge(batches, keys, length_name, is_strict), flagged
-    )
-    if is_strict:
-        return merged.select(*named)
-    overlapping = merged.where("overlaps").select(*(F.col(name).alias(f"other_{name}") for name in group))
+    def merged(points: DataFrame, is_strict: bool) -> DataFrame:
+        in_order = points if presorted else points.sortWithinPartitions(*sort)
+        partials = in_order.mapInArrow(lambda batches: _partials(batches, keys, orders, options), state)
+        # A call for each partition instead of each key, which would cost more than the merge.
+        return partials.repartition(*group).mapInArrow(
+            lambda batches: _merge(batches, keys, orders, length_name, is_strict), flagged
+        )
+
+    if on_overlap == "raise":
+        return merged(points, True).select(*named)
+    # The other keys are checked again, because an engine may divide a table in another way when it reads it again.
+    found = merged(points, False).where("overlaps").select(*group).collect()
+    if not found:
+        return merged(points, True).select(*named)
+    renamed = StructType([StructField(f"other_{field.name}", field.dataType) for field in group_fields])
+    overlapping = F.broadcast(df.sparkSession.createDataFrame(found, renamed))
     same = functools.reduce(lambda a, b: a & b, [F.col(name).eqNullSafe(F.col(f"other_{name}")) for name in group])
     shuffled = (
         points.join(overlapping, same, "left_semi")
         .groupBy(*group)
         .applyInArrow(lambda table: _whole(table, keys, orders, options, length_name), result)
     )
-    return merged.where("not overlaps").select(*named).unionByName(shuffled.select(*named))
+    others = merged(points.join(overlapping, same, "left_anti"), True)
+    return others.select(*named).unionByName(shuffled.select(*named))
 
 
 def by(
@@ -162,7 +170,8 @@ def by(
     """Measure the path of each key, as waywiser.by() does: with filters, estimates, and lengths per day or month.
 
     All points of a key are sent to one machine and must fit into its memory. Points with equal times are ordered by
-    longitude, then by latitude, so that the result does not depend on the partitioning.
+    longitude, latitude, elevation and accuracy, so that the result does not depend on the partitioning. Points without
+    a time come last.
 
     Parameters
     ----------
@@ -208,7 +217,8 @@ def _by(table: pa.Table, options: dict[str, Any]) -> pa.Table:
 
     from ._by import by as table_by
 
-    table = table.sort_by([(name, "ascending") for name in ("time", "lon", "lat")])
+    names = ("time", "lon", "lat", "elevation", "accuracy")
+    table = table.sort_by([(name, "ascending") for name in names if name in table.column_names])
     optional = {name: table[name] for name in ("elevation", "accuracy") if name in table.column_names}
     found = table_by(table["key"], table["time"], table["lon"], table["lat"], **optional, **options)
     for index, field in enumerate(found.schema):
@@ -256,10 +266,7 @@ def _partials(
                     ended.append(run)
                 run = current[identity] = _Run(values, first, last, Fold(**options))
             run.last = last
-            try:
-                run.fold.extend(x, y)
-            except ValueError as error:
-                raise ValueError(f"{_key(table, keys, row)}: {error}, of its rows in the order of {orders}") from None
+            _extend(run.fold, x, y, _key(table, keys, row), orders)
         if len(current) > _CURRENT_MAX:
             ended += current.values()
             current.clear()
@@ -267,6 +274,15 @@ def _partials(
             yield _batch(ended, names, types)
     if current:
         yield _batch(list(current.values()), names, types)
+
+
+def _extend(fold: Fold, x: NDArray[np.float64], y: NDArray[np.float64], key: str, orders: list[str]) -> None:
+    """Append points to the state of a run."""
+    try:
+        fold.extend(x, y)
+    except ValueError as error:
+        after = f" after its first {fold.point_count} points" if fold.point_count else ""
+        raise ValueError(f"{key}: {error}, of the rows of a run in the order of {orders}{after}") from None
 
 
 def _batch(runs: list[_Run], names: list[str], types: list[pa.DataType]) -> pa.RecordBatch:
@@ -304,7 +320,8 @@ def _runs(
     names = [f"k{i}" for i in range(len(keys))]
     codes = [_codes(table[name]) for name in [*names, "run"]]
     values = [_numbers(table, f"o{i}", name, keys) for i, name in enumerate(orders)]
-    x, y = (_degrees(table[name], options["metric"] == "planar") for name in "xy")
+    planar = options["metric"] == "planar"
+    x, y = (_degrees(c, planar) for c in coordinates(table["x"], table["y"], ("lon", "lat"), planar))
     values += [np.where(np.isnan(c), np.inf, c) for c in (x, y)]
     rows = None
     if not _is_sorted([*codes, *values]):
@@ -326,9 +343,8 @@ def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
     return codes
 
 
-def _degrees(column: pa.ChunkedArray, planar: bool) -> NDArray[np.float64]:
-    """Return coordinates in degrees, in which missing values are NaN."""
-    numbers, _ = coordinates(column, column, ("lon", "lat"), planar)
+def _degrees(numbers: NDArray[Any], planar: bool) -> NDArray[np.float64]:
+    """Return coordinates in degrees."""
     return numbers / 1e7 if numbers.dtype == np.int32 and not planar else numbers.astype(np.float64, copy=False)
 
 
@@ -364,7 +380,7 @@ def _key(table: pa.Table, keys: list[str], row: int) -> str:
 
 
 def _merge(
-    batches: Iterable[pa.RecordBatch], keys: list[str], length_name: str, is_strict: bool
+    batches: Iterable[pa.RecordBatch], keys: list[str], orders: list[str], length_name: str, is_strict: bool
 ) -> Iterator[pa.RecordBatch]:
     """Merge the states of the keys of a partition."""
     import pyarrow as pa
@@ -378,7 +394,7 @@ def _merge(
     changes = np.any(codes[:, order[1:]] != codes[:, order[:-1]], axis=0)
     found = []
     for rows in np.split(order, np.flatnonzero(changes) + 1):
-        found.append(_merged(table, rows, keys, is_strict))
+        found.append(_merged(table, rows, keys, orders, is_strict))
     first_rows = pa.array([row for row, _, _ in found], pa.int64())
     columns = {f"k{i}": table[f"k{i}"].take(first_rows) for i in range(len(keys))}
     columns[length_name] = pa.array([path.length for _, path, _ in found], pa.float64())
@@ -387,7 +403,9 @@ def _merge(
     yield from pa.table(columns).combine_chunks().to_batches()
 
 
-def _merged(table: pa.Table, rows: NDArray[np.int64], keys: list[str], is_strict: bool) -> tuple[int, Fold, bool]:
+def _merged(
+    table: pa.Table, rows: NDArray[np.int64], keys: list[str], orders: list[str], is_strict: bool
+) -> tuple[int, Fold, bool]:
     """Return a row of a key, the path of all its runs, and whether they overlap. The path is then incomplete."""
     texts = ((table[name][row].as_py() for name in ("first", "last", "fold")) for row in rows.tolist())
     runs = sorted((json.loads(first), json.loads(last), fold) for first, last, fold in texts)
@@ -396,14 +414,20 @@ def _merged(table: pa.Table, rows: NDArray[np.int64], keys: list[str], is_strict
     for (_, before, _), (after, _, fold) in itertools.pairwise(runs):
         if before > after:
             if is_strict:
+                last, first = (_place(values, orders) for values in (before, after))
                 raise ValueError(
-                    f"{_key(table, keys, row)}: the points of two partitions or runs overlap: one ends at {before}, "
-                    f"after the next one starts at {after}; "
+                    f"{_key(table, keys, row)}: the points of two partitions or runs overlap: one ends at {last}, "
+                    f"after the next one starts at {first}; "
                     'use on_overlap="shuffle", or divide the rows by the argument runs'
                 )
             return row, path, True
         path.merge(Fold.from_bytes(fold))
     return row, path, False
+
+
+def _place(values: list[Any], orders: list[str]) -> str:
+    """Return the values that put a row in order, for messages. Times are whole numbers of their unit since 1970."""
+    return ", ".join(f"{name}={value}" for name, value in zip([*orders, "lon", "lat"], values))
 
 
 def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any], length_name: str) -> pa.Table:
@@ -413,10 +437,7 @@ def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[st
     one_run = table.set_column(table.column_names.index("run"), "run", pa.nulls(table.num_rows, pa.int32()))
     path = Fold(**options)
     for row, _, _, x, y in _runs(one_run, keys, orders, options):
-        try:
-            path.extend(x, y)
-        except ValueError as error:
-            raise ValueError(f"{_key(table, keys, row)}: {error}, of its rows in the order of {orders}") from None
+        _extend(path, x, y, _key(table, keys, row), orders)
     return _row(table, keys, length_name, path)
 
 
