@@ -113,14 +113,14 @@ def lines(report: Report, count: int, rounds: int) -> None:
             "line_lengths of a GeoSeries": lambda: ww.line_lengths(series),
             "line_lengths of GeoArrow": lambda: ww.line_lengths(geoarrow),
             "loop of Geod.geometry_length": lambda: [GEOD.geometry_length(line) for line in some],
-            "loop of Geod.line_length, arrays at hand": lambda: [GEOD.line_length(*line) for line in columns],
+            "loop of Geod.line_length of arrays": lambda: [GEOD.line_length(*line) for line in columns],
             "geopandas, to_crs().length (not geodesic)": lambda: series.to_crs(3857).length,
             "shapely.get_coordinates alone": lambda: shapely.get_coordinates(series.values),
         },
         rounds,
     )
     report.section(f"{count:,} lines of 10 points, per line")
-    loops = {"loop of Geod.geometry_length": 20.0, "loop of Geod.line_length, arrays at hand": 20.0}
+    loops = {"loop of Geod.geometry_length": 20.0, "loop of Geod.line_length of arrays": 20.0}
     report.compare("line_lengths of GeoArrow", loops, times, count, 25)
     others = loops | {"geopandas, to_crs().length (not geodesic)": 1.0, "shapely.get_coordinates alone": 1.0}
     report.compare("line_lengths of a GeoSeries", others, times, count, 10)

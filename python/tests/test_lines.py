@@ -200,7 +200,7 @@ def test_invalid_positions():
     for on_invalid in ("skip", "split"):
         found = ww.line_lengths((points[:, 0], points[:, 1], offsets), on_invalid=on_invalid)
         assert found.tolist() == [path_length(lines[0]), 0]
-    # A line that goes on after the point.
+    # A line that continues after the point.
     lon, lat = np.array([1.0, 2, 3, 4]), np.array([1.0, np.nan, 3, 4])
     for on_invalid in ("skip", "split"):
         found = ww.line_lengths((lon, lat, [0, 4]), on_invalid=on_invalid)

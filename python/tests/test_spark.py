@@ -102,7 +102,7 @@ def found(df) -> dict[object, tuple[float, int]]:
 @pytest.mark.parametrize("on_invalid", ["split", "skip"])
 def test_partitions_do_not_change_the_bits(spark, on_invalid):
     if on_invalid == "split" and type(spark).__module__ == "pyspark.sql.session":
-        pytest.skip("the engine has no part in this, and the JVM is slow")
+        pytest.skip("the engine does not affect this, and the JVM is slow")
     table = points(3000, 1)
     df = frame(spark, table)
     want = expected(table, on_invalid)

@@ -195,7 +195,7 @@ def read(
     from the content and not from the name. For Parquet, read the columns with pyarrow.
 
     A folder stands for all files in it and in the folders in it, sorted by name. Hidden files are skipped. Files of a
-    folder or of an archive that are no track files are skipped, with a note.
+    folder or of an archive that are not track files are skipped, with a note.
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ def by(
         "on_invalid": on_invalid,
         **options,
     }
-    # The table of no points has the types of the result, and checks the options before a job starts.
+    # An empty table has the types of the result, and checks the options before a job starts.
     empty = _by(to_arrow_schema(points.schema).empty_table(), given)
     schema = from_arrow_schema(empty.schema, prefer_timestamp_ntz=False)
     result = points.groupBy("key").applyInArrow(lambda table: _by(table, given), schema)
