@@ -85,7 +85,8 @@ fn add(between: Between, index: usize, path: &mut PathAccumulator) -> Result<(),
     Ok(())
 }
 
-/// Returns what is before which point with a position, in order.
+/// Returns the points with a position that follow invalid points or the start of a segment, in order, with what is before
+/// them.
 fn breaks(
     segment: &Bound<'_, PyAny>,
     invalid_offsets: &Bound<'_, PyAny>,
