@@ -49,6 +49,9 @@ pub(crate) struct RecorderCore {
     options: Options,
 }
 
+/// The kind of an event, the durable points, the wait in seconds, and the reason.
+type RawEvent = (&'static str, Option<u64>, Option<f64>, Option<String>);
+
 struct Parts {
     queue: Arc<PointQueue>,
     task: JoinHandle<()>,
@@ -261,7 +264,6 @@ impl RecorderCore {
 
     /// Adds the points of columns from an index on while there is space. Returns the index of the first point that was
     /// not added. The columns are arrays that were checked.
-    #[expect(clippy::too_many_arguments, reason = "the Python classes call it with positions")]
     fn push(
         &self,
         lon: &Bound<'_, PyAny>,
@@ -352,9 +354,7 @@ impl RecorderCore {
     }
 
     /// Removes the events: kind, durable points, wait in seconds and reason.
-    fn take_events(
-        &self,
-    ) -> PyResult<Vec<(&'static str, Option<u64>, Option<f64>, Option<String>)>> {
+    fn take_events(&self) -> PyResult<Vec<RawEvent>> {
         let events = self.queue()?.take_events();
         let event = |event| match event {
             RecordEvent::Connected { committed_points } => {
