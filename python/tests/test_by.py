@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import math
+import signal
 import threading
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -376,3 +378,39 @@ def test_keys_that_are_many_or_few_rows_have_the_same_bits():
         one = ww.by(key, time, lon, lon)
         assert one.equals(ww.by(key, time, lon, lon, threads=2))
         assert sum(one["point_count"].to_pylist()) == count
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("order", ["sorted", "random"])
+def test_a_call_with_one_large_key_can_be_interrupted(threads, order):
+    count = 3_000_000
+    random = np.random.default_rng(5)
+    time = 1_700_000_000 + np.arange(count) * 1.0
+    if order == "random":
+        random.shuffle(time)
+    lon, lat = 13.7 + np.cumsum(random.normal(0, 1e-5, count)), 46 + np.cumsum(random.normal(0, 1e-5, count))
+
+    def run():
+        ww.by(np.zeros(count, np.int64), time, lon, lat, threads=threads, preset="walk")
+
+    start = process_time()
+    run()
+    complete = process_time() - start
+    where = []
+
+    def interrupt(_, frame):
+        where.append(frame.f_code.co_name)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGPROF, interrupt)
+    start = process_time()
+    try:
+        # Measured in processor time, like the complete call.
+        signal.setitimer(signal.ITIMER_PROF, complete / 2)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    assert process_time() - start < complete * 0.85
+    assert where == ["by"]
