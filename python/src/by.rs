@@ -13,7 +13,7 @@ use crate::error::{MeasureError, warn_swapped};
 use crate::fixes::{Arguments, Feed, Fixes, NO_TIME};
 use crate::mixed_rows;
 use crate::options::{self, has_rules, options};
-use crate::work;
+use crate::work::{self, Interrupt};
 
 /// A number that is missing in a column of whole numbers.
 const MISSING: i64 = i64::MIN;
@@ -71,14 +71,16 @@ pub(crate) fn lengths_by<'py>(
         let positions = order.positions.as_ref();
         let scattered = positions.map(|positions| py.detach(|| fixes.scattered(positions)));
         let sorted_fixes = scattered.as_ref().unwrap_or(&fixes);
-        let work = |range: Range<usize>| {
+        let work = |range: Range<usize>, interrupt: &Interrupt<'_>| {
             let mut groups = Vec::with_capacity(range.len());
             let mut feed = Feed::new(sorted_fixes, ignores_times);
             let mut sorted = Vec::new();
             for group in range {
-                let (rows, times) = sorted_fixes.in_order_of_time(order.rows(group), &mut sorted);
+                let rows = order.rows(group);
+                let (rows, times) = sorted_fixes.in_order_of_time(rows, &mut sorted, interrupt);
                 let mut path = template.clone();
-                feed.add(rows, &mut path).map_err(GroupError::Measure)?;
+                let added = feed.add_while(rows, &mut path, || !interrupt.is_set());
+                added.map_err(GroupError::Measure)?;
                 let summary = path.summary();
                 if has_too_many_windows(&summary) {
                     return Err(GroupError::Windows { position: rows.index(0) });
@@ -101,7 +103,7 @@ pub(crate) fn lengths_by<'py>(
             add(part);
             Ok(())
         };
-        work::in_steps(py, group_count, points, threads, work, add, into_exception)?;
+        work::in_interruptible_steps(py, group_count, points, threads, work, add, into_exception)?;
     }
     if is_any_invalid && fixes.may_be_swapped() {
         warn_swapped(py)?;

@@ -9,10 +9,13 @@ use waywiser::{Fix, FixBlock, InvalidPoints, Metric, Options, PathAccumulator, P
 
 use crate::column::{BLOCK, Block, Column, Columns, Rows};
 use crate::error::{MeasureError, warn_swapped};
-use crate::work;
+use crate::work::{self, Interrupt};
 
 /// A time that is missing: the value of NaT.
 pub(crate) const NO_TIME: i64 = FixBlock::NO_TIME;
+
+/// The number of keys that are sorted at once: some milliseconds.
+const SORTED_RUN: usize = 1 << 18;
 
 /// The columns of the points of a call. All have the same length.
 pub(crate) struct Fixes {
@@ -122,18 +125,21 @@ impl Fixes {
     }
 
     /// Returns rows in the order of their times, and the earliest and the latest time. Rows with equal times keep their
-    /// order. A row without a time stays after the row before it. `sorted` is memory for the result.
+    /// order. A row without a time stays after the row before it. `sorted` is memory for the result. An interrupt ends the
+    /// sort early.
     pub(crate) fn in_order_of_time<'a>(
         &self,
         rows: Rows<'a>,
         sorted: &'a mut Vec<u32>,
+        interrupt: &Interrupt<'_>,
     ) -> (Rows<'a>, [i64; 2]) {
         let Some(times) = &self.times else { return (rows, [NO_TIME; 2]) };
         let mut ends = [NO_TIME; 2];
         let mut is_sorted = true;
         let for_each = |found: &mut dyn FnMut(usize, i64)| {
             let mut block = Block::new();
-            for start in (0..rows.len()).step_by(BLOCK) {
+            let starts = (0..rows.len()).step_by(BLOCK);
+            for start in starts.take_while(|_| !interrupt.is_set()) {
                 let block_rows = rows.slice(start, rows.len().min(start + BLOCK));
                 for (position, &time) in (start..).zip(times.read_rows(block_rows, &mut block)) {
                     found(position, time);
@@ -159,7 +165,7 @@ impl Fixes {
             // The rows of a group have indices of 32 bits.
             keys.push((before, rows.index(position) as u32));
         });
-        keys.sort_by_key(|&(time, _)| time);
+        sort_by_time(&mut keys, interrupt);
         sorted.clear();
         sorted.extend(keys.iter().map(|&(_, row)| row));
         (Rows::Indices(sorted), ends)
@@ -175,6 +181,25 @@ impl Fixes {
     /// Returns whether the longitudes may be latitudes.
     pub(crate) fn may_be_swapped(&self) -> bool {
         self.metric != Metric::Planar && self.columns.may_be_swapped()
+    }
+}
+
+/// Sorts keys by time, those with equal times in their order. Sorts runs of a bounded length and merges pairs of them, so
+/// that it can stop in between.
+fn sort_by_time(keys: &mut [(i64, u32)], interrupt: &Interrupt<'_>) {
+    let mut run = SORTED_RUN;
+    loop {
+        for keys in keys.chunks_mut(run) {
+            if interrupt.check() {
+                return;
+            }
+            // The stable sort finds the two sorted runs of the last pass, and only merges them.
+            keys.sort_by_key(|&(time, _)| time);
+        }
+        if run >= keys.len() {
+            return;
+        }
+        run *= 2;
     }
 }
 
@@ -199,10 +224,20 @@ impl<'a> Feed<'a> {
         rows: Rows<'_>,
         path: &mut PathAccumulator,
     ) -> Result<(), MeasureError> {
+        self.add_while(rows, path, || true)
+    }
+
+    /// Adds the points of some rows in blocks, as long as `may_continue` returns true.
+    pub(crate) fn add_while(
+        &mut self,
+        rows: Rows<'_>,
+        path: &mut PathAccumulator,
+        may_continue: impl Fn() -> bool,
+    ) -> Result<(), MeasureError> {
         let fixes = self.fixes;
         let times = fixes.times.as_ref().filter(|_| !self.ignores_times);
         let mut at = 0;
-        while at < rows.len() {
+        while at < rows.len() && may_continue() {
             let rows = rows.slice(at, rows.len().min(at + BLOCK));
             let attributes = |block: &mut FixBlock, valid| {
                 let rows = rows.slice(0, valid);

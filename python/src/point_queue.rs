@@ -22,9 +22,9 @@ const EVENTS_MAX: usize = 1024;
 pub(crate) struct PointQueue {
     state: Mutex<State>,
     changed: Condvar,
-    /// Wakes an event loop of Python.
+    /// The end of a socket pair whose other end an event loop of Python watches.
     #[cfg(unix)]
-    bell: Option<std::os::unix::net::UnixStream>,
+    wakeup: Option<std::os::unix::net::UnixStream>,
 }
 
 #[derive(Default)]
@@ -42,6 +42,16 @@ struct State {
     task: Option<Waker>,
 }
 
+/// The reason why a queue accepts no points.
+pub(crate) enum PushError {
+    /// The recording has failed.
+    Failed(String),
+    /// No more points follow, and the recording is not finished yet.
+    Finishing,
+    /// The recording is finished.
+    Finished,
+}
+
 impl PointQueue {
     /// Creates a queue. If an event loop of Python uses it, also returns the file descriptor that becomes readable
     /// after each change.
@@ -49,19 +59,19 @@ impl PointQueue {
     /// # Errors
     /// If the process has too many open files.
     #[cfg(unix)]
-    pub(crate) fn new(has_bell: bool) -> std::io::Result<(Arc<Self>, Option<i32>)> {
+    pub(crate) fn new(has_wakeup_fd: bool) -> std::io::Result<(Arc<Self>, Option<i32>)> {
         use std::os::fd::IntoRawFd as _;
         use std::os::unix::net::UnixStream;
-        let (bell, reader) = match has_bell {
+        let (wakeup, reader) = match has_wakeup_fd {
             false => (None, None),
             true => {
-                let (bell, reader) = UnixStream::pair()?;
-                bell.set_nonblocking(true)?;
+                let (wakeup, reader) = UnixStream::pair()?;
+                wakeup.set_nonblocking(true)?;
                 reader.set_nonblocking(true)?;
-                (Some(bell), Some(reader.into_raw_fd()))
+                (Some(wakeup), Some(reader.into_raw_fd()))
             }
         };
-        Ok((Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), bell }), reader))
+        Ok((Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), wakeup }), reader))
     }
 
     /// Creates a queue. There is no file descriptor for event loops on this system.
@@ -82,21 +92,22 @@ impl PointQueue {
         state.version += 1;
         self.changed.notify_all();
         #[cfg(unix)]
-        if let Some(mut bell) = self.bell.as_ref() {
+        if let Some(mut wakeup) = self.wakeup.as_ref() {
             // If the buffer is full, the event loop is woken already.
-            let _ = std::io::Write::write(&mut bell, &[0]);
+            let _ = std::io::Write::write(&mut wakeup, &[0]);
         }
     }
 
     /// Adds points from the start of a list while there is space. Returns their number.
     ///
     /// # Errors
-    /// If the recording has failed or ended: the reason.
-    pub(crate) fn push(&self, points: &[Fix]) -> Result<usize, String> {
+    /// If the recording has failed, or no more points follow: the task may not read them.
+    pub(crate) fn push(&self, points: &[Fix]) -> Result<usize, PushError> {
         let mut state = self.lock();
         match &state.outcome {
-            Some(Err(message)) => return Err(message.clone()),
-            Some(Ok(_)) => return Err("the recording is finished".to_owned()),
+            Some(Err(message)) => return Err(PushError::Failed(message.clone())),
+            Some(Ok(_)) => return Err(PushError::Finished),
+            None if state.is_ended => return Err(PushError::Finishing),
             None => {}
         }
         let count = points.len().min(POINTS_MAX - state.points.len());

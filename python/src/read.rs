@@ -198,6 +198,10 @@ impl Failure {
         io::Error::other("an exception was raised")
     }
 
+    fn is_set(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn take(&self) -> Option<PyErr> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -343,7 +347,8 @@ impl Reading<'_> {
 
     fn read_archive(&self, input: impl Read + io::Seek) -> Vec<RawFile> {
         let sink = TracksOfFile::new(self.name);
-        let mut members = Members { archive: self.name, files: Vec::new(), sink };
+        let mut members =
+            Members { archive: self.name, files: Vec::new(), sink, failure: self.failure };
         let outcome = formats::read_archive(input, self.options, &mut members);
         let mut files = members.files;
         if outcome.is_err() {
@@ -362,6 +367,7 @@ struct Members<'a> {
     archive: &'a str,
     files: Vec<RawFile>,
     sink: TracksOfFile,
+    failure: &'a Failure,
 }
 
 impl Members<'_> {
@@ -381,6 +387,10 @@ impl ArchiveSink for Members<'_> {
         member: &Member,
         result: Result<(), FormatError>,
     ) -> Result<(), SinkError> {
+        if self.failure.is_set() {
+            // The error of this member is the exception. The other members are not read.
+            return Err(SinkError::Stop);
+        }
         let name = self.name(member);
         let sink = std::mem::replace(&mut self.sink, TracksOfFile::new(""));
         self.files.push(raw_file(&name, sink, result, true));

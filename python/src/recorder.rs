@@ -21,7 +21,7 @@ use waywiser::{
 
 use crate::column::{BLOCK, Block, Column, Columns};
 use crate::fixes::{Arguments, Fixes};
-use crate::point_queue::{PointQueue, Points, TaskEnd};
+use crate::point_queue::{PointQueue, Points, PushError, TaskEnd};
 use crate::runtime::runtime;
 use crate::{messages, options, summary};
 
@@ -45,7 +45,7 @@ pub(crate) struct RecorderCore {
     /// The process that has the task.
     pid: u32,
     /// The file descriptor that becomes readable after a change. It belongs to the caller.
-    bell: Option<i32>,
+    wakeup_fd: Option<i32>,
     options: Options,
 }
 
@@ -102,6 +102,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     fn client(self, url: &str) -> PyResult<ClientBuilder> {
+        // A URL with '@' may have a password; the builder refuses it with an error that does not show it.
+        if !url.contains("://") && !url.contains('@') {
+            return Err(PyValueError::new_err(format!(
+                "url is {url:?}, which has no scheme; use a URL such as \"http://127.0.0.1:50051\""
+            )));
+        }
         let mut builder = Client::builder(url);
         builder = match (self.token, self.token_file) {
             (None, None) => builder,
@@ -168,7 +174,7 @@ impl RecorderCore {
         connection: Connection,
         retry_for: f64,
         buffer_points: usize,
-        has_bell: bool,
+        has_wakeup_fd: bool,
         metric: &str,
         on_invalid: &str,
         options: &Bound<'_, PyDict>,
@@ -191,7 +197,7 @@ impl RecorderCore {
         let runtime = runtime(py)?;
         let _context = runtime.enter();
         let client = connection.client(url)?.connect_lazy().map_err(|error| value_error(&error))?;
-        let (queue, bell) = PointQueue::new(has_bell)?;
+        let (queue, wakeup_fd) = PointQueue::new(has_wakeup_fd)?;
         let (events, points) = (Arc::clone(&queue), Points::of(Arc::clone(&queue)));
         let end = TaskEnd(Arc::clone(&queue));
         let budget = Duration::from_secs_f64(retry_for);
@@ -204,13 +210,13 @@ impl RecorderCore {
             let outcome = recorder.record(points).await;
             end.finish(outcome);
         });
-        Ok(Self { parts: Some(Parts { queue, task }), pid: process::id(), bell, options })
+        Ok(Self { parts: Some(Parts { queue, task }), pid: process::id(), wakeup_fd, options })
     }
 
     /// The file descriptor that becomes readable after a change. The caller closes it.
     #[getter]
-    fn bell(&self) -> Option<i32> {
-        self.bell
+    fn wakeup_fd(&self) -> Option<i32> {
+        self.wakeup_fd
     }
 
     /// The version, which each change increases.
@@ -384,7 +390,15 @@ impl RecorderCore {
     }
 
     fn add(&self, fixes: &[Fix]) -> PyResult<usize> {
-        self.queue()?.push(fixes).map_err(RecordingError::new_err)
+        self.queue()?.push(fixes).map_err(|error| match error {
+            PushError::Failed(message) => RecordingError::new_err(message),
+            PushError::Finishing => {
+                PyValueError::new_err("the recorder is finishing; it takes no more points")
+            }
+            PushError::Finished => {
+                PyValueError::new_err("the recorder is finished; it takes no more points")
+            }
+        })
     }
 
     /// Returns the points of a range of at most [`BLOCK`].

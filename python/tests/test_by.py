@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import math
+import signal
 import threading
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -385,3 +387,39 @@ def test_texts_as_views_are_keys(type_):
         keys = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int32()), pa.array(["a", "b"], pa.string_view()))
     table = ww.by(keys, None, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     assert table["key"].to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("order", ["sorted", "random"])
+def test_a_call_with_one_large_key_can_be_interrupted(threads, order):
+    count = 3_000_000
+    random = np.random.default_rng(5)
+    time = 1_700_000_000 + np.arange(count) * 1.0
+    if order == "random":
+        random.shuffle(time)
+    lon, lat = 13.7 + np.cumsum(random.normal(0, 1e-5, count)), 46 + np.cumsum(random.normal(0, 1e-5, count))
+
+    def run():
+        ww.by(np.zeros(count, np.int64), time, lon, lat, threads=threads, preset="walk")
+
+    start = process_time()
+    run()
+    complete = process_time() - start
+    where = []
+
+    def interrupt(_, frame):
+        where.append(frame.f_code.co_name)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGPROF, interrupt)
+    start = process_time()
+    try:
+        # Measured in processor time, like the complete call.
+        signal.setitimer(signal.ITIMER_PROF, complete / 2)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    assert process_time() - start < complete * 0.85
+    assert where == ["by"]

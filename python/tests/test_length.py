@@ -301,6 +301,29 @@ def test_a_call_can_be_interrupted():
         assert process.stdout.read() == "interrupted\n"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is that of Linux")
+def test_a_call_computes_without_threads_that_the_system_refuses():
+    program = """
+        import os, resource, threading, numpy as np, waywiser as ww
+        column = np.linspace(13.5, 14, 3_000_000)
+        groups = np.arange(3_000_000) // 100_000
+        expected = ww.length(column, column)
+        table = ww.by(groups, None, column, column, threads=1)
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        if os.getuid() == 0:
+            os.setuid(65534)  # the limit does not apply to root
+        try:
+            threading.Thread(target=print).start()
+        except RuntimeError:
+            print("refused")
+        assert ww.length(column, column, threads=200) == expected
+        assert ww.by(groups, None, column, column, threads=200).equals(table)
+        print("done")
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True)
+    assert run.stdout == "refused\ndone\n", run.stderr
+
+
 def test_other_threads_run_during_a_call():
     column = np.broadcast_to(np.float64(13.5), 2**28)
     done = threading.Event()

@@ -384,6 +384,33 @@ def test_a_keyboard_interrupt_ends_a_read_that_waits(tmp_path: Path) -> None:
         assert b"KeyboardInterrupt" in child.stderr.read()
 
 
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="this system does not count the bytes that are read")
+def test_a_keyboard_interrupt_ends_the_reading_of_an_archive(tmp_path: Path) -> None:
+    member = b"lon,lat\n" + b"13.7,46.1\n" * 100_000
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for index in range(20):
+            file.writestr(f"{index}.csv", member)
+
+    def bytes_read() -> int:
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    def interrupt(*_: object) -> None:
+        if bytes_read() - start > 2 * len(member):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    start = bytes_read()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        with pytest.raises(KeyboardInterrupt):
+            ww.read(tmp_path / "a.zip")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert bytes_read() - start < 15 * len(member)
+
+
 def test_other_threads_run_while_a_file_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     found: list[ww.Tracks] = []

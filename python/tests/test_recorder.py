@@ -206,6 +206,12 @@ def test_an_invalid_point_adds_nothing(
         ({"ca": 3}, TypeError, "PEM"),
         ({"max_sped": 3}, TypeError, "max_speed"),
         ({"max_speed": -1}, ValueError, "max_speed"),
+        ({"url": "foo"}, ValueError, 'url is "foo", which has no scheme'),
+        ({"url": "127.0.0.1:50051"}, ValueError, "no scheme"),
+        ({"url": ""}, ValueError, "no scheme"),
+        ({"url": "a:secret@b"}, ValueError, "password"),
+        ({"url": "http://"}, ValueError, "is not the address of a server"),
+        ({"url": "http://a/b"}, ValueError, "is not the address of a server"),
         ({"metric": "mercator"}, ValueError, "metric"),
         ({"on_invalid": "drop"}, ValueError, "on_invalid"),
     ],
@@ -473,6 +479,149 @@ def test_threads_can_share_a_recorder(server: Server, name: str) -> None:
         for thread in threads:
             thread.join()
     assert recorder.summary is not None and recorder.summary.points == 6000
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_no_point_is_lost_when_the_recording_is_finished_during_a_send(server: Server, name: str, attempt: int) -> None:
+    recorder = ww.Recorder(server.url, name)
+    errors: list[str] = []
+
+    def send(kind: int) -> None:
+        try:
+            while True:
+                if kind == 0:
+                    recorder.send(1, 2)
+                else:
+                    recorder.send([1] * 50, [2] * 50)
+        except ValueError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=send, args=(kind,)) for kind in range(3)]
+    for thread in threads:
+        thread.start()
+    while recorder.sent_points < 500 * attempt:
+        threads[0].join(0.001)
+    summary = recorder.finish()
+    for thread in threads:
+        thread.join()
+    assert recorder.sent_points == recorder.committed_points == summary.points
+    assert all(re.fullmatch("the recorder is finish(ing|ed); it takes no more points", error) for error in errors)
+    assert len(errors) == 3
+
+
+def test_the_queue_takes_no_points_after_its_end(server: Server, name: str) -> None:
+    recorder = ww.Recorder(server.url, name)
+    recorder.send(1, 2)
+    core = recorder._core
+    core.end()
+    columns = (np.array([1.0]), np.array([2.0]), None, None, None)
+    is_finished = False
+    # The first pass is before the recording is finished or after it: both refuse points.
+    while not is_finished:
+        is_finished = core.is_finished()
+        with pytest.raises(ValueError, match="it takes no more points"):
+            core.push_one(1, 2, np.iinfo(np.int64).min, np.nan, np.nan)
+        with pytest.raises(ValueError, match="it takes no more points"):
+            core.push(*columns, 0)
+    assert recorder.sent_points == recorder.finish().points == 1
+
+
+def test_a_send_that_waits_ends_when_the_recorder_is_finished_or_closed(stopped: Server) -> None:
+    points = walk(100_000)
+    for end in ("finish", "close"):
+        recorder = ww.Recorder(stopped.url, end, buffer_points=20_000)
+        recorder.send(1, 2)
+        recorder.flush()
+        stopped.send_signal(signal.SIGSTOP)
+        errors: list[BaseException] = []
+
+        def send(recorder: ww.Recorder = recorder, errors: list[BaseException] = errors) -> None:
+            try:
+                recorder.send(points["lon"], points["lat"])
+            except (ValueError, ww.RecordingError) as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        before = -1
+        while before < recorder.sent_points or before < 2:
+            before = recorder.sent_points
+            thread.join(0.05)
+        ender = threading.Thread(target=getattr(recorder, end))
+        ender.start()
+        # The server does not answer yet, so that the task neither reads points nor ends.
+        thread.join(0.05 if end == "close" else None)
+        stopped.send_signal(signal.SIGCONT)
+        thread.join()
+        ender.join()
+        assert len(errors) == 1 and recorder.sent_points < 100_001
+        if end == "finish":
+            assert "the recorder is finishing" in str(errors[0])
+            assert recorder.summary is not None and recorder.summary.points == recorder.sent_points
+
+
+@pytest.mark.parametrize("origin", ["event", "signal"])
+def test_arrays_cannot_be_sent_during_a_send_of_the_same_thread(stopped: Server, origin: str) -> None:
+    points = walk(100_000)
+    errors: list[str] = []
+
+    def send_again(*_: object) -> None:
+        try:
+            recorder.send([1, 2], [3, 4])
+        except RuntimeError as error:
+            errors.append(str(error))
+        stopped.send_signal(signal.SIGCONT)
+
+    recorder = ww.Recorder(stopped.url, "a", buffer_points=20_000)
+    recorder.send(points["lon"][0], points["lat"][0])
+    recorder.flush()
+    before = signal.signal(signal.SIGALRM, send_again)
+    try:
+        if origin == "event":
+            recorder._on_event = send_again
+        else:
+            stopped.send_signal(signal.SIGSTOP)
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+        recorder.send(points["lon"][1:], points["lat"][1:])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    recorder._on_event = None
+    assert any("during another send() of the same thread" in error for error in errors)
+    recorder.send([1, 2], [3, 4])  # the lock is free
+    assert recorder.finish().points == recorder.sent_points >= 100_002
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_does_not_wait_for_a_lock_of_its_parent(stopped: Server) -> None:
+    points = walk(100_000)
+    recorder = ww.Recorder(stopped.url, "a", buffer_points=20_000)
+    recorder.send(1, 2)
+    recorder.flush()
+    stopped.send_signal(signal.SIGSTOP)
+    thread = threading.Thread(target=recorder.send, args=(points["lon"], points["lat"]))
+    thread.start()
+    while not recorder._lock.locked():
+        thread.join(0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            # Ends a child that waits for the lock.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)
+            try:
+                recorder.send([1, 2], [3, 4])
+            except RuntimeError as error:
+                status = 0 if "create a recorder after the fork" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    stopped.send_signal(signal.SIGCONT)
+    thread.join()
+    assert recorder.finish().points == 100_001
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

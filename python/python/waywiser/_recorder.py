@@ -8,7 +8,7 @@ import datetime
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncRecorder", "RecordEvent", "Recorder", "RecordingError"]
 
-#: The longest time in seconds without a look at signals.
+#: The longest time in seconds between two checks for signals.
 _WAIT_S = 0.1
-#: The time in seconds between two looks, for event loops that cannot watch a file descriptor.
+#: The time in seconds between two checks for changes, for event loops that cannot watch a file descriptor.
 _POLL_S = 0.02
 #: The value of NaT.
 _NAT = int(np.iinfo(np.int64).min)
@@ -66,9 +66,9 @@ class _Columns(NamedTuple):
 
 
 class _Base:
-    """What the recorders with and without asyncio share."""
+    """The common base class of the recorders with and without asyncio."""
 
-    _has_bell = False
+    _has_wakeup_fd = False
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class _Base:
         if isinstance(retry_for, datetime.timedelta):
             retry_for = retry_for.total_seconds()
         self._core = _waywiser.RecorderCore(
-            url, name, connection, retry_for, buffer_points, self._has_bell, metric, on_invalid, dict(options)
+            url, name, connection, retry_for, buffer_points, self._has_wakeup_fd, metric, on_invalid, dict(options)
         )
         self._name = name
         self._is_planar = metric == "planar"
@@ -202,7 +202,7 @@ class Recorder(_Base):
     Parameters
     ----------
     url : str
-        The server, such as "https://paths.example.org" or "http://127.0.0.1:50051".
+        The server with the scheme, such as "https://paths.example.org" or "http://127.0.0.1:50051".
     name : str
         The name of the recording, such as "van-7" (which is "paths/van-7") or "namespaces/acme/paths/van-7".
     token, token_file : str, path or None
@@ -220,7 +220,8 @@ class Recorder(_Base):
         The maximum number of points in memory that are sent and not durable. `send` waits when it is reached. Up to
         33 000 further points wait in front of them.
     on_event : callable or None
-        Called with a `RecordEvent` for each change, by the thread that uses the recorder, during its calls.
+        Called with a `RecordEvent` for each change, by the thread that uses the recorder, during its calls. It must not
+        call `send` with arrays, which raises RuntimeError during another `send` of arrays.
     metric : {"geodesic", "haversine", "planar"}
         The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
     on_invalid : {"raise", "split", "skip"}
@@ -247,6 +248,7 @@ class Recorder(_Base):
 
     def _prepare(self) -> None:
         self._lock = threading.Lock()
+        self._lock_owner: int | None = None
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -283,6 +285,8 @@ class Recorder(_Base):
             If a point is not valid, with its index, or if the recorder is closed.
         RecordingError
             If the recording has failed.
+        RuntimeError
+            If a callback calls it during a `send` of arrays by the same thread, or in a child process.
         """
         self._check_open()
         if _is_scalar(lon):
@@ -292,16 +296,36 @@ class Recorder(_Base):
                 if self._push_one(lon, lat, time, elevation, accuracy):
                     break
                 self._wait(seen)
+                self._check_open()
             return self._deliver()
         columns = self._columns(lon, lat, time, elevation, accuracy)
-        with self._lock:
+        with self._array_lock():
             start, end = 0, len(columns.lon)
             while start < end:
                 seen = self._core.version
                 start = self._core.push(*columns, start)
                 if start < end:
                     self._wait(seen)
+                    self._check_open()
         self._deliver()
+
+    @contextlib.contextmanager
+    def _array_lock(self) -> Iterator[None]:
+        """Lock the recorder, so that the points of one array are consecutive."""
+        # Raises in a child process after a fork: a thread that only the parent has may hold the lock.
+        _ = self._core.version
+        thread = threading.get_ident()
+        if self._lock_owner == thread:
+            raise RuntimeError(
+                "send() was called by on_event or a signal handler during another send() of the same thread; "
+                "collect the points, and send them after that send() has returned"
+            )
+        with self._lock:
+            try:
+                self._lock_owner = thread
+                yield
+            finally:
+                self._lock_owner = None
 
     def flush(self) -> None:
         """Wait until all points that were sent before are durable.
@@ -376,21 +400,21 @@ class AsyncRecorder(_Base):
     loses no point that was accepted: `sent_points` has their number.
     """
 
-    _has_bell = True
+    _has_wakeup_fd = True
 
-    _bell: socket.socket | None = None
+    _wakeup: socket.socket | None = None
 
     def _prepare(self) -> None:
         self._lock = asyncio.Lock()
         self._waiters: set[asyncio.Future[None]] = set()
-        bell = self._core.bell
-        if bell is not None:
-            self._bell = socket.socket(fileno=bell)
-            self._bell.setblocking(False)
+        wakeup_fd = self._core.wakeup_fd
+        if wakeup_fd is not None:
+            self._wakeup = socket.socket(fileno=wakeup_fd)
+            self._wakeup.setblocking(False)
 
     def __del__(self) -> None:
-        if self._bell is not None:
-            self._bell.close()
+        if self._wakeup is not None:
+            self._wakeup.close()
 
     async def __aenter__(self) -> Self:
         self._check_open()
@@ -470,12 +494,12 @@ class AsyncRecorder(_Base):
     async def _wait(self, seen: int) -> None:
         self._deliver()
         loop = asyncio.get_running_loop()
-        bell = self._bell
-        if bell is None:
+        wakeup = self._wakeup
+        if wakeup is None:
             return await asyncio.sleep(_POLL_S)
         if not self._waiters:
             try:
-                loop.add_reader(bell, self._wake)
+                loop.add_reader(wakeup, self._wake)
             except NotImplementedError:
                 return await asyncio.sleep(_POLL_S)
         waiter = loop.create_future()
@@ -486,13 +510,13 @@ class AsyncRecorder(_Base):
         finally:
             self._waiters.discard(waiter)
             if not self._waiters:
-                loop.remove_reader(bell)
+                loop.remove_reader(wakeup)
 
     def _wake(self) -> None:
         """Read the bytes of the changes, and resume the coroutines that wait."""
-        assert self._bell is not None
+        assert self._wakeup is not None
         with contextlib.suppress(BlockingIOError):
-            while self._bell.recv(4096):
+            while self._wakeup.recv(4096):
                 pass
         for waiter in self._waiters:
             if not waiter.done():

@@ -100,13 +100,13 @@ class RecorderCore:
         connection: dict[str, Any],
         retry_for: float,
         buffer_points: int,
-        has_bell: bool,
+        has_wakeup_fd: bool,
         metric: str,
         on_invalid: str,
         options: dict[str, Any],
     ) -> None: ...
     @property
-    def bell(self) -> int | None: ...
+    def wakeup_fd(self) -> int | None: ...
     @property
     def version(self) -> int: ...
     @property
