@@ -21,9 +21,17 @@ ROUND = 50
 class WebServer(Server):
     """A server with the HTTP listener."""
 
-    def __init__(self, folder, name, arguments):
+    def __init__(self, cluster, name):
         self.http_port = free_port()
-        super().__init__(folder, name, [*arguments, "--http", str(self.http_port)])
+        self.postgres, self.name = cluster.postgres, name
+        store = ["--store", self.postgres.url(options=f"?application_name={name}"), *cluster.password_arguments]
+        super().__init__(cluster.folder, name, [*store, "--http", str(self.http_port)])
+
+    def connections(self):
+        """Returns the number of connections to the database. One of a server that was killed ends after its transaction."""
+        query = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{self.name}'"
+        [count] = self.postgres.sql(query)
+        return int(count)
 
     def request(self, method, path, body=None):
         """Returns the status of an answer and its JSON, or (0, None) without an answer."""
@@ -92,7 +100,7 @@ def listed(server, prefix):
 
 def the_page_of_each_server_shows_the_recordings_of_all(cluster):
     """Records at one server, and reads the list, the totals and the events of another one. Kills the first one."""
-    one, two = servers = [WebServer(cluster.folder, f"page-{number}", cluster.store_arguments) for number in (1, 2)]
+    one, two = servers = [WebServer(cluster, f"page-{number}") for number in (1, 2)]
     for server in servers:
         server.run()
         server.wait_until_ready()
@@ -205,14 +213,14 @@ def the_last_commit_is_shown_after_a_kill(one, two):
     # These may be durable or not when the server is killed.
     for start in range(100, 4_000, 100):
         live.send(range(start, start + 100))
+    assert one.connections() > 0
     one.kill()
     live.close()
     assert live.reply.exception(timeout=60) is not None
     # A commit that has reached the database may still be under way.
+    wait_until(lambda: one.connections() == 0, "the end of the connections of the killed server")
     client = Client(two.address)
     state = two.get(f"/api/paths/{path}")
-    while (later := two.get(f"/api/paths/{path}")) != state:
-        state = later
     count = state["committed_points"]
     assert 100 <= count <= 4_000 and not state["complete"], state
     assert state["summary"]["length_m"] == client.measure(range(count)).length_m, state
