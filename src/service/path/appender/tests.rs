@@ -209,10 +209,13 @@ async fn an_open_recording_is_charged_until_it_ends() {
     budget.add(rest);
     assert_eq!(send_to(&service, &c, &message, None).unwrap_err(), RpcError::Overloaded);
     assert_eq!(send_to(&service, &a, &message, None).unwrap().await.unwrap(), Ok(2));
-    // The recent points and the recordings without requests are released.
-    service.memory_release()();
+    // The recent points and the recordings without requests are released, the latter when their tasks run.
+    let released = service.memory_release()();
+    assert_eq!(used() - rest, released);
+    assert_eq!(service.memory_release()(), released, "they have not ended yet");
     sleep(Duration::from_millis(1)).await;
     assert_eq!((service.activity()().open_recordings, used()), (0, rest));
+    assert_eq!(service.memory_release()(), 0);
     budget.subtract(rest);
     assert_eq!(send_to(&service, &c, &message, None).unwrap().await.unwrap(), Ok(2));
 }
