@@ -277,6 +277,32 @@ async fn the_work_of_a_request_is_in_the_load_of_the_server() {
     drop(others);
 }
 
+/// The requests of a batch share a time slice, so that a short one may be the one that exceeds it.
+#[tokio::test(start_paused = true)]
+async fn a_short_request_of_a_large_batch_is_not_refused() {
+    let (_, service) = service();
+    let (load, owner, others) = busy();
+    let share = || {
+        let deadline = Some(Instant::now() + Duration::from_secs(10));
+        Some(LoadShare::new(Arc::clone(&load), owner.clone(), deadline))
+    };
+    let mut messages: Vec<_> =
+        (0..32).map(|part| message_of(part * 500..(part + 1) * 500)).collect();
+    // This one is refused, whichever part of its first time slice is its own.
+    let large = messages.len();
+    messages.push(message_of(16_000..36_000));
+    let answers: Vec<_> = messages
+        .iter()
+        .map(|message| send_to(&service, &name(), message, share()).unwrap())
+        .collect();
+    for (index, answer) in answers.into_iter().enumerate() {
+        let expected = if index == large { Err(RpcError::Busy) } else { Ok(16_000) };
+        assert_eq!(answer.await.unwrap(), expected, "{index}");
+    }
+    assert_eq!(load.competing(), 8);
+    drop(others);
+}
+
 #[tokio::test]
 async fn the_requests_of_a_batch_share_a_time_slice() {
     // Each of 64 requests is within the budget, and all together are not.
