@@ -347,7 +347,7 @@ impl PointBlock {
     }
 
     /// Returns the columns with the point before the block, which [`PointBlock::columns_after`] has set, as the first
-    /// element. The elements after the last point are finite, and of no point.
+    /// element. The elements after the last point are finite, and belong to no point.
     #[inline]
     pub(super) fn columns_with_previous(&self) -> (&[f64], &[f64]) {
         (&self.x, &self.y)

@@ -64,8 +64,9 @@ impl Memory {
         })
     }
 
-    /// Sets the function that releases what services hold between calls. Only the first one counts.
-    pub(super) fn set_release(&self, release: impl Fn() + Send + Sync + 'static) {
+    /// Sets the function that releases what services hold between calls, and returns the bytes that are charged until their
+    /// tasks have ended. Only the first one counts.
+    pub(super) fn set_release(&self, release: impl Fn() -> u64 + Send + Sync + 'static) {
         let _ = self.release.set(Release(Box::new(release)));
     }
 
@@ -130,9 +131,8 @@ impl Memory {
         if !self.is_above(END_PERCENT) {
             return None;
         }
-        if let Some(Release(release)) = self.release.get() {
-            release();
-        }
+        // Read before the use: what has been released meanwhile is then subtracted twice, and no connection is ended for it.
+        let released = self.release.get().map_or(0, |Release(release)| release());
         let connections = self.connections();
         let mut by_peer: HashMap<IpAddr, u64> = HashMap::new();
         let open = || connections.values().filter(|usage| !usage.ended.is_cancelled());
@@ -145,7 +145,7 @@ impl Memory {
             .filter(|usage| usage.ended.is_cancelled())
             .map(|usage| usage.charged())
             .sum();
-        if self.used().saturating_sub(leaving) <= self.limit / 100 * END_PERCENT {
+        if self.used().saturating_sub(leaving + released) <= self.limit / 100 * END_PERCENT {
             return None;
         }
         let largest =
@@ -178,7 +178,7 @@ impl MemoryBudget for Memory {
     }
 }
 
-struct Release(Box<dyn Fn() + Send + Sync>);
+struct Release(Box<dyn Fn() -> u64 + Send + Sync>);
 
 impl fmt::Debug for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

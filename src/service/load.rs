@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::progress::Progress;
+use super::work::WORK_MAX_NS;
 use crate::auth::{Principal, PrincipalSource};
 
 /// No call is refused while at most this many calls compete for each thread.
@@ -163,10 +164,13 @@ impl LoadShare {
         Self { load, owner, deadline }
     }
 
-    /// Returns a call, or a part of one, that begins now.
+    /// Returns a part of a call that begins now. It may share its first time slice with other calls, so that only a yield
+    /// after a whole work budget of its own may refuse it.
     pub(crate) fn begin(&self, progress: Arc<Progress>) -> CallLoad {
         let Self { load, owner, deadline } = self.clone();
-        CallLoad::new(load, owner, deadline, progress)
+        let mut call = CallLoad::new(load, owner, deadline, progress);
+        call.least_work_ns = WORK_MAX_NS;
+        call
     }
 }
 
@@ -179,6 +183,10 @@ pub(crate) struct CallLoad {
     deadline: Option<Instant>,
     progress: Arc<Progress>,
     stage: Stage,
+    /// A yield with less work does not refuse the call.
+    least_work_ns: u64,
+    /// Whether a yield has decided if the call is refused.
+    is_decided: bool,
     /// The part of the work of the call whose time was measured, and this time.
     timed_work_ns: u64,
     timed: Duration,
@@ -201,13 +209,16 @@ impl CallLoad {
             deadline,
             progress,
             stage: Stage::Light,
+            least_work_ns: 0,
+            is_decided: false,
             timed_work_ns: 0,
             timed: Duration::ZERO,
             is_complete: false,
         }
     }
 
-    /// Polls the call. It competes afterwards if it has yielded, and only then. Its first yield may refuse it.
+    /// Polls the call. It competes afterwards if it has yielded, and only then. Its first yield with enough work
+    /// may refuse it.
     pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
         let timing =
             (self.stage == Stage::Competing).then(|| (Instant::now(), self.progress.work_ns()));
@@ -217,8 +228,17 @@ impl CallLoad {
             self.timed += since.elapsed();
             self.timed_work_ns += self.progress.work_ns().saturating_sub(work_ns);
         }
+        if has_yielded && !self.is_decided && self.progress.work_ns() >= self.least_work_ns {
+            self.is_decided = true;
+            // The call itself is not one of those that it competes with.
+            if self.stage == Stage::Competing {
+                self.leave();
+            }
+            if self.is_refusable() {
+                self.stage = Stage::Refused;
+            }
+        }
         match (self.stage, has_yielded) {
-            (Stage::Light, true) if self.is_refusable() => self.stage = Stage::Refused,
             (Stage::Light | Stage::Waiting, true) => {
                 self.load.enter(&self.owner);
                 self.stage = Stage::Competing;
@@ -270,8 +290,8 @@ impl Drop for CallLoad {
         if self.stage == Stage::Competing {
             self.leave();
         }
-        // Only calls with deadlines are refused, so only they are compared.
-        if self.stage == Stage::Waiting && self.deadline.is_some() {
+        // Only calls with deadlines and enough work are refused, so only they are compared.
+        if self.stage == Stage::Waiting && self.is_decided && self.deadline.is_some() {
             self.load.observe(self.processing_ns(), self.is_complete);
         }
     }

@@ -56,6 +56,11 @@ impl MemoryCharge {
         budget.try_add(bytes).then(|| Self { budget: Arc::clone(budget), bytes })
     }
 
+    /// Returns the bytes that are charged.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Replaces the bytes that are charged.
     pub(super) fn set(&mut self, bytes: u64) {
         match bytes.checked_sub(self.bytes) {

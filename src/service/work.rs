@@ -17,7 +17,7 @@ use crate::measure::Cost;
 use crate::wire::InflateStep;
 
 /// Work after which a stream yields.
-const WORK_MAX_NS: u64 = 250_000;
+pub(super) const WORK_MAX_NS: u64 = 250_000;
 
 /// Cost to receive a DATA frame, and the number of its bytes that cost a nanosecond more.
 const FRAME_NS: u64 = 100;

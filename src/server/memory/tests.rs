@@ -1,6 +1,17 @@
 //! The charges of connections and of services, and what is released when the budget is used up.
 
+use bytes::Bytes;
+use http_body_util::Full;
+use prost::Message as _;
+use tokio::task::yield_now;
+use tonic::body::Body;
+use tower_service::Service as _;
+
 use super::*;
+use crate::proto::waywiser_v1 as pb;
+use crate::recording::CheckpointPolicy;
+use crate::service::{PathService, StreamLimits};
+use crate::store::MemoryStore;
 
 const MIB: u64 = 1 << 20;
 
@@ -107,9 +118,83 @@ fn memory_of_services_is_within_the_budget_and_released_first() {
     assert_eq!(memory.used(), 90 * MIB + CONNECTION_BYTES);
     budget.add(6 * MIB);
     let released = Arc::downgrade(&memory);
-    memory.set_release(move || released.upgrade().unwrap().subtract(36 * MIB));
+    memory.set_release(move || {
+        released.upgrade().unwrap().subtract(36 * MIB);
+        0
+    });
     assert_eq!(memory.relieve(), None, "the connection stays");
     assert_eq!(memory.used(), 60 * MIB + CONNECTION_BYTES);
     assert!(connection.admits_stream() && !connection.ended().is_cancelled());
     assert!(!budget.try_add(u64::MAX));
+}
+
+#[test]
+fn memory_that_services_release_soon_closes_no_connection() {
+    let memory = Memory::new(100 * MIB);
+    let connection = memory.connection(peer(1));
+    let _held = connection.charge(60 * MIB);
+    memory.add(36 * MIB);
+    let leaving = Arc::new(AtomicU64::new(36 * MIB));
+    let released = Arc::clone(&leaving);
+    memory.set_release(move || released.load(Relaxed));
+    for _ in 0..3 {
+        assert_eq!(memory.relieve(), None);
+    }
+    // Not enough is released.
+    leaving.store(MIB, Relaxed);
+    let _more = connection.charge(MIB);
+    assert_eq!(memory.relieve(), Some((peer(1), 61 * MIB + CONNECTION_BYTES)));
+}
+
+/// Returns a request that adds a point to a recording.
+fn append_request() -> http::Request<Body> {
+    let options = pb::PathOptions {
+        preset: pb::Preset::Phone.into(),
+        reorder_count: 8,
+        drop_duplicates: true,
+        ..Default::default()
+    };
+    let time = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 });
+    let message = pb::AppendPointsRequest {
+        name: "paths/phone".to_owned(),
+        options: Some(options),
+        points: vec![pb::Point { x: 13.7, y: 46.4, time, ..Default::default() }],
+        columns: None,
+    }
+    .encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend((message.len() as u32).to_be_bytes());
+    frame.extend(message);
+    http::Request::builder()
+        .uri("/waywiser.v1.PathService/AppendPoints")
+        .body(Body::new(Full::new(Bytes::from(frame))))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_recording_without_requests_is_closed_and_no_connection() {
+    const MOST: u64 = 100 * MIB / 100 * END_PERCENT;
+    let memory = Memory::new(100 * MIB);
+    let (limits, policy) = (StreamLimits::default(), CheckpointPolicy::default());
+    let store = Arc::new(MemoryStore::default());
+    let mut paths = PathService::with_memory(limits, store, policy, Arc::clone(&memory) as _);
+    memory.set_release(paths.memory_release());
+    let connection = memory.connection(peer(1));
+    let reply = paths.call(append_request()).await.unwrap();
+    assert_eq!(tonic::Status::from_header_map(reply.headers()).map(|status| status.code()), None);
+    // The appender that has answered waits for requests.
+    yield_now().await;
+    // The recording holds 12 KiB and more.
+    let _held = connection.charge(MOST + 8 * 1024 - memory.used());
+    for _ in 0..3 {
+        assert_eq!(memory.relieve(), None);
+        assert!(memory.used() > MOST, "the recording is still open");
+    }
+    while memory.used() > MOST {
+        yield_now().await;
+    }
+    assert!(!connection.ended().is_cancelled());
+    // No other memory can be released.
+    let _more = connection.charge(16 * 1024);
+    assert_eq!(memory.relieve().map(|ended| ended.0), Some(peer(1)));
 }

@@ -259,6 +259,45 @@ async fn only_a_young_call_without_effects_that_has_a_deadline_is_refused() {
     assert!(!early.load.is_refused());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_part_of_a_call_is_refused_only_after_a_work_budget_of_its_own() {
+    let load = Arc::new(Load::new(1));
+    load.observe(100 * MS, true);
+    enter(&load, &peer(1), 20);
+    let before = load.state().typical;
+    let part = || {
+        let progress = Arc::<Progress>::default();
+        let deadline = Some(Instant::now() + Duration::from_secs(1));
+        let share = LoadShare::new(Arc::clone(&load), peer(1), deadline);
+        Call { load: share.begin(Arc::clone(&progress)), progress }
+    };
+    // Other calls have used most of the time slice.
+    let mut short = part();
+    short.polls(WORK_MAX_NS - 1, 0, true);
+    assert!(!short.load.is_refused());
+    assert_eq!(load.competing(), 21);
+    short.waits();
+    short.load.complete();
+    drop(short);
+    assert_eq!((load.competing(), load.state().typical), (20, before));
+
+    let mut long = part();
+    long.polls(100, 0, true);
+    assert!(!long.load.is_refused());
+    long.polls(WORK_MAX_NS, 0, true);
+    assert!(long.load.is_refused());
+    assert_eq!(load.competing(), 20);
+    // The decision is made once.
+    let mut patient = part();
+    patient.polls(100, 0, true);
+    (0..20).for_each(|_| load.leave(&peer(1)));
+    patient.polls(WORK_MAX_NS, 0, true);
+    enter(&load, &peer(1), 20);
+    patient.yields();
+    assert!(!patient.load.is_refused());
+    assert_eq!(load.competing(), 21);
+}
+
 #[tokio::test]
 async fn a_call_reports_its_yields_and_its_work() {
     let load = Arc::new(Load::new(1));

@@ -1,11 +1,13 @@
 //! The requests of AppendPoints that wait, and the queues of the appenders.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::request::PathRequest as _;
+use super::shared::Shared;
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
@@ -55,11 +57,17 @@ pub(super) struct Appenders {
     queues: Mutex<HashMap<RecordingName, mpsc::Sender<Append>>>,
     /// A new value ends the appenders that have no requests.
     end_idle: watch::Sender<()>,
+    /// The bytes of the appenders that have no requests.
+    idle_bytes: AtomicU64,
 }
 
 impl Default for Appenders {
     fn default() -> Self {
-        Self { queues: Mutex::default(), end_idle: watch::Sender::new(()) }
+        Self {
+            queues: Mutex::default(),
+            end_idle: watch::Sender::new(()),
+            idle_bytes: AtomicU64::new(0),
+        }
     }
 }
 
@@ -69,14 +77,36 @@ impl Appenders {
         self.end_idle.subscribe()
     }
 
-    /// Ends the appenders without requests, and later each one that has answered its requests.
-    pub(super) fn end_idle(&self) {
+    /// Ends the appenders without requests, and later each one that has answered its requests. Returns the bytes of those
+    /// without requests that have not ended yet.
+    pub(super) fn end_idle(&self) -> u64 {
         self.end_idle.send_replace(());
+        self.idle_bytes.load(Ordering::Acquire)
     }
 
     /// Returns the queues of the appenders. An appender enters and leaves it under this lock.
     pub(super) fn queues(&self) -> MutexGuard<'_, HashMap<RecordingName, mpsc::Sender<Append>>> {
         // No code panics while it holds the lock.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The bytes of an appender, counted as those of an appender without requests until this is dropped.
+pub(super) struct IdleBytes {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl IdleBytes {
+    pub(super) fn new(shared: &Arc<Shared>, bytes: u64) -> Self {
+        shared.appenders.idle_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared), bytes }
+    }
+}
+
+impl Drop for IdleBytes {
+    fn drop(&mut self) {
+        // If the charge of the appender ended before, a reader that does not count these bytes sees that too.
+        self.shared.appenders.idle_bytes.fetch_sub(self.bytes, Ordering::Release);
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::append_queue::{Append, AppendMessage, Opening};
+use super::append_queue::{Append, AppendMessage, IdleBytes, Opening};
 use super::point_buffer::PointBuffer;
 use super::recording_writer::RecordingWriter;
 use super::scope::PathName;
@@ -80,6 +80,7 @@ pub(super) fn append(
         writer: None,
         waiting: vec![append],
         charge,
+        idle: None,
     };
     shared.commits.spawn(appender.run());
     Ok(())
@@ -96,6 +97,8 @@ struct Appender {
     /// The requests of the next commit.
     waiting: Vec<Append>,
     charge: MemoryCharge,
+    /// `Some` without requests. An appender that ends drops it after its charge.
+    idle: Option<IdleBytes>,
 }
 
 /// Why no points were committed.
@@ -142,9 +145,11 @@ impl Appender {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(IDLE_MAX);
         let is_crowded = self.shared.appenders.queues().len() > most;
         let idle_time = if is_crowded { Duration::ZERO } else { IDLE_TIME };
+        self.idle = Some(IdleBytes::new(&self.shared, self.charge.bytes()));
         tokio::select! {
             biased;
             Some(append) = self.queue.recv() => {
+                self.idle = None;
                 self.waiting.push(append);
                 return true;
             }
@@ -155,6 +160,7 @@ impl Appender {
         // Requests enter the queue under the same lock, so none is lost.
         match self.queue.try_recv() {
             Ok(append) => {
+                self.idle = None;
                 self.waiting.push(append);
                 true
             }

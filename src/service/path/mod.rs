@@ -106,14 +106,14 @@ impl PathService {
     }
 
     /// Returns a function that releases the memory that no call needs: the recent points, and the recordings that are open
-    /// without requests.
-    pub(crate) fn memory_release(&self) -> impl Fn() + Send + Sync + 'static {
+    /// without requests. It returns the bytes of these recordings, which are charged until their tasks have ended.
+    pub(crate) fn memory_release(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         let shared = Arc::downgrade(&self.shared);
         move || {
-            if let Some(shared) = shared.upgrade() {
+            shared.upgrade().map_or(0, |shared| {
                 shared.recent.clear();
-                shared.appenders.end_idle();
-            }
+                shared.appenders.end_idle()
+            })
         }
     }
 

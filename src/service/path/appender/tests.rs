@@ -209,10 +209,13 @@ async fn an_open_recording_is_charged_until_it_ends() {
     budget.add(rest);
     assert_eq!(send_to(&service, &c, &message, None).unwrap_err(), RpcError::Overloaded);
     assert_eq!(send_to(&service, &a, &message, None).unwrap().await.unwrap(), Ok(2));
-    // The recent points and the recordings without requests are released.
-    service.memory_release()();
+    // The recent points and the recordings without requests are released, the latter when their tasks run.
+    let released = service.memory_release()();
+    assert_eq!(used() - rest, released);
+    assert_eq!(service.memory_release()(), released, "they have not ended yet");
     sleep(Duration::from_millis(1)).await;
     assert_eq!((service.activity()().open_recordings, used()), (0, rest));
+    assert_eq!(service.memory_release()(), 0);
     budget.subtract(rest);
     assert_eq!(send_to(&service, &c, &message, None).unwrap().await.unwrap(), Ok(2));
 }
@@ -270,6 +273,32 @@ async fn the_work_of_a_request_is_in_the_load_of_the_server() {
     assert_eq!(send(&small, Some(10)).await.unwrap(), Ok(20_001), "a small request");
     assert_eq!(send(&large, Some(60)).await.unwrap(), Ok(40_001));
     assert_eq!(send(&large, None).await.unwrap(), Ok(60_001), "without a deadline");
+    assert_eq!(load.competing(), 8);
+    drop(others);
+}
+
+/// The requests of a batch share a time slice, so that a short one may be the one that exceeds it.
+#[tokio::test(start_paused = true)]
+async fn a_short_request_of_a_large_batch_is_not_refused() {
+    let (_, service) = service();
+    let (load, owner, others) = busy();
+    let share = || {
+        let deadline = Some(Instant::now() + Duration::from_secs(10));
+        Some(LoadShare::new(Arc::clone(&load), owner.clone(), deadline))
+    };
+    let mut messages: Vec<_> =
+        (0..32).map(|part| message_of(part * 500..(part + 1) * 500)).collect();
+    // This one is refused, whichever part of its first time slice is its own.
+    let large = messages.len();
+    messages.push(message_of(16_000..36_000));
+    let answers: Vec<_> = messages
+        .iter()
+        .map(|message| send_to(&service, &name(), message, share()).unwrap())
+        .collect();
+    for (index, answer) in answers.into_iter().enumerate() {
+        let expected = if index == large { Err(RpcError::Busy) } else { Ok(16_000) };
+        assert_eq!(answer.await.unwrap(), expected, "{index}");
+    }
     assert_eq!(load.competing(), 8);
     drop(others);
 }

@@ -2,8 +2,8 @@
 //! server stops. The store has no points.
 //!
 //! A [`Sampler`] takes points of a stream, and the writer adds those that are durable. The memory has a limit, and is charged
-//! to the memory budget. When the limit is reached, the namespace with the most bytes loses the points of its recordings that have not grown for the longest
-//! time, so that a namespace cannot remove the points of others that hold less.
+//! to the memory budget. When the limit is reached, the namespace with the most bytes loses the points of its recordings that
+//! have not grown for the longest time, so that a namespace cannot remove the points of others that hold less.
 
 mod namespaces;
 mod sampler;

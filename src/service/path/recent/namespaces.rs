@@ -12,9 +12,9 @@ pub(super) struct Namespaces {
     /// The namespaces by their bytes.
     by_bytes: BTreeSet<(usize, Option<Namespace>)>,
     bytes: usize,
-    /// Number of namespaces that were looked at.
+    /// Number of lookups of namespaces.
     #[cfg(test)]
-    pub(super) looked_at: std::cell::Cell<usize>,
+    pub(super) lookups: std::cell::Cell<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Namespaces {
     /// Removes and returns a recording.
     pub(super) fn remove(&mut self, name: &RecordingName) -> Option<OfRecording> {
         let key = name.namespace().cloned();
-        self.look();
+        self.count_lookup();
         let namespace = self.namespaces.get_mut(&key)?;
         let removed = namespace.recordings.remove(name)?;
         namespace.by_change.remove(&removed.change);
@@ -56,7 +56,7 @@ impl Namespaces {
     /// Adds a recording that is not there.
     pub(super) fn insert(&mut self, name: &RecordingName, recording: OfRecording) {
         let key = name.namespace().cloned();
-        self.look();
+        self.count_lookup();
         let namespace = self.namespaces.entry(key.clone()).or_default();
         let before = namespace.bytes;
         namespace.bytes += recording.bytes();
@@ -73,7 +73,7 @@ impl Namespaces {
     }
 
     fn namespace(&self, key: &Option<Namespace>) -> Option<&OfNamespace> {
-        self.look();
+        self.count_lookup();
         self.namespaces.get(key)
     }
 
@@ -88,9 +88,9 @@ impl Namespaces {
     }
 
     #[inline]
-    fn look(&self) {
+    fn count_lookup(&self) {
         #[cfg(test)]
-        self.looked_at.set(self.looked_at.get() + 1);
+        self.lookups.set(self.lookups.get() + 1);
     }
 
     /// Checks that all sums and orders agree. Returns the numbers of namespaces and recordings.

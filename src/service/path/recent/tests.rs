@@ -110,13 +110,13 @@ fn a_writer_forgets_points_that_the_store_has_lost() {
 
 /// The work of a call that makes space depends neither on the number of namespaces nor on that of all recordings.
 #[test]
-fn a_call_removes_few_recordings_and_looks_at_few_namespaces() {
+fn a_call_removes_few_recordings_with_few_lookups_of_namespaces() {
     let recent = RecentPoints { bytes_max: 1 << 20, ..recent_points() };
     let now = stored(1, 600, 7);
     let add = |name: String, count: u64| {
-        recent.state().known.looked_at.set(0);
+        recent.state().known.lookups.set(0);
         recent.add(&self::name(&name), &now, points(0..count));
-        recent.state().known.looked_at.get()
+        recent.state().known.lookups.get()
     };
     for number in 0..300 {
         add(format!("namespaces/n{number}/paths/a"), 1);
@@ -128,12 +128,12 @@ fn a_call_removes_few_recordings_and_looks_at_few_namespaces() {
     assert!(namespaces == 301 && before > 1000, "{before} of {namespaces}");
     let most_removed = (POINTS_MAX * size_of::<RecentPoint>()).div_ceil(ENTRY_BYTES) + 1;
     for number in 0..9 {
-        let looked_at = add(format!("namespaces/large/paths/{number}"), POINTS_MAX as u64);
+        let lookups = add(format!("namespaces/large/paths/{number}"), POINTS_MAX as u64);
         let (namespaces, after) = recent.state().known.check();
         assert_eq!(namespaces, 301);
         let removed = before + 1 - after;
         assert!((1..=most_removed).contains(&removed), "{removed}");
-        assert!(looked_at <= 2 * removed + 2, "{looked_at} for {removed}");
+        assert!(lookups <= 2 * removed + 2, "{lookups} for {removed}");
         before = after;
     }
 }
