@@ -10,7 +10,7 @@ use waywiser::{Metric, PointError};
 use crate::column::{BLOCK, Columns, Output, read_integers};
 use crate::error::{MeasureError, warn_swapped};
 use crate::names::{self, OnInvalid};
-use crate::work;
+use crate::work::{self, Interrupt};
 
 /// Return the length of each line. Line i has the parts line_offsets[i] to line_offsets[i + 1], and part j has the points
 /// part_offsets[j] to part_offsets[j + 1]. Without line_offsets, each line is one part.
@@ -38,8 +38,8 @@ pub(crate) fn ragged_lengths<'py>(
     let (array, out) = Output::new(py, count)?;
     let lines = Lines { columns, parts, lines, metric, on_invalid: OnInvalid::parse(on_invalid)? };
     let mut is_any_invalid = false;
-    let work = |range| {
-        let mut walk = Walk::new(&lines);
+    let work = |range, interrupt: &Interrupt<'_>| {
+        let mut walk = Walk::new(&lines, interrupt);
         walk.go(range, |line, length| out.write(line, &[length]))?;
         Ok(walk.is_any_invalid)
     };
@@ -53,7 +53,7 @@ pub(crate) fn ragged_lengths<'py>(
         source.into_exception(Some(line), is_latitude && lines.may_be_swapped())
     };
     let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
-    work::in_steps(py, count, points_per_line, threads, work, add, into_exception)?;
+    work::in_interruptible_steps(py, count, points_per_line, threads, work, add, into_exception)?;
     if is_any_invalid && lines.may_be_swapped() {
         warn_swapped(py)?;
     }
@@ -136,10 +136,11 @@ struct Walk<'a> {
     /// The end of the points of the range.
     end: usize,
     is_any_invalid: bool,
+    interrupt: &'a Interrupt<'a>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(lines: &'a Lines) -> Self {
+    fn new(lines: &'a Lines, interrupt: &'a Interrupt<'a>) -> Self {
         Self {
             lines,
             meter: LineMeter::new(lines.metric),
@@ -148,6 +149,7 @@ impl<'a> Walk<'a> {
             invalid: None,
             end: 0,
             is_any_invalid: false,
+            interrupt,
         }
     }
 
@@ -176,7 +178,8 @@ impl<'a> Walk<'a> {
     #[inline]
     fn measure(&mut self, points: Range<usize>) -> Result<(), MeasureError> {
         let mut at = points.start;
-        while at < points.end {
+        // A line may have all points of a call.
+        while at < points.end && !self.interrupt.is_set() {
             if self.next != at || (self.loaded_end == at && self.invalid.is_none()) {
                 self.load(at);
             }

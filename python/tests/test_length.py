@@ -282,13 +282,14 @@ def test_an_overflow_is_an_exception():
         ww.length(far, far, metric="planar")
 
 
-def test_a_call_can_be_interrupted():
-    program = """
+@pytest.mark.parametrize("call", ["length(column, column)", "line_lengths((column, column, [0, 2**40]))"])
+def test_a_call_can_be_interrupted(call):
+    program = f"""
         import numpy as np, waywiser as ww
         column = np.broadcast_to(np.float64(13.5), 2**40)  # an hour
         try:
             print("started", flush=True)
-            ww.length(column, column)
+            ww.{call}
         except KeyboardInterrupt:
             print("interrupted")
     """
