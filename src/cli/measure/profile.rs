@@ -1,11 +1,12 @@
 //! The line of a track for drawing, with its profile: positions, distances, times, elevations and speeds. A line has few
 //! points, however many the track has.
 //!
-//! While the track is read, [`TrackLine`] keeps every point, then every second one, every fourth one, and so on. At the end
-//! the points that change the shape least are removed (Visvalingam and Whyatt 1993).
+//! While the track is read, [`TrackLine`] keeps every point, then one of two, one of four, and so on: the one that changes
+//! the shape most. At the end the points that change the shape least are removed (Visvalingam and Whyatt 1993). Rejected
+//! points stay, up to a limit.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -16,6 +17,10 @@ use crate::measure::{Fix, Metric, Point, RejectedFix, RejectionReason, Space};
 const KEPT_MAX: usize = 16 * 1024;
 /// Maximum number of points of a line.
 const LINE_POINTS: usize = 1000;
+/// Maximum number of rejected points that are kept before others.
+const REJECTED_MAX: usize = 500;
+/// The number of the last points that wait for the decision of a filter.
+const RECENT_MAX: usize = 4096;
 
 /// A point of a line.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +28,7 @@ struct Vertex {
     point: Point,
     z: Option<f64>,
     unix_ns: Option<i64>,
-    /// The length of the track up to this point, gaps between segments not included.
+    /// The length along the accepted points up to this one, gaps between segments not included.
     distance: f64,
     starts_segment: bool,
     /// The index of the fix in the track.
@@ -37,20 +42,48 @@ struct Vertex {
 pub(super) struct TrackLine {
     metric: Metric,
     kept: Vec<Vertex>,
-    /// Every point with an index that is divisible by this is kept, and the last one.
+    /// The points after those of `kept` and `candidate`, which a filter can still reject.
+    recent: VecDeque<Vertex>,
+    /// The point of the current group that is kept if none of the next ones changes the shape more, with its weight.
+    candidate: Option<(Vertex, f64)>,
+    /// The number of points of the current group.
+    group_len: u64,
+    /// One point of a group of so many is kept, and the rejected ones, the first and the last one.
     stride: u64,
+    /// The number of rejected points of `kept`.
+    rejected_count: usize,
     count: u64,
     /// The index of the next fix, also counting those without a position.
     next_offset: u64,
-    last: Option<Vertex>,
+    /// Whether the next point starts a segment.
     starts_segment: bool,
+    /// The last point that left `recent`.
+    last: Option<Vertex>,
+    /// A start of a segment that was not kept moves to the next point that is.
+    moved_start: bool,
+    last_accepted: Option<Vertex>,
+    /// Whether a segment started after `last_accepted`.
+    has_gap: bool,
 }
 
 impl TrackLine {
     pub(super) fn new(metric: Metric) -> Self {
-        let (stride, count, next_offset) = (1, 0, 0);
-        let kept = Vec::new();
-        Self { metric, kept, stride, count, next_offset, last: None, starts_segment: true }
+        Self {
+            metric,
+            kept: Vec::new(),
+            recent: VecDeque::new(),
+            candidate: None,
+            group_len: 0,
+            stride: 1,
+            rejected_count: 0,
+            count: 0,
+            next_offset: 0,
+            starts_segment: true,
+            last: None,
+            moved_start: false,
+            last_accepted: None,
+            has_gap: false,
+        }
     }
 
     pub(super) fn start_segment(&mut self) {
@@ -59,7 +92,7 @@ impl TrackLine {
 
     /// Returns the number of points that are kept.
     pub(super) fn len(&self) -> usize {
-        self.kept.len()
+        self.kept.len() + self.recent.len()
     }
 
     /// Adds a fix. One without a position is only counted.
@@ -67,77 +100,162 @@ impl TrackLine {
         let offset = self.next_offset;
         self.next_offset += 1;
         let Some(point) = fix.point() else { return };
-        let starts_segment = self.starts_segment || fix.starts_segment();
-        let leg = match &self.last {
-            Some(last) if !starts_segment => {
-                self.metric.distance(last.point, point).unwrap_or_default()
-            }
-            _ => 0.0,
-        };
-        let distance = self.last.map_or(0.0, |last| last.distance) + leg;
+        let starts_segment = std::mem::take(&mut self.starts_segment) || fix.starts_segment();
         let (z, unix_ns) = (fix.z(), fix.unix_ns());
-        let vertex = Vertex { point, z, unix_ns, distance, starts_segment, offset, rejected: None };
-        self.last = Some(vertex);
-        let is_kept = self.count.is_multiple_of(self.stride);
-        // A start that is not kept moves to the next point that is.
-        self.starts_segment = starts_segment && !is_kept;
+        let (distance, rejected) = (0.0, None);
         self.count += 1;
-        if is_kept {
-            self.kept.push(vertex);
-            if self.kept.len() >= KEPT_MAX {
-                self.halve();
-            }
+        self.recent.push_back(Vertex {
+            point,
+            z,
+            unix_ns,
+            distance,
+            starts_segment,
+            offset,
+            rejected,
+        });
+        if self.recent.len() > RECENT_MAX {
+            self.settle();
         }
     }
 
     /// Marks a fix that a filter rejects, if the line contains the fix.
     pub(super) fn mark_rejected(&mut self, fix: RejectedFix) {
-        if let Ok(index) = self.kept.binary_search_by_key(&fix.offset, |vertex| vertex.offset)
-            && let Some(vertex) = self.kept.get_mut(index)
+        if let Ok(index) = self.recent.binary_search_by_key(&fix.offset, |vertex| vertex.offset)
+            && let Some(vertex) = self.recent.get_mut(index)
         {
             vertex.rejected = Some(fix.reason);
-        }
-        if let Some(last) = self.last.as_mut().filter(|last| last.offset == fix.offset) {
-            last.rejected = Some(fix.reason);
+        } else if let Ok(index) =
+            self.kept.binary_search_by_key(&fix.offset, |vertex| vertex.offset)
+            && let Some(vertex) = self.kept.get_mut(index)
+        {
+            self.rejected_count += usize::from(vertex.rejected.is_none());
+            vertex.rejected = Some(fix.reason);
         }
     }
 
+    /// Takes the first of the recent points: measures the distance up to it, and decides whether it is kept.
+    fn settle(&mut self) {
+        let Some(mut vertex) = self.recent.pop_front() else { return };
+        self.has_gap |= vertex.starts_segment;
+        vertex.distance = self.last_accepted.map_or(0.0, |last| last.distance);
+        if vertex.rejected.is_none() {
+            if let Some(last) = self.last_accepted.filter(|_| !self.has_gap) {
+                vertex.distance +=
+                    self.metric.distance(last.point, vertex.point).unwrap_or_default();
+            }
+            self.has_gap = false;
+            self.last_accepted = Some(vertex);
+        }
+        let before = self.last.replace(vertex);
+        let Some(before) = before else {
+            self.keep(vertex);
+            return;
+        };
+        // The last point is kept in any case.
+        let after = self.recent.front();
+        let weight = after.map_or(0.0, |after| weight(before.point, vertex.point, after.point));
+        if vertex.rejected.is_some() && self.rejected_count < REJECTED_MAX {
+            self.end_group();
+            vertex.starts_segment |= std::mem::take(&mut self.moved_start);
+            self.keep(vertex);
+            return;
+        }
+        self.group_len += 1;
+        match self.candidate {
+            Some((_, most)) if most >= weight => self.moved_start |= vertex.starts_segment,
+            other => {
+                vertex.starts_segment |= std::mem::take(&mut self.moved_start)
+                    || other.is_some_and(|(other, _)| other.starts_segment);
+                self.candidate = Some((vertex, weight));
+            }
+        }
+        if self.group_len >= self.stride {
+            self.end_group();
+        }
+    }
+
+    fn end_group(&mut self) {
+        self.group_len = 0;
+        if let Some((vertex, _)) = self.candidate.take() {
+            self.keep(vertex);
+        }
+    }
+
+    fn keep(&mut self, vertex: Vertex) {
+        self.rejected_count += usize::from(vertex.rejected.is_some());
+        self.kept.push(vertex);
+        if self.kept.len() >= KEPT_MAX {
+            self.halve();
+        }
+    }
+
+    /// Removes one of two points: the one that changes the shape less.
     fn halve(&mut self) {
         self.stride *= 2;
-        let (mut index, mut starts) = (0, false);
-        self.kept.retain_mut(|vertex| {
+        let line = std::mem::take(&mut self.kept);
+        let is_protected = protected(&line);
+        let next = self.recent.front();
+        let weight = |index: usize| match line.get(index + 1).or(next) {
+            Some(after) => weight(line[index - 1].point, line[index].point, after.point),
+            None => 0.0,
+        };
+        let mut is_kept = is_protected.clone();
+        is_kept[0] = true;
+        let others: Vec<usize> = (1..line.len()).filter(|&index| !is_protected[index]).collect();
+        for pair in others.chunks(2) {
+            let index = match *pair {
+                [first, second] if weight(second) > weight(first) => second,
+                _ => pair[0],
+            };
+            is_kept[index] = true;
+        }
+        let mut starts = false;
+        for (mut vertex, is_kept) in line.into_iter().zip(is_kept) {
             starts |= vertex.starts_segment;
-            let is_kept = index % 2 == 0;
-            index += 1;
             if is_kept {
                 vertex.starts_segment = std::mem::take(&mut starts);
+                self.kept.push(vertex);
             }
-            is_kept
-        });
-        self.starts_segment |= starts;
+        }
+        self.moved_start |= starts;
+        self.rejected_count = self.kept.iter().filter(|vertex| vertex.rejected.is_some()).count();
     }
 
     /// Returns the line as JSON: an object with an array for each value.
     pub(super) fn finish(mut self, track_index: u64) -> Value {
-        if let Some(last) = self.last
-            && !(self.count - 1).is_multiple_of(self.stride)
+        while !self.recent.is_empty() {
+            self.settle();
+        }
+        self.end_group();
+        if let Some(mut last) = self.last
+            && self.kept.last().is_none_or(|kept| kept.offset < last.offset)
         {
+            last.starts_segment = self.moved_start;
             self.kept.push(last);
         }
         let line = simplify(self.kept, LINE_POINTS);
         let is_planar = self.metric.space() == Space::Planar;
         let rounded = |value: f64, digits: f64| (value * digits).round() / digits;
-        let speeds = std::iter::once(Value::Null).chain(line.windows(2).map(|pair| {
-            let [from, to] = pair else { return Value::Null };
-            let times = from.unix_ns.zip(to.unix_ns).filter(|(from, to)| from < to);
-            match times.filter(|_| !to.starts_segment) {
-                Some((start, end)) => {
+        let (mut from, mut starts): (Option<Vertex>, bool) = (None, false);
+        let speeds: Vec<Value> = line
+            .iter()
+            .map(|to| {
+                starts |= to.starts_segment;
+                if to.rejected.is_some() {
+                    return Value::Null;
+                }
+                let from = from.replace(*to);
+                let Some(from) = from.filter(|_| !std::mem::take(&mut starts)) else {
+                    starts = false;
+                    return Value::Null;
+                };
+                let times = from.unix_ns.zip(to.unix_ns).filter(|(from, to)| from < to);
+                times.map_or(Value::Null, |(start, end)| {
                     let seconds = end.saturating_sub(start) as f64 / 1e9;
                     rounded((to.distance - from.distance) / seconds, 1e3).into()
-                }
-                None => Value::Null,
-            }
-        }));
+                })
+            })
+            .collect();
         let names = match is_planar {
             true => ["distance", "elevation", "speed"],
             false => ["distance_m", "elevation_m", "speed_mps"],
@@ -164,14 +282,39 @@ impl TrackLine {
                 .iter()
                 .map(|vertex| vertex.z.map(|z| rounded(z, 1e3)))
                 .collect::<Vec<_>>(),
-            names[2]: speeds.take(line.len()).collect::<Vec<_>>(),
+            names[2]: speeds,
             "rejected": line.iter().map(|vertex| vertex.rejected.map(reason_name)).collect::<Vec<_>>(),
         })
     }
 }
 
+/// Returns how much a point changes the shape: the area of the triangle with its neighbours, and the detour to the point, so
+/// that a point far away in the direction of the line also counts.
+fn weight(from: Point, at: Point, to: Point) -> f64 {
+    // East and north are equal near the middle of the triangle.
+    let is_planar = at.space() == Space::Planar;
+    let scale = if is_planar { 1.0 } else { at.y().to_radians().cos() };
+    let [ax, bx] = [from, to].map(|other| (other.x() - at.x()) * scale);
+    let [ay, by] = [from, to].map(|other| other.y() - at.y());
+    let (a, b) = (libm::hypot(ax, ay), libm::hypot(bx, by));
+    let detour = (a + b - libm::hypot(bx - ax, by - ay)).max(0.0);
+    (ax * by - ay * bx).abs() + detour * a.max(b)
+}
+
+/// Returns which points stay because a filter rejects them: all, or evenly chosen ones if they are too many.
+fn protected(line: &[Vertex]) -> Vec<bool> {
+    let count = line.iter().filter(|vertex| vertex.rejected.is_some()).count();
+    let step = count.div_ceil(REJECTED_MAX).max(1);
+    let mut index = 0;
+    let mut is_protected = |vertex: &Vertex| {
+        index += usize::from(vertex.rejected.is_some());
+        vertex.rejected.is_some() && (index - 1).is_multiple_of(step)
+    };
+    line.iter().map(&mut is_protected).collect()
+}
+
 /// Removes the points whose triangles with their neighbours are smallest, until at most `max` are left. The ends stay. The
-/// ends of segments go last.
+/// ends of segments and the rejected points go last.
 fn simplify(line: Vec<Vertex>, max: usize) -> Vec<Vertex> {
     if line.len() <= max {
         return line;
@@ -181,15 +324,12 @@ fn simplify(line: Vec<Vertex>, max: usize) -> Vec<Vertex> {
     let mut after: Vec<usize> = (1..=count).collect();
     let mut removed = vec![false; count];
     let mut version = vec![0_u32; count];
+    let is_protected = protected(&line);
     let area = |from: usize, at: usize, to: usize| {
-        // East and north are equal near the middle of the triangle.
-        let scale = line[at].point.y().to_radians().cos();
-        let scale = if line[at].point.space() == Space::Planar { 1.0 } else { scale };
-        let [ax, bx] = [from, to].map(|other| (line[other].point.x() - line[at].point.x()) * scale);
-        let [ay, by] = [from, to].map(|other| line[other].point.y() - line[at].point.y());
         let is_end = line[at].starts_segment || line[to].starts_segment;
-        // Areas are not negative, so their bits have the same order.
-        (is_end, (ax * by - ay * bx).abs().to_bits())
+        // Weights are not negative, so their bits have the same order.
+        let weight = weight(line[from].point, line[at].point, line[to].point).to_bits();
+        (is_protected[at], is_end, weight)
     };
     let mut heap: BinaryHeap<_> = (1..count - 1)
         .map(|index| Reverse((area(index - 1, index, index + 1), index, 0)))
@@ -227,103 +367,4 @@ fn simplify(line: Vec<Vertex>, max: usize) -> Vec<Vertex> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fix(x: f64, y: f64) -> Fix {
-        Fix::new(Point::planar(x, y).unwrap())
-    }
-
-    fn line(fixes: impl IntoIterator<Item = Fix>) -> Value {
-        let mut line = TrackLine::new(Metric::Planar);
-        fixes.into_iter().for_each(|fix| line.add(fix));
-        line.finish(0)
-    }
-
-    #[test]
-    fn a_short_track_keeps_all_its_points() {
-        let fixes = [
-            fix(0.0, 0.0).at_unix_ns(0).unwrap(),
-            fix(3.0, 4.0).at_unix_ns(2_000_000_000).unwrap().with_z(7.5).unwrap(),
-            Fix::without_position(),
-            fix(9.0, 4.0).starting_segment(),
-            fix(9.0, 5.0),
-        ];
-        let line = line(fixes);
-        assert_eq!(line["coordinates"], json!([[0.0, 0.0], [3.0, 4.0], [9.0, 4.0], [9.0, 5.0]]));
-        assert_eq!(line["distance"], json!([0.0, 5.0, 5.0, 6.0]));
-        assert_eq!(line["segment_starts"], json!([0, 2]));
-        assert_eq!(line["time_ms"], json!([0, 2000, null, null]));
-        assert_eq!(line["elevation"], json!([null, 7.5, null, null]));
-        assert_eq!(line["speed"], json!([null, 2.5, null, null]));
-    }
-
-    #[test]
-    fn a_long_track_has_few_points_and_keeps_its_corners_ends_and_length() {
-        // 100 000 points on three sides of a square, with a step of 1.
-        let side = 33_333;
-        let points = (0..=3 * side).map(|index| {
-            let (side_index, at) = (index / side, f64::from(index % side));
-            let side = f64::from(side);
-            match side_index {
-                0 => fix(at, 0.0),
-                1 => fix(side, at),
-                2 => fix(side - at, side),
-                _ => fix(0.0, side),
-            }
-        });
-        let line = line(points);
-        let coordinates = line["coordinates"].as_array().unwrap();
-        assert_eq!(coordinates.len(), LINE_POINTS);
-        assert_eq!(coordinates[0], json!([0.0, 0.0]));
-        assert_eq!(coordinates[LINE_POINTS - 1], json!([0.0, f64::from(side)]));
-        let distances = line["distance"].as_array().unwrap();
-        assert_eq!(distances[LINE_POINTS - 1], json!(f64::from(3 * side)));
-        // Every 16th point is kept while the track is read, so that a corner moves by less than 16.
-        let near = |x: f64, y: f64| {
-            coordinates.iter().any(|point| {
-                let [px, py] = [0, 1].map(|axis| point[axis].as_f64().unwrap());
-                (px - x).hypot(py - y) < 16.0
-            })
-        };
-        assert!(near(f64::from(side), 0.0) && near(f64::from(side), f64::from(side)));
-    }
-
-    #[test]
-    fn rejected_fixes_are_marked_where_the_line_has_them() {
-        let mut line = TrackLine::new(Metric::Planar);
-        line.add(fix(0.0, 0.0));
-        line.add(Fix::without_position());
-        (1..40_000).for_each(|index| line.add(fix(f64::from(index), f64::from(index % 3))));
-        // The reader counts the fix without a position, so that the point at x has the offset x + 1.
-        for offset in [0, 20_001, 20_002, 40_000] {
-            line.mark_rejected(RejectedFix { offset, reason: RejectionReason::Speed });
-        }
-        let stride = line.stride as f64;
-        let line = line.finish(0);
-        let (coordinates, rejected) = (&line["coordinates"], &line["rejected"]);
-        let marked: Vec<f64> = (0..LINE_POINTS)
-            .filter(|&index| rejected[index] == json!("speed"))
-            .map(|index| coordinates[index][0].as_f64().unwrap())
-            .collect();
-        assert!(marked.contains(&0.0) && marked.contains(&39_999.0), "{marked:?}");
-        let kept = |x: f64| x == 39_999.0 || x % stride == 0.0;
-        assert!(
-            marked.iter().all(|&x| [0.0, 20_000.0, 20_001.0, 39_999.0].contains(&x) && kept(x))
-        );
-        assert_eq!(rejected.as_array().unwrap().len(), LINE_POINTS);
-    }
-
-    #[test]
-    fn no_segment_start_is_lost_by_halving() {
-        let mut line = TrackLine::new(Metric::Planar);
-        for index in 0..40_000 {
-            let fix = fix(f64::from(index), f64::from(index % 7));
-            line.add(if index % 10_001 == 10_000 { fix.starting_segment() } else { fix });
-        }
-        assert!(line.len() < KEPT_MAX);
-        let line = line.finish(3);
-        assert_eq!(line["segment_starts"].as_array().unwrap().len(), 4);
-        assert_eq!((&line["track_index"], &line["point_count"]), (&json!(3), &json!(40_000)));
-    }
-}
+mod tests;

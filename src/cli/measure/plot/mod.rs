@@ -16,7 +16,6 @@ mod ticks;
 use serde_json::Value;
 
 use crate::cli::report::Units;
-use crate::measure::{Metric, Point};
 
 /// Maximum number of tracks that are drawn.
 pub(super) const TRACKS_MAX: usize = 256;
@@ -71,8 +70,6 @@ impl PlotTrack {
                 start.starts_segment = true;
             }
         }
-        let is_planar = line.get("distance_m").is_none();
-        remove_detours(&mut points, is_planar);
         Self { name: String::new(), points }
     }
 
@@ -89,34 +86,6 @@ impl PlotTrack {
     fn accepted(&self) -> impl Iterator<Item = &PlotPoint> {
         self.points.iter().filter(|point| !point.is_rejected)
     }
-}
-
-/// Removes the detours to rejected points from the distances, which are those along all points.
-fn remove_detours(points: &mut [PlotPoint], is_planar: bool) {
-    let (mut removed, mut has_rejected) = (0.0, false);
-    // The position of the last accepted point, and its distance along all points.
-    let mut last: Option<([f64; 2], f64)> = None;
-    for point in points {
-        let along = point.distance;
-        if point.is_rejected {
-            has_rejected = true;
-        } else {
-            if std::mem::take(&mut has_rejected) {
-                let (from, before) = last.unwrap_or((point.at, 0.0));
-                let straight =
-                    if point.starts_segment { 0.0 } else { distance(from, point.at, is_planar) };
-                removed += (along - before - straight).max(0.0);
-            }
-            last = Some((point.at, along));
-        }
-        point.distance = along - removed;
-    }
-}
-
-fn distance(from: [f64; 2], to: [f64; 2], is_planar: bool) -> f64 {
-    let metric = if is_planar { Metric::Planar } else { Metric::Haversine };
-    let [from, to] = [from, to].map(|[x, y]| Point::new(metric.space(), x, y).ok());
-    from.zip(to).and_then(|(from, to)| metric.distance(from, to)).unwrap_or_default()
 }
 
 /// The content of a picture.

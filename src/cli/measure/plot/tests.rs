@@ -225,31 +225,6 @@ fn a_line_of_the_profile_is_read_with_its_rejected_points() {
 }
 
 #[test]
-fn detours_to_rejected_points_are_not_in_the_distances() {
-    let point = |x: f64, distance: f64, is_rejected: bool| PlotPoint {
-        at: [x, 0.0],
-        distance,
-        is_rejected,
-        ..PlotPoint::default()
-    };
-    // From 1 to 101 and back to 3; then a start of a segment after a rejected point.
-    let mut points = vec![
-        point(0.0, 0.0, false),
-        point(1.0, 1.0, false),
-        point(101.0, 101.0, true),
-        point(3.0, 199.0, false),
-        point(4.0, 200.0, false),
-        point(9.0, 205.0, true),
-        PlotPoint { starts_segment: true, ..point(20.0, 205.0, false) },
-        point(21.0, 206.0, false),
-    ];
-    remove_detours(&mut points, true);
-    let accepted = points.iter().filter(|point| !point.is_rejected);
-    let distances: Vec<_> = accepted.map(|point| point.distance).collect();
-    assert_eq!(distances, [0.0, 1.0, 3.0, 4.0, 4.0, 5.0]);
-}
-
-#[test]
 fn many_long_tracks_make_a_picture_of_limited_size() {
     let track = |shift: i64| {
         let noisy = |index: i64| {
