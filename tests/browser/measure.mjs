@@ -409,5 +409,18 @@ export async function errorsAreShown(server) {
     check((await page.locator("#measure-status").textContent()).length > 10, "no message");
     await page.setInputFiles("#file", scratchFile("cut.gpx", "<gpx><trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/>\n<trk"));
     await page.waitForSelector("#errors .is-error");
+    check(await page.locator("#total").isVisible(), "the numbers of a file with an error are hidden");
+    // Nothing is left of the file before, but the filters.
+    await page.setInputFiles("#file", scratchFile("nothing.txt", "nothing to measure"));
+    await page.waitForSelector("#measure-status.is-error");
+    equal(await page.locator("#errors li").count(), 0, "errors of the file before");
+    equal(await page.evaluate(() => window.waywiser.measure.map.lines.length), 0, "lines of the file before");
+    for (const id of ["total", "profile", "measure-map", "ledger"]) {
+        check(!(await page.locator(`#${id}`).isVisible()), `${id} of the file before is visible`);
+    }
+    check(await page.locator("#options").isVisible(), "the filters are hidden");
+    await open(page, path.join(EXAMPLES, "legs.csv"));
+    await compare(page, EXAMPLES);
+    check(await page.locator("#total").isVisible(), "the length stays hidden");
     await closePage(page);
 }
