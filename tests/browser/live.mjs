@@ -169,6 +169,18 @@ export async function aTokenIsRequestedAndKept() {
     await page.fill("#token", "wrong");
     await page.keyboard.press("Enter");
     await until("the wrong token is reported", async () => (await page.locator("#token-message").textContent()).length > 5);
+    const isVisible = (id) => page.locator(`#${id}`).isVisible();
+    check((await isVisible("live-none")) && !(await isVisible("live-empty")), "without a token, the list says that it is empty");
+    await page.fill("#token", "geheim\u0142");
+    await page.keyboard.press("Enter");
+    equal(await page.locator("#token-message").textContent(), "the token has characters that are not allowed.", "message");
+    check(await isVisible("token"), "the panel of the token is closed");
+    await page.evaluate(() => sessionStorage.setItem("waywiser-token", "geheim\u0142"));
+    const answers = await page.evaluate(async () => {
+        const { requestJson } = await import(new URL("page/api.js", document.baseURI).href);
+        return requestJson("api/paths").catch(({ status, message }) => [status, message]);
+    });
+    equal(answers, [401, "the token has characters that are not allowed"], "failure");
     await page.fill("#token", token);
     await page.keyboard.press("Enter");
     await select(page, "secret");
@@ -177,6 +189,26 @@ export async function aTokenIsRequestedAndKept() {
     await exposeViews(page);
     await select(page, "secret");
     equal(await page.evaluate(() => Object.keys(localStorage).length), 0, "what the browser keeps after the tab");
+    await until("the total is shown again", () => length(page));
+    await page.fill("#live-prefix", "nothing");
+    await until("the search has no result", async () => (await page.locator("#live-none").textContent()).includes("“nothing”"));
+    check(!(await isVisible("live-empty")), "a search without a result says that there are no recordings");
+    await page.fill("#live-prefix", "");
+    await until("the list is back", () => page.locator("#recordings li").count());
+    // Nothing that the token has read stays.
+    await page.click("#token-state");
+    await page.click("#token-forget");
+    await until("the token is requested", async () => (await page.locator("#live-none").textContent()).includes("token"));
+    check(!(await page.locator("#live").textContent()).includes("secret"), "the name stays");
+    check(!(await isVisible("live-detail")) && (await length(page)) === 0, "the length stays");
+    const left = await page.evaluate(() => {
+        const { map, trail, selected } = window.waywiser.live;
+        return [map.lines.length, map.markers.length, trail.length, selected];
+    });
+    equal(left, [0, 0, 0, null], "what stays");
+    await page.fill("#token", token);
+    await page.keyboard.press("Enter");
+    await until("the list is back", () => page.locator("#recordings li").count());
     await page.click("nav a[href='#measure']");
     await page.setInputFiles("#file", file);
     await page.waitForFunction(() => window.waywiser.measure.answers === 1, null, { timeout: 0 });
@@ -185,6 +217,38 @@ export async function aTokenIsRequestedAndKept() {
     await page.waitForSelector("#measure-status.is-error");
     await closePage(page);
     await stop(server);
+}
+
+export async function aRecordingThatIsMadeAgainIsFollowed() {
+    const server = await startServer(["--ephemeral"]);
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    const record = () => run(["record", "--server", server.grpc, "--name", "paths/again", file]);
+    record();
+    const page = await openLive(server);
+    page.expected.push(/Failed to load resource.*404/);
+    await select(page, "again");
+    await until("the total is shown", () => length(page));
+    const isDeleted = (await fetch(`${server.http}api/paths/again`, { method: "DELETE" })).ok;
+    check(isDeleted, "the recording is not deleted");
+    await until("the list is empty", async () => (await page.locator("#recordings li").count()) === 0);
+    record();
+    const updates = () => page.evaluate(() => window.waywiser.live.updates);
+    const before = await updates();
+    await select(page, "again");
+    await until("the recording is followed", async () => (await updates()) > before);
+    await closePage(page);
+    await stop(server);
+}
+
+export async function theSkipLinkStaysInTheView(server) {
+    const page = await openLive(server);
+    await page.focus(".skip");
+    await page.keyboard.press("Enter");
+    check(await page.locator("#live").isVisible(), "another view is open");
+    equal(new URL(page.url()).hash, "#live", "address");
+    await page.keyboard.press("Tab");
+    check(await page.evaluate(() => document.getElementById("live").contains(document.activeElement)), "the focus is not in the view");
+    await closePage(page);
 }
 
 /** Days, positions and recent points, which not every server returns, with an answer of this test. */

@@ -39,6 +39,9 @@ export class LiveView {
         /** @type {string[]} */
         this.pages = [];
         this.nextPage = "";
+        /** The status of the last answer with a list, or of the refusal of the token; null before the first one. */
+        /** @type {number | null} */
+        this.listStatus = null;
         this.prefix = "";
         /** Whether the next state is the first one of a stream. */
         this.isFirst = true;
@@ -83,6 +86,28 @@ export class LiveView {
         }
     }
 
+    /** Removes everything that was read with the token before. */
+    clear() {
+        this.polling?.abort();
+        this.following?.abort();
+        this.polling = this.following = null;
+        this.recordings = [];
+        this.selected = null;
+        this.selectedName = "";
+        this.trail = [];
+        this.pages = [];
+        this.nextPage = "";
+        this.listStatus = null;
+        for (const id of ["live-name", "live-total", "live-figures", "live-days"]) {
+            byId(id).replaceChildren();
+        }
+        delete byId("live-days").dataset.key;
+        this.showState("list", "");
+        this.showState("stream", "");
+        this.showSelected();
+        this.showList();
+    }
+
     /** @param {boolean} forward */
     turn(forward) {
         if (forward && this.nextPage) {
@@ -116,6 +141,7 @@ export class LiveView {
                 }
                 this.recordings = list.paths ?? [];
                 this.nextPage = list.next_page_token ?? "";
+                this.listStatus = 200;
                 this.showState("list", "");
                 this.showList();
             } catch (error) {
@@ -125,7 +151,9 @@ export class LiveView {
                 const failure = error instanceof ApiFailure ? error : new ApiFailure(0, "INVALID", "the answer is not valid");
                 this.showState("list", `The list is not current: ${failure.message}.`);
                 if (failure.status === 401 || failure.status === 403) {
-                    this.recordings = [];
+                    this.clear();
+                    this.listStatus = failure.status;
+                    this.showState("list", `The list is not current: ${failure.message}.`);
                     this.showList();
                     this.onUnauthorized(failure);
                     return;
@@ -141,7 +169,8 @@ export class LiveView {
 
     /** @param {string} name */
     select(name) {
-        if (this.selectedName !== name) {
+        // A stream that has ended is opened again: the recording may have been deleted and made again.
+        if (this.selectedName !== name || this.following === null) {
             this.selectedName = name;
             this.selected = this.recordings.find((recording) => recording.name === name) ?? null;
             this.trail = [];
@@ -189,6 +218,9 @@ export class LiveView {
                 }
             },
         );
+        if (this.following === following) {
+            this.following = null;
+        }
     }
 
     /** @param {Recording} recording */
@@ -245,7 +277,10 @@ export class LiveView {
 
     showList() {
         const { recordings } = this;
-        byId("live-empty").hidden = recordings.length > 0;
+        const reason = this.reasonOfNone();
+        setText(byId("live-none"), reason);
+        byId("live-none").hidden = reason === "";
+        byId("live-empty").hidden = recordings.length > 0 || reason !== "" || this.listStatus === null;
         byId("live-hint").hidden = recordings.length === 0 || this.selectedName !== "";
         byId("live-pages").hidden = this.pages.length === 0 && !this.nextPage;
         byId("live-page").textContent = `Page ${this.pages.length + 1}`;
@@ -263,6 +298,23 @@ export class LiveView {
             list.replaceChildren(...rows);
         }
         this.showMap();
+    }
+
+    /** Returns why the list is empty, other than that the server has no recordings. */
+    reasonOfNone() {
+        if (this.recordings.length > 0) {
+            return "";
+        }
+        if (this.listStatus === 401) {
+            return "The server shows recordings to those who have a token. Enter one.";
+        }
+        if (this.listStatus === 403) {
+            return "This token does not permit to read recordings.";
+        }
+        if (this.listStatus === 200 && this.prefix) {
+            return `No recording has a name that starts with “${this.prefix}”.`;
+        }
+        return this.pages.length > 0 ? "There are no more recordings." : "";
     }
 
     /** @param {string} name */
