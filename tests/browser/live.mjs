@@ -251,6 +251,42 @@ export async function theSkipLinkStaysInTheView(server) {
     await closePage(page);
 }
 
+/** The list, the map and the details have the name that a phone was given, and the map shows the selected recording. */
+export async function aRecordingOfAPhoneIsShownWithItsName() {
+    const server = await startServer(["--ephemeral"]);
+    const names = ["Grandma's phone", "\u010copi\u0107"];
+    for (const [index, name] of names.entries()) {
+        for (let fix = 0; fix < 3; fix += 1) {
+            const query = new URLSearchParams({ id: name, lat: String(46 + index * 10 + fix * 0.001), lon: "13", timestamp: String(1714500000 + fix * 100) });
+            check((await fetch(`${server.http}ingest/osmand?${query}`)).ok, "the fix is refused");
+        }
+    }
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    // Escapes of no text, of a letter that needs none, and of a character that turns the text around.
+    const others = ["a~FF", "a~41", "a~E2~80~AE"];
+    others.forEach((name) => run(["record", "--server", server.grpc, "--name", `paths/${name}`, file]));
+    const page = await openPage(server, "live", { viewport: { width: 360, height: 640 } });
+    const shown = page.locator("#recordings .name");
+    await until("all are listed", async () => (await shown.count()) === 5);
+    equal((await shown.allTextContents()).toSorted(), [...names, ...others].toSorted(), "names");
+    await page.fill("#live-prefix", "Grandma's p");
+    await until("the name is found", async () => (await shown.count()) === 1);
+    await page.fill("#live-prefix", "");
+    await until("all are listed", async () => (await shown.count()) === 5);
+    await select(page, "Grandma~27s~20phone");
+    equal(await page.locator("#live-name").textContent(), names[0], "name");
+    check(await page.locator("#live-name").evaluate((place) => place.getBoundingClientRect().top < innerHeight), "the details are not in the view");
+    check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the page is wider than the screen");
+    const height = () =>
+        page.evaluate(() => {
+            const { map } = window.waywiser.live;
+            return Math.max(0, ...map.lines.map(({ vertices: { box } }) => (box.maxY - box.minY) * map.view.scale));
+        });
+    await until("the map is fitted to the recording", async () => (await height()) > 50);
+    await closePage(page);
+    await stop(server);
+}
+
 /** Days, positions and recent points, which not every server returns, with an answer of this test. */
 export async function daysAreBarsAndPositionsAreOnTheMap(server) {
     const page = await openLive(server);

@@ -6,7 +6,7 @@
 import { ApiFailure, followEvents, pause, recordingPath, requestJson } from "./api.js";
 import { showBars } from "./chart.js";
 import { byId, element } from "./dom.js";
-import { formatAge, formatCount, formatDuration, formatLength, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
+import { escapeName, formatAge, formatCount, formatDuration, formatLength, formatName, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
 import { Path, mercator, plane } from "./geometry.js";
 import { MapView } from "./map.js";
 
@@ -43,6 +43,8 @@ export class LiveView {
         /** @type {number | null} */
         this.listStatus = null;
         this.prefix = "";
+        /** Whether the map moves to the selected recording when its positions are known. */
+        this.isFitting = false;
         /** Whether the next state is the first one of a stream. */
         this.isFirst = true;
         this.isOpen = false;
@@ -131,7 +133,7 @@ export class LiveView {
                 query.set("page_token", page);
             }
             if (this.prefix) {
-                query.set("prefix", this.prefix);
+                query.set("prefix", /^[\w.~-]*$/.test(this.prefix) ? this.prefix : escapeName(this.prefix));
             }
             try {
                 /** @type {RecordingList} */
@@ -175,8 +177,12 @@ export class LiveView {
             this.selected = this.recordings.find((recording) => recording.name === name) ?? null;
             this.trail = [];
             this.showSelected();
+            this.isFitting = true;
             this.showList();
-            this.map.isFitted = true;
+            if (byId("live-map").offsetTop > byId("recordings").offsetTop + byId("recordings").offsetHeight) {
+                // In one column, the details may be far below the list.
+                byId("live-detail").scrollIntoView();
+            }
             this.following?.abort();
             this.following = null;
             if (this.isOpen) {
@@ -322,7 +328,7 @@ export class LiveView {
         const button = element(
             "button",
             { type: "button", onclick: () => this.select(name) },
-            element("span", { class: "name" }, name.replace(/^paths\//, "")),
+            element("span", { class: "name" }, formatName(name)),
             element("span", { class: "length" }),
             element("span", { class: "age" }),
         );
@@ -372,15 +378,34 @@ export class LiveView {
                     x: projection.x(x),
                     y: projection.y(y),
                     color: recording.name === this.selectedName ? "cursor" : "track0",
-                    label: recording.name.replace(/^paths\//, ""),
+                    label: formatName(recording.name),
                     isOld: !(age < OLD_S),
                 };
             });
         const coordinates = this.trail.length > 0 ? this.trail.map(({ x, y }) => /** @type {[number, number]} */ ([x, y])) : boundsOf(this.selected);
         const path = new Path(isPlanar ? plane : mercator, coordinates, [0]);
         const line = { path, rawPath: null, vertices: path, rejected: [], color: "track0", key: 0 };
-        this.map.setLines(coordinates.length > 1 ? [line] : [], isPlanar, !this.map.isFitted);
+        // A recording that was selected is fitted until its positions are known. Later the view is that of the user.
+        const isFitting = this.isFitting;
+        this.map.setLines(coordinates.length > 1 ? [line] : [], isPlanar, isFitting || !this.map.isFitted);
         this.map.setMarkers(markers);
+        if (isFitting) {
+            this.fitSelected(path);
+        }
+    }
+
+    /**
+     * Moves the map to the selected recording.
+     * @param {Path} path its line
+     */
+    fitSelected(path) {
+        const marker = this.map.markers.find(({ color }) => color === "cursor");
+        const box = path.box ?? (marker ? { minX: marker.x, maxX: marker.x, minY: marker.y, maxY: marker.y } : null);
+        if (box) {
+            this.map.isFitted = false;
+            this.map.fitBox(box);
+        }
+        this.isFitting = this.trail.length === 0;
     }
 
     showSelected() {
@@ -391,7 +416,7 @@ export class LiveView {
         }
         const { summary, last_point: fix } = selected;
         const isPlanar = isPlanarRecording(selected);
-        byId("live-name").textContent = selected.name.replace(/^paths\//, "");
+        byId("live-name").textContent = formatName(selected.name);
         const length = summary?.length_m ?? summary?.length ?? 0;
         const [value, unit] = lengthParts(length, isPlanar);
         byId("live-total").replaceChildren(
