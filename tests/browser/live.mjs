@@ -169,6 +169,18 @@ export async function aTokenIsRequestedAndKept() {
     await page.fill("#token", "wrong");
     await page.keyboard.press("Enter");
     await until("the wrong token is reported", async () => (await page.locator("#token-message").textContent()).length > 5);
+    const isVisible = (id) => page.locator(`#${id}`).isVisible();
+    check((await isVisible("live-none")) && !(await isVisible("live-empty")), "without a token, the list says that it is empty");
+    await page.fill("#token", "geheim\u0142");
+    await page.keyboard.press("Enter");
+    equal(await page.locator("#token-message").textContent(), "the token has characters that are not allowed.", "message");
+    check(await isVisible("token"), "the panel of the token is closed");
+    await page.evaluate(() => sessionStorage.setItem("waywiser-token", "geheim\u0142"));
+    const answers = await page.evaluate(async () => {
+        const { requestJson } = await import(new URL("page/api.js", document.baseURI).href);
+        return requestJson("api/paths").catch(({ status, message }) => [status, message]);
+    });
+    equal(answers, [401, "the token has characters that are not allowed"], "failure");
     await page.fill("#token", token);
     await page.keyboard.press("Enter");
     await select(page, "secret");
@@ -177,12 +189,100 @@ export async function aTokenIsRequestedAndKept() {
     await exposeViews(page);
     await select(page, "secret");
     equal(await page.evaluate(() => Object.keys(localStorage).length), 0, "what the browser keeps after the tab");
+    await until("the total is shown again", () => length(page));
+    await page.fill("#live-prefix", "nothing");
+    await until("the search has no result", async () => (await page.locator("#live-none").textContent()).includes("“nothing”"));
+    check(!(await isVisible("live-empty")), "a search without a result says that there are no recordings");
+    await page.fill("#live-prefix", "");
+    await until("the list is back", () => page.locator("#recordings li").count());
+    // Nothing that the token has read stays.
+    await page.click("#token-state");
+    await page.click("#token-forget");
+    await until("the token is requested", async () => (await page.locator("#live-none").textContent()).includes("token"));
+    check(!(await page.locator("#live").textContent()).includes("secret"), "the name stays");
+    check(!(await isVisible("live-detail")) && (await length(page)) === 0, "the length stays");
+    const left = await page.evaluate(() => {
+        const { map, trail, selected } = window.waywiser.live;
+        return [map.lines.length, map.markers.length, trail.length, selected];
+    });
+    equal(left, [0, 0, 0, null], "what stays");
+    await page.fill("#token", token);
+    await page.keyboard.press("Enter");
+    await until("the list is back", () => page.locator("#recordings li").count());
     await page.click("nav a[href='#measure']");
     await page.setInputFiles("#file", file);
     await page.waitForFunction(() => window.waywiser.measure.answers === 1, null, { timeout: 0 });
     await page.click("#token-state");
     await page.click("#token-forget");
     await page.waitForSelector("#measure-status.is-error");
+    await closePage(page);
+    await stop(server);
+}
+
+export async function aRecordingThatIsMadeAgainIsFollowed() {
+    const server = await startServer(["--ephemeral"]);
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    const record = () => run(["record", "--server", server.grpc, "--name", "paths/again", file]);
+    record();
+    const page = await openLive(server);
+    page.expected.push(/Failed to load resource.*404/);
+    await select(page, "again");
+    await until("the total is shown", () => length(page));
+    const isDeleted = (await fetch(`${server.http}api/paths/again`, { method: "DELETE" })).ok;
+    check(isDeleted, "the recording is not deleted");
+    await until("the list is empty", async () => (await page.locator("#recordings li").count()) === 0);
+    record();
+    const updates = () => page.evaluate(() => window.waywiser.live.updates);
+    const before = await updates();
+    await select(page, "again");
+    await until("the recording is followed", async () => (await updates()) > before);
+    await closePage(page);
+    await stop(server);
+}
+
+export async function theSkipLinkStaysInTheView(server) {
+    const page = await openLive(server);
+    await page.focus(".skip");
+    await page.keyboard.press("Enter");
+    check(await page.locator("#live").isVisible(), "another view is open");
+    equal(new URL(page.url()).hash, "#live", "address");
+    await page.keyboard.press("Tab");
+    check(await page.evaluate(() => document.getElementById("live").contains(document.activeElement)), "the focus is not in the view");
+    await closePage(page);
+}
+
+/** The list, the map and the details have the name that a phone was given, and the map shows the selected recording. */
+export async function aRecordingOfAPhoneIsShownWithItsName() {
+    const server = await startServer(["--ephemeral"]);
+    const names = ["Grandma's phone", "\u010copi\u0107"];
+    for (const [index, name] of names.entries()) {
+        for (let fix = 0; fix < 3; fix += 1) {
+            const query = new URLSearchParams({ id: name, lat: String(46 + index * 10 + fix * 0.001), lon: "13", timestamp: String(1714500000 + fix * 100) });
+            check((await fetch(`${server.http}ingest/osmand?${query}`)).ok, "the fix is refused");
+        }
+    }
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    // Escapes of no text, of a letter that needs none, and of a character that turns the text around.
+    const others = ["a~FF", "a~41", "a~E2~80~AE"];
+    others.forEach((name) => run(["record", "--server", server.grpc, "--name", `paths/${name}`, file]));
+    const page = await openPage(server, "live", { viewport: { width: 360, height: 640 } });
+    const shown = page.locator("#recordings .name");
+    await until("all are listed", async () => (await shown.count()) === 5);
+    equal((await shown.allTextContents()).toSorted(), [...names, ...others].toSorted(), "names");
+    await page.fill("#live-prefix", "Grandma's p");
+    await until("the name is found", async () => (await shown.count()) === 1);
+    await page.fill("#live-prefix", "");
+    await until("all are listed", async () => (await shown.count()) === 5);
+    await select(page, "Grandma~27s~20phone");
+    equal(await page.locator("#live-name").textContent(), names[0], "name");
+    check(await page.locator("#live-name").evaluate((place) => place.getBoundingClientRect().top < innerHeight), "the details are not in the view");
+    check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the page is wider than the screen");
+    const height = () =>
+        page.evaluate(() => {
+            const { map } = window.waywiser.live;
+            return Math.max(0, ...map.lines.map(({ vertices: { box } }) => (box.maxY - box.minY) * map.view.scale));
+        });
+    await until("the map is fitted to the recording", async () => (await height()) > 50);
     await closePage(page);
     await stop(server);
 }

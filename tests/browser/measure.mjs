@@ -270,6 +270,43 @@ export async function rejectedPointsAreRed(server) {
     await closePage(page);
 }
 
+/** The profile has the length and the speeds of the accepted points, with each filter. */
+export async function theProfileIsOfTheAcceptedPoints(server) {
+    const page = await openPage(server);
+    // Legs of 1.1 m in a second. Some points are far away, also at both ends, and one of them is at a much later time.
+    const rows = Array.from({ length: 300 }, (_, index) => {
+        const isFar = [40, 41, 120, 200, 299].includes(index);
+        const seconds = index === 120 ? 90000 : index;
+        const time = new Date(Date.UTC(2024, 0, 1) + seconds * 1000).toISOString();
+        return `13,${((isFar ? 52 : 46) + index * 1e-5).toFixed(5)},${time},${isFar ? 900 : 5},${isFar ? 5000 : 300 + index * 0.1}`;
+    });
+    await open(page, scratchFile("jumps.csv", `lon,lat,time,accuracy,elevation\n${rows.join("\n")}\n`));
+    const before = await answers(page);
+    await page.selectOption(".choice:has-text('Kind') select", "walk");
+    await settled(page, before + 1);
+    const { total } = await compare(page, scratch);
+    check(total.length_m < 400 && total.rejections.length > 0, `the filters leave ${total.length_m} m`);
+    const shown = await page.evaluate(() => {
+        const { profile } = window.waywiser.measure;
+        return { end: profile.distances.at(-1), most: Math.max(...profile.speeds), rejected: profile.speeds[120] };
+    });
+    check(Math.abs(shown.end - total.length_m) < 0.02 * total.length_m, `the profile ends at ${shown.end} instead of ${total.length_m}`);
+    check(shown.most < 3 && shown.rejected === null, `speeds of ${shown.most} m/s, and of a rejected point ${shown.rejected}`);
+    const marks = page.locator("#profile svg .rejected");
+    equal(await marks.count(), 1, "marks of rejected points");
+    const ticks = async () => (await page.locator("#profile svg .tick").allTextContents()).join(" ");
+    check(!(await ticks()).includes("5,000"), `the elevation of a rejected point is in the scale: ${await ticks()}`);
+    await page.check("#profile-axis input[value=time]", { force: true });
+    check(!(await ticks()).includes("2024-01-02"), `the time of a rejected point is in the scale: ${await ticks()}`);
+    await page.locator("#profile details summary").click();
+    const cells = (await page.locator("#profile tbody").textContent()) ?? "";
+    check(!cells.includes("5,000"), "the table has rejected points");
+    await page.click("text=Reset the options");
+    await settled(page, before + 2);
+    equal(await marks.count(), 0, "marks without filters");
+    await closePage(page);
+}
+
 /** An answer that is overtaken by a newer one is never shown. */
 export async function theNewestAnswerWins(server) {
     const page = await openPage(server);
@@ -372,5 +409,18 @@ export async function errorsAreShown(server) {
     check((await page.locator("#measure-status").textContent()).length > 10, "no message");
     await page.setInputFiles("#file", scratchFile("cut.gpx", "<gpx><trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/>\n<trk"));
     await page.waitForSelector("#errors .is-error");
+    check(await page.locator("#total").isVisible(), "the numbers of a file with an error are hidden");
+    // Nothing is left of the file before, but the filters.
+    await page.setInputFiles("#file", scratchFile("nothing.txt", "nothing to measure"));
+    await page.waitForSelector("#measure-status.is-error");
+    equal(await page.locator("#errors li").count(), 0, "errors of the file before");
+    equal(await page.evaluate(() => window.waywiser.measure.map.lines.length), 0, "lines of the file before");
+    for (const id of ["total", "profile", "measure-map", "ledger"]) {
+        check(!(await page.locator(`#${id}`).isVisible()), `${id} of the file before is visible`);
+    }
+    check(await page.locator("#options").isVisible(), "the filters are hidden");
+    await open(page, path.join(EXAMPLES, "legs.csv"));
+    await compare(page, EXAMPLES);
+    check(await page.locator("#total").isVisible(), "the length stays hidden");
     await closePage(page);
 }

@@ -51,6 +51,39 @@ export async function everyAppHasItsSettings(server) {
     await closePage(page);
 }
 
+/** Each setting that the server would refuse has a warning. */
+export async function settingsThatCannotWorkHaveWarnings(server) {
+    const page = await openPage(server, "phone");
+    page.expected.push(/Failed to load resource/);
+    await page.evaluate(() => sessionStorage.setItem("waywiser-token", "a-token-of-a-server-with-tokens"));
+    const shown = async () => page.locator("#phone-warnings").textContent();
+    await page.fill("#phone-address", "https://paths.example.org/");
+    check((await shown()).includes("requires a token"), "no warning about a missing token");
+    await page.fill("#phone-token", "short");
+    check((await shown()).includes("too short"), "no warning about a short token");
+    await page.fill("#phone-token", "0123456789abcde\u0142f");
+    check((await shown()).includes("not allowed"), "no warning about the characters of a token");
+    await page.fill("#phone-token", "0123456789abcdef0123456789abcdef");
+    equal(await shown(), "", "warnings");
+    for (const address of ["", "paths.example.org", "https://"]) {
+        await page.fill("#phone-address", address);
+        check((await shown()).includes("not complete"), `no warning about the address "${address}"`);
+    }
+    await page.fill("#phone-address", "https://paths.example.org/");
+    // OwnTracks sends the name as the user and as the device, with a slash between them.
+    await page.fill("#phone-device", "a".repeat(62));
+    equal(await shown(), "", "warnings");
+    equal(await page.locator("#phone-recording").textContent(), `The list of recordings shows the phone as ${"a".repeat(62)}/${"a".repeat(62)}.`, "recording");
+    await page.fill("#phone-device", "a".repeat(63));
+    check((await shown()).includes("twice"), "no warning about a name that is sent twice");
+    await page.check("#phone-apps input[value=overland]", { force: true });
+    equal(await shown(), "", "warnings");
+    check(!(await page.locator("#phone-recording").isVisible()), "the recording of another app is visible");
+    await page.fill("#phone-device", "\u010d".repeat(22));
+    check((await shown()).includes("too long"), "no warning about a long name");
+    await closePage(page);
+}
+
 /** Returns the settings that the page shows for the chosen app, by their labels. */
 async function shownSettings(page) {
     const labels = await page.locator("#phone-settings dt").allTextContents();

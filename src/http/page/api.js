@@ -1,6 +1,8 @@
 // Calls the JSON API. Addresses are relative, so that a proxy may serve the page under a path.
 
 const TOKEN_KEY = "waywiser-token";
+/** The message about a token that a header cannot carry. */
+export const TOKEN_REFUSED = "the token has characters that are not allowed";
 /** Maximum size of an event. */
 const EVENT_SIZE_MAX = 4 << 20;
 /** Maximum time between two attempts to connect. */
@@ -21,6 +23,14 @@ export function setToken(text) {
     } else {
         sessionStorage.removeItem(TOKEN_KEY);
     }
+}
+
+/**
+ * Returns whether a header can carry a token.
+ * @param {string} text
+ */
+export function isAllowedToken(text) {
+    return /^[!-~]*$/.test(text);
 }
 
 /** An error that the server returned, or a failed connection: its status is then 0. */
@@ -45,6 +55,9 @@ export class ApiFailure extends Error {
  */
 async function send(path, options = {}) {
     const headers = new Headers(options.headers);
+    if (!isAllowedToken(token())) {
+        throw new ApiFailure(401, "INVALID_TOKEN", TOKEN_REFUSED);
+    }
     if (token()) {
         headers.set("authorization", `Bearer ${token()}`);
     }

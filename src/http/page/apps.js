@@ -15,6 +15,7 @@
  * @property {string} linkHelp
  * @property {(setup: Setup) => [string, string][]} settings
  * @property {boolean} hasTokenInAddress
+ * @property {(setup: Setup) => string} [recording] the name of the recording, if it is not that of the phone
  * @property {boolean} [hasNameInHeader] whether the app sends the name in a header, which not every app can do with letters beyond ASCII
  */
 
@@ -74,6 +75,7 @@ export const APPS = [
             ["Device", device],
         ],
         hasTokenInAddress: false,
+        recording: ({ device }) => `${userOf(device)}/${device}`,
         hasNameInHeader: true,
     },
     {

@@ -11,6 +11,8 @@ const TOP = 18;
 const AXIS_HEIGHT = 22;
 /** Rows of the table of a profile. */
 const TABLE_ROWS = 21;
+/** The mean radius of the Earth. */
+const EARTH_RADIUS_M = 6371008.8;
 
 /**
  * Returns round values between two limits.
@@ -43,6 +45,62 @@ function timeTicks(least, most, count) {
     return made;
 }
 
+/**
+ * Returns the great-circle distance in metres, or the planar distance.
+ * @param {[number, number]} from
+ * @param {[number, number]} to
+ * @param {boolean} isPlanar
+ */
+function straightLength(from, to, isPlanar) {
+    if (isPlanar) {
+        return Math.hypot(to[0] - from[0], to[1] - from[1]);
+    }
+    const [west, south, east, north] = [...from, ...to].map((degrees) => (degrees * Math.PI) / 180);
+    const half = Math.sin((north - south) / 2) ** 2 + Math.cos(south) * Math.cos(north) * Math.sin((east - west) / 2) ** 2;
+    return 2 * EARTH_RADIUS_M * Math.asin(Math.min(1, Math.sqrt(half)));
+}
+
+/**
+ * Returns the distances and the speeds of the accepted points of a line, whose own values are those of all points. As in
+ * `measure --plot`, a detour to rejected points becomes a straight leg. A rejected point is where the accepted one before it is, and
+ * has no speed.
+ * @param {Line} line
+ * @param {boolean} isPlanar
+ */
+function acceptedProfile(line, isPlanar) {
+    const along = line.distance_m ?? line.distance ?? [];
+    const all = line.speed_mps ?? line.speed ?? [];
+    const starts = new Set(line.segment_starts);
+    /** @type {number[]} */
+    const distances = [];
+    /** @type {(number | null)[]} */
+    const speeds = [];
+    let [removed, before, last, hasRejected, isStart] = [0, 0, -1, false, true];
+    along.forEach((distance, index) => {
+        isStart ||= starts.has(index);
+        if (line.rejected?.[index]) {
+            hasRejected = true;
+            distances.push(before);
+            speeds.push(null);
+            return;
+        }
+        let speed = all[index] ?? null;
+        if (hasRejected) {
+            const straight = isStart ? 0 : straightLength(line.coordinates[last], line.coordinates[index], isPlanar);
+            const detour = distance - (last < 0 ? 0 : along[last]) - straight;
+            removed += Math.max(0, detour);
+            const [start, end] = [line.time_ms[last] ?? null, line.time_ms[index]];
+            const isTimed = !isStart && start !== null && end !== null && end > start;
+            speed = isTimed ? (straight * 1000) / (end - start) : null;
+        }
+        before = Math.max(before, distance - removed);
+        distances.push(before);
+        speeds.push(speed);
+        [last, hasRejected, isStart] = [index, false, false];
+    });
+    return { distances, speeds };
+}
+
 /** The elevation and the speed of a track, above one another. */
 export class ProfileChart {
     /**
@@ -57,6 +115,12 @@ export class ProfileChart {
         this.isByTime = false;
         /** @type {number[]} */
         this.positions = [];
+        /** The length of the accepted points up to each point. */
+        /** @type {number[]} */
+        this.distances = [];
+        /** The speeds of the accepted points. */
+        /** @type {(number | null)[]} */
+        this.speeds = [];
         this.index = 0;
         this.width = 0;
         this.readout = element("p", { class: "readout", "aria-hidden": "true" });
@@ -109,12 +173,14 @@ export class ProfileChart {
     show(line, isPlanar, isByTime) {
         this.line = line;
         this.isPlanar = isPlanar;
-        const times = line?.time_ms ?? [];
+        const times = (line?.time_ms ?? []).map((time, index) => (this.isRejected(index) ? null : time));
         this.isByTime = isByTime && times.some((time) => time !== null);
-        const distances = line?.distance_m ?? line?.distance ?? [];
+        const profile = line ? acceptedProfile(line, isPlanar) : { distances: [], speeds: [] };
+        this.distances = profile.distances;
+        this.speeds = profile.speeds;
         let before = times.find((time) => time !== null) ?? 0;
-        // A point without a time, or with an earlier one, is where the last one is.
-        this.positions = this.isByTime ? times.map((time) => (before = Math.max(before, time ?? before))) : distances;
+        // A rejected point, and one without a time or with an earlier one, is where the last one is.
+        this.positions = this.isByTime ? times.map((time) => (before = Math.max(before, time ?? before))) : profile.distances;
         this.index = 0;
         this.draw();
         this.fillTable();
@@ -124,8 +190,9 @@ export class ProfileChart {
         return this.line?.elevation_m ?? this.line?.elevation ?? [];
     }
 
-    get speeds() {
-        return this.line?.speed_mps ?? this.line?.speed ?? [];
+    /** @param {number} index */
+    isRejected(index) {
+        return Boolean(this.line?.rejected?.[index]);
     }
 
     /** @param {number} position */
@@ -142,7 +209,7 @@ export class ProfileChart {
         const { line, width } = this;
         const has = (/** @type {(number | null)[]} */ values) => values.some((value) => value !== null);
         const panels = [
-            { name: "Elevation", values: this.elevations, isArea: true, scale: 1, unit: this.isPlanar ? "" : "m" },
+            { name: "Elevation", values: this.elevations.map((value, index) => (this.isRejected(index) ? null : value)), isArea: true, scale: 1, unit: this.isPlanar ? "" : "m" },
             { name: "Speed", values: this.speeds, isArea: false, scale: this.isPlanar ? 1 : 3.6, unit: this.isPlanar ? "" : "km/h" },
         ].filter(({ values }) => has(values));
         const isEmpty = !line || panels.length === 0 || this.positions.length < 2;
@@ -168,6 +235,7 @@ export class ProfileChart {
                 : formatRoundLength(value, this.isPlanar);
             picture.append(shape("text", { class: "tick", x, y: height - 6, "text-anchor": x > width - 22 ? "end" : "middle" }, text));
         }
+        this.drawRejected(picture, height - AXIS_HEIGHT);
         this.mark = shape("line", { class: "cursor", x1: 0, x2: 0, y1: TOP - 8, y2: height - AXIS_HEIGHT, visibility: "hidden" });
         picture.append(this.mark);
         this.plot.append(picture);
@@ -220,6 +288,25 @@ export class ProfileChart {
             picture.append(shape("path", { class: "area", d: area }));
         }
         picture.append(shape("path", { class: isArea ? "elevation" : "speed", d: outline }));
+    }
+
+    /**
+     * Draws crosses where points are rejected, at most one in 8 pixels.
+     * @param {SVGElement} picture
+     * @param {number} bottom
+     */
+    drawRejected(picture, bottom) {
+        let [crosses, last] = ["", -Infinity];
+        this.positions.forEach((position, index) => {
+            const x = this.x(position);
+            if (this.isRejected(index) && x >= last + 8) {
+                crosses += `M${(x - 3).toFixed(1)} ${bottom - 6}l6 6m0 -6l-6 6`;
+                last = x;
+            }
+        });
+        if (crosses) {
+            picture.append(shape("path", { class: "rejected", d: crosses }));
+        }
     }
 
     /** @param {number} clientX */
@@ -278,16 +365,15 @@ export class ProfileChart {
 
     /** @param {number} index */
     textAt(index) {
-        const distances = this.line?.distance_m ?? this.line?.distance ?? [];
         const time = this.line?.time_ms[index];
         const [elevation, speed] = [this.elevations[index], this.speeds[index]];
         const reason = this.line?.rejected?.[index];
         const parts = [
-            formatLength(distances[index], this.isPlanar),
+            formatLength(this.distances[index], this.isPlanar),
             time == null ? null : `${formatClock(time)} UTC`,
             elevation == null ? null : `elevation ${formatNumber(elevation)}${this.isPlanar ? "" : "\u00a0m"}`,
             speed == null ? null : formatSpeed(speed, this.isPlanar),
-            reason ? `rejected: ${reason.replace("_", " ")}` : null,
+            reason ? `rejected: ${reason.replaceAll("_", " ")}` : null,
         ];
         return parts.filter((part) => part !== null).join(" · ");
     }
@@ -297,16 +383,16 @@ export class ProfileChart {
         while (this.values.childNodes.length > 1) {
             this.values.lastChild?.remove();
         }
-        if (!line || positions.length === 0) {
+        const accepted = positions.map((_, index) => index).filter((index) => !this.isRejected(index));
+        if (!line || accepted.length === 0) {
             return;
         }
-        const count = Math.min(TABLE_ROWS, positions.length);
-        const distances = line.distance_m ?? line.distance ?? [];
+        const count = Math.min(TABLE_ROWS, accepted.length);
         const rows = Array.from({ length: count }, (_, row) => {
-            const index = count === 1 ? 0 : Math.round((row * (positions.length - 1)) / (count - 1));
+            const index = accepted[count === 1 ? 0 : Math.round((row * (accepted.length - 1)) / (count - 1))];
             const [time, elevation] = [line.time_ms[index], this.elevations[index]];
             return [
-                formatLength(distances[index], isPlanar),
+                formatLength(this.distances[index], isPlanar),
                 formatTime(time),
                 elevation == null ? "–" : formatNumber(elevation, 1),
                 formatSpeed(this.speeds[index], isPlanar),

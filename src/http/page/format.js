@@ -110,6 +110,30 @@ export function formatPosition(longitude, latitude) {
     return `${part(latitude, "NS")}, ${part(longitude, "EW")}`;
 }
 
+/**
+ * Escapes the bytes that a name of a recording cannot have, as the server does with the names of phones.
+ * @param {string} text
+ */
+export function escapeName(text) {
+    const escaped = (/** @type {number} */ byte) => `~${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    return text.replace(/[^\w.-]+/g, (part) => [...new TextEncoder().encode(part)].map(escaped).join(""));
+}
+
+/**
+ * Returns the name of a recording for people: without its collection and without escapes. A name stays as it is if the escapes are not
+ * those of a text, or are of characters that cannot be seen.
+ * @param {string} name
+ */
+export function formatName(name) {
+    const id = name.replace(/^paths\//, "");
+    try {
+        const text = decodeURIComponent(id.replaceAll("~", "%"));
+        return escapeName(text) === id && !/[\p{C}\p{Zl}\p{Zp}]/u.test(text) ? text : id;
+    } catch {
+        return id;
+    }
+}
+
 /** @param {number} count
  *  @param {string} noun */
 export function formatCount(count, noun) {

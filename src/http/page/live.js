@@ -6,7 +6,7 @@
 import { ApiFailure, followEvents, pause, recordingPath, requestJson } from "./api.js";
 import { showBars } from "./chart.js";
 import { byId, element } from "./dom.js";
-import { formatAge, formatCount, formatDuration, formatLength, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
+import { escapeName, formatAge, formatCount, formatDuration, formatLength, formatName, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
 import { Path, mercator, plane } from "./geometry.js";
 import { MapView } from "./map.js";
 
@@ -39,7 +39,12 @@ export class LiveView {
         /** @type {string[]} */
         this.pages = [];
         this.nextPage = "";
+        /** The status of the last answer with a list, or of the refusal of the token; null before the first one. */
+        /** @type {number | null} */
+        this.listStatus = null;
         this.prefix = "";
+        /** Whether the map moves to the selected recording when its positions are known. */
+        this.isFitting = false;
         /** Whether the next state is the first one of a stream. */
         this.isFirst = true;
         this.isOpen = false;
@@ -83,6 +88,28 @@ export class LiveView {
         }
     }
 
+    /** Removes everything that was read with the token before. */
+    clear() {
+        this.polling?.abort();
+        this.following?.abort();
+        this.polling = this.following = null;
+        this.recordings = [];
+        this.selected = null;
+        this.selectedName = "";
+        this.trail = [];
+        this.pages = [];
+        this.nextPage = "";
+        this.listStatus = null;
+        for (const id of ["live-name", "live-total", "live-figures", "live-days"]) {
+            byId(id).replaceChildren();
+        }
+        delete byId("live-days").dataset.key;
+        this.showState("list", "");
+        this.showState("stream", "");
+        this.showSelected();
+        this.showList();
+    }
+
     /** @param {boolean} forward */
     turn(forward) {
         if (forward && this.nextPage) {
@@ -106,7 +133,7 @@ export class LiveView {
                 query.set("page_token", page);
             }
             if (this.prefix) {
-                query.set("prefix", this.prefix);
+                query.set("prefix", /^[\w.~-]*$/.test(this.prefix) ? this.prefix : escapeName(this.prefix));
             }
             try {
                 /** @type {RecordingList} */
@@ -116,6 +143,7 @@ export class LiveView {
                 }
                 this.recordings = list.paths ?? [];
                 this.nextPage = list.next_page_token ?? "";
+                this.listStatus = 200;
                 this.showState("list", "");
                 this.showList();
             } catch (error) {
@@ -125,7 +153,9 @@ export class LiveView {
                 const failure = error instanceof ApiFailure ? error : new ApiFailure(0, "INVALID", "the answer is not valid");
                 this.showState("list", `The list is not current: ${failure.message}.`);
                 if (failure.status === 401 || failure.status === 403) {
-                    this.recordings = [];
+                    this.clear();
+                    this.listStatus = failure.status;
+                    this.showState("list", `The list is not current: ${failure.message}.`);
                     this.showList();
                     this.onUnauthorized(failure);
                     return;
@@ -141,13 +171,18 @@ export class LiveView {
 
     /** @param {string} name */
     select(name) {
-        if (this.selectedName !== name) {
+        // A stream that has ended is opened again: the recording may have been deleted and made again.
+        if (this.selectedName !== name || this.following === null) {
             this.selectedName = name;
             this.selected = this.recordings.find((recording) => recording.name === name) ?? null;
             this.trail = [];
             this.showSelected();
+            this.isFitting = true;
             this.showList();
-            this.map.isFitted = true;
+            if (byId("live-map").offsetTop > byId("recordings").offsetTop + byId("recordings").offsetHeight) {
+                // In one column, the details may be far below the list.
+                byId("live-detail").scrollIntoView();
+            }
             this.following?.abort();
             this.following = null;
             if (this.isOpen) {
@@ -189,6 +224,9 @@ export class LiveView {
                 }
             },
         );
+        if (this.following === following) {
+            this.following = null;
+        }
     }
 
     /** @param {Recording} recording */
@@ -245,7 +283,10 @@ export class LiveView {
 
     showList() {
         const { recordings } = this;
-        byId("live-empty").hidden = recordings.length > 0;
+        const reason = this.reasonOfNone();
+        setText(byId("live-none"), reason);
+        byId("live-none").hidden = reason === "";
+        byId("live-empty").hidden = recordings.length > 0 || reason !== "" || this.listStatus === null;
         byId("live-hint").hidden = recordings.length === 0 || this.selectedName !== "";
         byId("live-pages").hidden = this.pages.length === 0 && !this.nextPage;
         byId("live-page").textContent = `Page ${this.pages.length + 1}`;
@@ -265,12 +306,29 @@ export class LiveView {
         this.showMap();
     }
 
+    /** Returns why the list is empty, other than that the server has no recordings. */
+    reasonOfNone() {
+        if (this.recordings.length > 0) {
+            return "";
+        }
+        if (this.listStatus === 401) {
+            return "The server shows recordings to those who have a token. Enter one.";
+        }
+        if (this.listStatus === 403) {
+            return "This token does not permit to read recordings.";
+        }
+        if (this.listStatus === 200 && this.prefix) {
+            return `No recording has a name that starts with “${this.prefix}”.`;
+        }
+        return this.pages.length > 0 ? "There are no more recordings." : "";
+    }
+
     /** @param {string} name */
     makeRow(name) {
         const button = element(
             "button",
             { type: "button", onclick: () => this.select(name) },
-            element("span", { class: "name" }, name.replace(/^paths\//, "")),
+            element("span", { class: "name" }, formatName(name)),
             element("span", { class: "length" }),
             element("span", { class: "age" }),
         );
@@ -320,15 +378,34 @@ export class LiveView {
                     x: projection.x(x),
                     y: projection.y(y),
                     color: recording.name === this.selectedName ? "cursor" : "track0",
-                    label: recording.name.replace(/^paths\//, ""),
+                    label: formatName(recording.name),
                     isOld: !(age < OLD_S),
                 };
             });
         const coordinates = this.trail.length > 0 ? this.trail.map(({ x, y }) => /** @type {[number, number]} */ ([x, y])) : boundsOf(this.selected);
         const path = new Path(isPlanar ? plane : mercator, coordinates, [0]);
         const line = { path, rawPath: null, vertices: path, rejected: [], color: "track0", key: 0 };
-        this.map.setLines(coordinates.length > 1 ? [line] : [], isPlanar, !this.map.isFitted);
+        // A recording that was selected is fitted until its positions are known. Later the view is that of the user.
+        const isFitting = this.isFitting;
+        this.map.setLines(coordinates.length > 1 ? [line] : [], isPlanar, isFitting || !this.map.isFitted);
         this.map.setMarkers(markers);
+        if (isFitting) {
+            this.fitSelected(path);
+        }
+    }
+
+    /**
+     * Moves the map to the selected recording.
+     * @param {Path} path its line
+     */
+    fitSelected(path) {
+        const marker = this.map.markers.find(({ color }) => color === "cursor");
+        const box = path.box ?? (marker ? { minX: marker.x, maxX: marker.x, minY: marker.y, maxY: marker.y } : null);
+        if (box) {
+            this.map.isFitted = false;
+            this.map.fitBox(box);
+        }
+        this.isFitting = this.trail.length === 0;
     }
 
     showSelected() {
@@ -339,7 +416,7 @@ export class LiveView {
         }
         const { summary, last_point: fix } = selected;
         const isPlanar = isPlanarRecording(selected);
-        byId("live-name").textContent = selected.name.replace(/^paths\//, "");
+        byId("live-name").textContent = formatName(selected.name);
         const length = summary?.length_m ?? summary?.length ?? 0;
         const [value, unit] = lengthParts(length, isPlanar);
         byId("live-total").replaceChildren(

@@ -1,6 +1,6 @@
 // Starts the page: reads its data, opens the view that the address names, and keeps the token.
 
-import { setToken, token } from "./api.js";
+import { TOKEN_REFUSED, isAllowedToken, setToken, token } from "./api.js";
 import { byId } from "./dom.js";
 import { LiveView } from "./live.js";
 import { MeasureView } from "./measure.js";
@@ -55,6 +55,11 @@ function start() {
         scrollTo(0, 0);
     });
     open();
+    // The address keeps the name of the view.
+    document.querySelector(".skip")?.addEventListener("click", (event) => {
+        event.preventDefault();
+        byId("content").focus();
+    });
     const showToken = () => {
         byId("token-state").textContent = token() ? "Token set" : "Token";
         byId("token-forget").hidden = !token();
@@ -65,13 +70,19 @@ function start() {
         byId("token-message").textContent = "";
         panel.open = false;
         showToken();
+        live.clear();
         live.restart();
         measure.measure();
         phone.clear();
     };
     byId("token-form").addEventListener("submit", (event) => {
         event.preventDefault();
-        useToken(field.value.trim());
+        const text = field.value.trim();
+        if (isAllowedToken(text)) {
+            useToken(text);
+        } else {
+            requestToken({ message: TOKEN_REFUSED });
+        }
     });
     byId("token-forget").addEventListener("click", () => useToken(""));
     panel.addEventListener("keydown", (event) => {

@@ -160,6 +160,10 @@ export class MeasureView {
 
     /** @param {unknown} error */
     failed(error) {
+        const isRefused = !(error instanceof ApiFailure) || (error.status >= 400 && error.status < 500 && error.status !== 429);
+        if (this.result === null || isRefused) {
+            this.clear();
+        }
         if (!(error instanceof ApiFailure)) {
             this.report("The file cannot be read any more. Choose it again.", true);
             return;
@@ -168,6 +172,18 @@ export class MeasureView {
         if (error.status === 401 || error.status === 403) {
             this.onUnauthorized(error);
         }
+    }
+
+    /** Removes the result, which is of another file or of other options. The filters stay, so that they can be corrected. */
+    clear() {
+        this.result = null;
+        byId("measure").classList.add("has-failed");
+        const places = ["errors", "total", "ruler", "lengths", "figures", "ledger", "tracks", "trips", "windows"];
+        for (const id of places) {
+            byId(id).replaceChildren();
+        }
+        this.map.setLines([], false, true);
+        this.showProfile();
     }
 
     /**
@@ -209,6 +225,7 @@ export class MeasureView {
         this.result = result;
         const { isPlanar } = this;
         byId("measure").classList.add("has-result");
+        byId("measure").classList.remove("has-failed");
         const name = result.tracks[0]?.file ?? "";
         const texts = [formatCount(result.total.tracks, "track"), formatCount(result.total.points, "point")];
         this.report(`${this.file?.name ?? name}: ${texts.join(", ")}`, false);

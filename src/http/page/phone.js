@@ -1,8 +1,14 @@
 // The view that sets up a phone: per app the address, the token, a QR code and the settings.
 
-import { ApiFailure, pause, requestBlob } from "./api.js";
+import { ApiFailure, isAllowedToken, pause, requestBlob, token } from "./api.js";
 import { APPS } from "./apps.js";
 import { byId, copyButton, element } from "./dom.js";
+import { escapeName } from "./format.js";
+
+/** Maximum number of bytes of the escaped name of a recording. */
+const NAME_BYTES_MAX = 128;
+/** Minimum number of characters of a token. */
+const TOKEN_LENGTH_MIN = 32;
 
 /** The view of apps. */
 export class PhoneView {
@@ -53,10 +59,19 @@ export class PhoneView {
         const address = app.address(setup);
         const link = app.link?.(setup) ?? null;
         const warnings = [];
-        if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(setup.base)) {
+        if (!/^https?:\/\/[^/\s]+\//.test(setup.base)) {
+            warnings.push("The address is not complete. It starts with https:// or http://, and has the name of the server.");
+        } else if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(setup.base)) {
             warnings.push("This address is of this machine only. Enter the address under which the phone reaches the server.");
         } else if (setup.base.startsWith("http:")) {
             warnings.push("Without https, others in the network can read the positions and the token.");
+        }
+        if (!isAllowedToken(setup.token)) {
+            warnings.push("The token has characters that are not allowed.");
+        } else if (token() && setup.token.length < TOKEN_LENGTH_MIN) {
+            warnings.push(
+                setup.token ? `The token is too short: it has at least ${TOKEN_LENGTH_MIN} characters.` : "The server requires a token. Enter one for the phone.",
+            );
         }
         if (app.hasTokenInAddress && setup.token) {
             warnings.push("The address contains the token. Keep it secret.");
@@ -64,6 +79,13 @@ export class PhoneView {
         if (app.hasNameInHeader && !/^[ -~]*$/.test(setup.device)) {
             warnings.push(`${app.name} sends the name in a header. Use letters without accents.`);
         }
+        const recording = app.recording?.(setup) ?? setup.device;
+        if (escapeName(recording).length > NAME_BYTES_MAX) {
+            const parts = app.recording ? ` ${app.name} sends the name twice.` : "";
+            warnings.push(`The name is too long. Characters other than A-Z a-z 0-9 - _ . count three times, or more.${parts}`);
+        }
+        byId("phone-recording").hidden = app.recording === undefined;
+        byId("phone-recording").textContent = `The list of recordings shows the phone as ${recording}.`;
         byId("phone-warnings").replaceChildren(...warnings.map((text) => element("li", {}, text)));
         const copied = (/** @type {string} */ label, /** @type {string} */ text) =>
             element(
