@@ -11,8 +11,6 @@ const TOP = 18;
 const AXIS_HEIGHT = 22;
 /** Rows of the table of a profile. */
 const TABLE_ROWS = 21;
-/** The mean radius of the Earth. */
-const EARTH_RADIUS_M = 6371008.8;
 
 /**
  * Returns round values between two limits.
@@ -43,62 +41,6 @@ function timeTicks(least, most, count) {
         made.push(at);
     }
     return made;
-}
-
-/**
- * Returns the great-circle distance in metres, or the planar distance.
- * @param {[number, number]} from
- * @param {[number, number]} to
- * @param {boolean} isPlanar
- */
-function straightLength(from, to, isPlanar) {
-    if (isPlanar) {
-        return Math.hypot(to[0] - from[0], to[1] - from[1]);
-    }
-    const [west, south, east, north] = [...from, ...to].map((degrees) => (degrees * Math.PI) / 180);
-    const half = Math.sin((north - south) / 2) ** 2 + Math.cos(south) * Math.cos(north) * Math.sin((east - west) / 2) ** 2;
-    return 2 * EARTH_RADIUS_M * Math.asin(Math.min(1, Math.sqrt(half)));
-}
-
-/**
- * Returns the distances and the speeds of the accepted points of a line, whose own values are those of all points. As in
- * `measure --plot`, a detour to rejected points becomes a straight leg. A rejected point is where the accepted one before it is, and
- * has no speed.
- * @param {Line} line
- * @param {boolean} isPlanar
- */
-function acceptedProfile(line, isPlanar) {
-    const along = line.distance_m ?? line.distance ?? [];
-    const all = line.speed_mps ?? line.speed ?? [];
-    const starts = new Set(line.segment_starts);
-    /** @type {number[]} */
-    const distances = [];
-    /** @type {(number | null)[]} */
-    const speeds = [];
-    let [removed, before, last, hasRejected, isStart] = [0, 0, -1, false, true];
-    along.forEach((distance, index) => {
-        isStart ||= starts.has(index);
-        if (line.rejected?.[index]) {
-            hasRejected = true;
-            distances.push(before);
-            speeds.push(null);
-            return;
-        }
-        let speed = all[index] ?? null;
-        if (hasRejected) {
-            const straight = isStart ? 0 : straightLength(line.coordinates[last], line.coordinates[index], isPlanar);
-            const detour = distance - (last < 0 ? 0 : along[last]) - straight;
-            removed += Math.max(0, detour);
-            const [start, end] = [line.time_ms[last] ?? null, line.time_ms[index]];
-            const isTimed = !isStart && start !== null && end !== null && end > start;
-            speed = isTimed ? (straight * 1000) / (end - start) : null;
-        }
-        before = Math.max(before, distance - removed);
-        distances.push(before);
-        speeds.push(speed);
-        [last, hasRejected, isStart] = [index, false, false];
-    });
-    return { distances, speeds };
 }
 
 /** The elevation and the speed of a track, above one another. */
@@ -175,12 +117,11 @@ export class ProfileChart {
         this.isPlanar = isPlanar;
         const times = (line?.time_ms ?? []).map((time, index) => (this.isRejected(index) ? null : time));
         this.isByTime = isByTime && times.some((time) => time !== null);
-        const profile = line ? acceptedProfile(line, isPlanar) : { distances: [], speeds: [] };
-        this.distances = profile.distances;
-        this.speeds = profile.speeds;
+        this.distances = line?.distance_m ?? line?.distance ?? [];
+        this.speeds = line?.speed_mps ?? line?.speed ?? [];
         let before = times.find((time) => time !== null) ?? 0;
         // A rejected point, and one without a time or with an earlier one, is where the last one is.
-        this.positions = this.isByTime ? times.map((time) => (before = Math.max(before, time ?? before))) : profile.distances;
+        this.positions = this.isByTime ? times.map((time) => (before = Math.max(before, time ?? before))) : this.distances;
         this.index = 0;
         this.draw();
         this.fillTable();
