@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::request::PathRequest as _;
-use super::shared::Shared;
 use crate::measure::Options;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::RecordingName;
@@ -58,7 +57,7 @@ pub(super) struct Appenders {
     /// A new value ends the appenders that have no requests.
     end_idle: watch::Sender<()>,
     /// The bytes of the appenders that have no requests.
-    idle_bytes: AtomicU64,
+    idle_bytes: Arc<AtomicU64>,
 }
 
 impl Default for Appenders {
@@ -66,7 +65,7 @@ impl Default for Appenders {
         Self {
             queues: Mutex::default(),
             end_idle: watch::Sender::new(()),
-            idle_bytes: AtomicU64::new(0),
+            idle_bytes: Arc::default(),
         }
     }
 }
@@ -84,6 +83,12 @@ impl Appenders {
         self.idle_bytes.load(Ordering::Acquire)
     }
 
+    /// Counts the bytes of an appender as those of one without requests, until the result is dropped.
+    pub(super) fn idle(&self, bytes: u64) -> IdleBytes {
+        self.idle_bytes.fetch_add(bytes, Ordering::Relaxed);
+        IdleBytes { total: Arc::clone(&self.idle_bytes), bytes }
+    }
+
     /// Returns the queues of the appenders. An appender enters and leaves it under this lock.
     pub(super) fn queues(&self) -> MutexGuard<'_, HashMap<RecordingName, mpsc::Sender<Append>>> {
         // No code panics while it holds the lock.
@@ -91,22 +96,15 @@ impl Appenders {
     }
 }
 
-/// The bytes of an appender, counted as those of an appender without requests until this is dropped.
+/// The bytes of an appender without requests, which count until this is dropped.
 pub(super) struct IdleBytes {
-    shared: Arc<Shared>,
+    total: Arc<AtomicU64>,
     bytes: u64,
-}
-
-impl IdleBytes {
-    pub(super) fn new(shared: &Arc<Shared>, bytes: u64) -> Self {
-        shared.appenders.idle_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Self { shared: Arc::clone(shared), bytes }
-    }
 }
 
 impl Drop for IdleBytes {
     fn drop(&mut self) {
         // If the charge of the appender ended before, a reader that does not count these bytes sees that too.
-        self.shared.appenders.idle_bytes.fetch_sub(self.bytes, Ordering::Release);
+        self.total.fetch_sub(self.bytes, Ordering::Release);
     }
 }

@@ -145,7 +145,7 @@ impl Appender {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(IDLE_MAX);
         let is_crowded = self.shared.appenders.queues().len() > most;
         let idle_time = if is_crowded { Duration::ZERO } else { IDLE_TIME };
-        self.idle = Some(IdleBytes::new(&self.shared, self.charge.bytes()));
+        self.idle = Some(self.shared.appenders.idle(self.charge.bytes()));
         tokio::select! {
             biased;
             Some(append) = self.queue.recv() => {
