@@ -60,7 +60,7 @@ export class PhoneView {
         const link = app.link?.(setup) ?? null;
         const warnings = [];
         if (!/^https?:\/\/[^/\s]+\//.test(setup.base)) {
-            warnings.push("The address is not complete. It starts with https:// or http://, and has the name of the server.");
+            warnings.push("The address is not complete. It starts with http or https, a colon and two slashes, and has the name of the server.");
         } else if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(setup.base)) {
             warnings.push("This address is of this machine only. Enter the address under which the phone reaches the server.");
         } else if (setup.base.startsWith("http:")) {
