@@ -145,6 +145,7 @@ mod tests {
     }
 
     proptest! {
+        /// Near points are within 0.0072° of longitude, so that no leg is searched for its northernmost point.
         #[test]
         fn a_polyline_and_an_accumulator_have_the_same_cost(
             points in prop::collection::vec((-180_f64..180.0, -90_f64..90.0), 1..256),
@@ -152,7 +153,7 @@ mod tests {
         ) {
             let points: Vec<_> = points
                 .into_iter()
-                .map(|(x, y)| if near { (x / 1e4, y / 1e4) } else { (x, y) })
+                .map(|(x, y)| if near { (x / 5e4, y / 5e4) } else { (x, y) })
                 .map(|(x, y)| Point::new(Space::Geographic, x, y).unwrap())
                 .collect();
             for metric in [Metric::Haversine, Metric::Geodesic] {
