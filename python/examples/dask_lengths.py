@@ -42,5 +42,7 @@ def lengths(folder: Path) -> pd.Series:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     for device, length_m in lengths(Path(sys.argv[1])).items():
         print(device, length_m)

@@ -58,5 +58,7 @@ def lengths(folder: Path) -> pa.Table:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     for row in lengths(Path(sys.argv[1])).to_pylist():
         print(row["device"], row["length_m"])

@@ -30,4 +30,6 @@ def write(folder: Path, days: int = 4, devices: int = 5, count: int = 2000) -> N
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     write(Path(sys.argv[1]))

@@ -47,5 +47,7 @@ def lengths(folder: Path) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     for device, length_m in lengths(Path(sys.argv[1])).iter_rows():
         print(device, length_m)

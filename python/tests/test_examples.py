@@ -37,6 +37,17 @@ def test_examples_print_the_lengths_of_one_table(library, folder):
     assert run(EXAMPLES / f"{library}_lengths.py", folder).splitlines() == want
 
 
+@pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_without_arguments_prints_its_usage(program):
+    library = program.stem.partition("_")[0]
+    if library != "points":
+        pytest.importorskip(library)
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert f"usage: python {program.name} FOLDER" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_the_notebook_runs(tmp_path, monkeypatch):
     nbformat, nbclient = (pytest.importorskip(name) for name in ("nbformat", "nbclient"))
     for name in ("matplotlib", "ipykernel"):
