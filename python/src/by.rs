@@ -2,18 +2,19 @@
 
 use std::ops::Range;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use waywiser::measure::EstimateOptions;
 use waywiser::{Options, PathAccumulator, PathSummary};
 
 use crate::column::{Rows, read_integers};
-use crate::error::{MeasureError, warn_swapped};
+use crate::error::{MeasureError, filled, with_capacity};
 use crate::fixes::{Arguments, Feed, Fixes, NO_TIME};
 use crate::mixed_rows;
 use crate::options::{self, has_rules, options};
-use crate::work::{self, Interrupt};
+use crate::summary::trips;
+use crate::work::{self, Interrupt, Threads};
 
 /// A number that is missing in a column of whole numbers.
 const MISSING: i64 = i64::MIN;
@@ -36,7 +37,7 @@ pub(crate) fn lengths_by<'py>(
     accuracy: Option<&Bound<'py, PyAny>>,
     metric: &str,
     on_invalid: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     statistics: bool,
     options: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyDict>> {
@@ -48,7 +49,7 @@ pub(crate) fn lengths_by<'py>(
     let options = self::options("by", metric, on_invalid, Some(options))?;
     let options = without_lists(options)?;
     let fixes = Fixes::get(py, &Arguments { lon, lat, time, elevation, accuracy }, &options)?;
-    let threads = work::threads(threads)?;
+    let threads = work::threads(threads);
     let template = PathAccumulator::new(options);
     // The times of the rows decide only their order, if no result needs them.
     let ignores_times = !statistics && !has_rules(&options);
@@ -56,20 +57,19 @@ pub(crate) fn lengths_by<'py>(
     let mut is_any_invalid = false;
     let mut add = |part: Part| {
         is_any_invalid |= part.is_any_invalid;
-        for (group, times, summary) in &part.groups {
-            table.add(*group, *times, summary);
-        }
+        let groups = &mut part.groups.iter();
+        groups.try_for_each(|(group, times, summary)| table.add(*group, *times, summary))
     };
     let part = match threads == 1 && !is_sorted(groups)? {
         true => mixed_rows::measure(py, &fixes, groups, group_count, &template, ignores_times)?,
         false => None,
     };
     if let Some(part) = part {
-        add(part);
+        add(part)?;
     } else {
         let order = Order::get(groups, group_count, fixes.len())?;
         let positions = order.positions.as_ref();
-        let scattered = positions.map(|positions| py.detach(|| fixes.scattered(positions)));
+        let scattered = positions.map(|positions| fixes.scattered(py, positions)).transpose()?;
         let sorted_fixes = scattered.as_ref().unwrap_or(&fixes);
         let work = |range: Range<usize>, interrupt: &Interrupt<'_>| {
             let mut groups = Vec::with_capacity(range.len());
@@ -77,7 +77,8 @@ pub(crate) fn lengths_by<'py>(
             let mut sorted = Vec::new();
             for group in range {
                 let rows = order.rows(group);
-                let (rows, times) = sorted_fixes.in_order_of_time(rows, &mut sorted, interrupt);
+                let in_order = sorted_fixes.in_order_of_time(rows, &mut sorted, interrupt);
+                let (rows, times) = in_order.map_err(GroupError::Memory)?;
                 let mut path = template.clone();
                 let added = feed.add_while(rows, &mut path, || !interrupt.is_set());
                 added.map_err(GroupError::Measure)?;
@@ -93,21 +94,17 @@ pub(crate) fn lengths_by<'py>(
             GroupError::Measure(error) => {
                 fixes.exception(error.map_index(|position| order.row(position)))
             }
+            GroupError::Memory(exception) => exception,
             GroupError::Windows { position } => PyValueError::new_err(format!(
                 "the path with the row at index {} has more than 100000 windows; use a longer period, or max_gap_time",
                 order.row(position)
             )),
         };
         let points = fixes.len().div_ceil(group_count.max(1)).max(1);
-        let add = |part| {
-            add(part);
-            Ok(())
-        };
+        let add = |part| add(part).map_err(GroupError::Memory);
         work::in_interruptible_steps(py, group_count, points, threads, work, add, into_exception)?;
     }
-    if is_any_invalid && fixes.may_be_swapped() {
-        warn_swapped(py)?;
-    }
+    fixes.finish(py, is_any_invalid)?;
     table.into_dict(py)
 }
 
@@ -142,7 +139,7 @@ pub(crate) fn group_integers<'py>(
     let is_small = count <= i32::MAX as usize;
     let width = width.filter(|&width| is_small && width < count.max(1 << 16));
     let Some(width) = width else { return Ok(None) };
-    let (mut table, mut distinct) = (vec![-1; width + 1], Vec::new());
+    let (mut table, mut distinct) = (filled(-1, width + 1)?, Vec::new());
     let changed = || PyValueError::new_err("key was changed during the call");
     let groups = PyBytes::new_with(keys.py(), count * size_of::<i32>(), |bytes| {
         let mut places = bytes.as_chunks_mut::<{ size_of::<i32>() }>().0.iter_mut();
@@ -182,6 +179,8 @@ pub(crate) struct Part {
 
 enum GroupError {
     Measure(MeasureError),
+    /// There is not enough memory.
+    Memory(PyErr),
     /// There are too many windows.
     Windows {
         position: usize,
@@ -204,22 +203,25 @@ impl Order {
                 "there are {len} rows, and the limit is 4294967295; divide them by key into several calls"
             )));
         }
-        let mut starts = vec![0_usize; group_count + 1];
-        let (mut before, mut is_sorted) = (0, true);
-        let mut positions = Vec::with_capacity(len);
+        let mut starts = filled(0_usize, group_count + 1)?;
+        let (mut before, mut is_sorted, mut count) = (0, true, 0);
+        let mut positions = with_capacity(len)?;
         read_integers(groups, "groups", |group| {
             let group = u32::try_from(group).ok().filter(|&group| (group as usize) < group_count);
             let group = group.ok_or_else(|| PyValueError::new_err("a group is out of range"))?;
             starts[group as usize + 1] += 1;
             is_sorted &= before <= group;
             before = group;
-            positions.push(group);
+            // More groups than rows are an error below, without memory for them.
+            count += 1;
+            if count <= len {
+                positions.push(group);
+            }
             Ok(())
         })?;
-        if positions.len() != len {
+        if count != len {
             return Err(PyValueError::new_err(format!(
-                "key has {} values for {len} points; they must be equally long",
-                positions.len()
+                "key has {count} values for {len} points; they must be equally long"
             )));
         }
         let mut end = 0;
@@ -230,11 +232,15 @@ impl Order {
         if is_sorted {
             return Ok(Self { starts, positions: None });
         }
-        let mut next: Vec<u32> = starts.iter().map(|&start| start as u32).collect();
-        for position in &mut positions {
-            let next = &mut next[*position as usize];
-            *position = *next;
-            *next += 1;
+        let mut next = with_capacity::<u32>(starts.len())?;
+        next.extend(starts.iter().map(|&start| start as u32));
+        for positions in positions.chunks_mut(work::STEP) {
+            for position in positions {
+                let next = &mut next[*position as usize];
+                *position = *next;
+                *next += 1;
+            }
+            groups.py().check_signals()?;
         }
         Ok(Self { starts, positions: Some(positions) })
     }
@@ -324,40 +330,47 @@ impl Table {
     }
 
     /// Adds the rows of a path, whose first and last time are `times`.
-    fn add(&mut self, group: usize, times: [i64; 2], summary: &PathSummary) {
+    fn add(&mut self, group: usize, times: [i64; 2], summary: &PathSummary) -> PyResult<()> {
         let Some(windows) = &summary.windows else {
-            self.push(&path_row(group, times, summary));
-            return;
+            return self.push(&path_row(group, times, summary));
         };
         const US_PER_S: i64 = 1_000_000;
         for window in windows.earlier.iter().chain(&windows.windows) {
             let times = [window.start_unix_s, window.end_unix_s].map(|unix_s| unix_s * US_PER_S);
-            self.push(&window_row(group, times, window.length.to_f64(), window.point_count));
+            self.push(&window_row(group, times, window.length.to_f64(), window.point_count))?;
         }
         let (count, length) = (windows.undated_point_count, windows.undated_length.to_f64());
         if count > 0 || length > 0.0 {
-            self.push(&window_row(group, [MISSING; 2], length, count));
+            self.push(&window_row(group, [MISSING; 2], length, count))?;
         }
+        Ok(())
     }
 
-    fn push(&mut self, row: &[(Name, Value)]) {
+    fn push(&mut self, row: &[(Name, Value)]) -> PyResult<()> {
         for (column, (_, value)) in self.columns.iter_mut().zip(row) {
+            let reserved = column.values.try_reserve(1);
+            reserved
+                .map_err(|_| PyMemoryError::new_err("there is not enough memory for the rows"))?;
             column.values.push(*value);
         }
+        Ok(())
     }
 
     /// Returns the bytes of each column.
     fn into_dict(self, py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let dict = PyDict::new(py);
         for Numbers { name, is_float, values } in self.columns {
-            let bytes: Vec<u8> = values
-                .iter()
-                .flat_map(|value| match *value {
-                    Value::Int(int) => int.to_ne_bytes(),
-                    Value::Float(float) => float.to_ne_bytes(),
-                })
-                .collect();
-            dict.set_item(name, (is_float, PyBytes::new(py, &bytes)))?;
+            let bytes = PyBytes::new_with(py, values.len() * size_of::<u64>(), |bytes| {
+                let places = bytes.as_chunks_mut::<{ size_of::<u64>() }>().0;
+                for (place, value) in places.iter_mut().zip(&values) {
+                    *place = match *value {
+                        Value::Int(int) => int.to_ne_bytes(),
+                        Value::Float(float) => float.to_ne_bytes(),
+                    };
+                }
+                Ok(())
+            })?;
+            dict.set_item(name, (is_float, bytes))?;
         }
         Ok(dict)
     }
@@ -367,8 +380,8 @@ impl Table {
 const ROW_WITHOUT_STATISTICS: usize = 10;
 
 /// Returns the row of a path.
-fn path_row(group: usize, [start, end]: [i64; 2], summary: &PathSummary) -> [(Name, Value); 19] {
-    let (estimate, trips) = (summary.estimate, summary.trips.as_ref());
+fn path_row(group: usize, [start, end]: [i64; 2], summary: &PathSummary) -> [(Name, Value); 20] {
+    let (estimate, trips) = (summary.estimate, trips(summary));
     [
         (("group", ""), Value::count(group as u64)),
         (("start", ""), Value::time(start)),
@@ -381,6 +394,7 @@ fn path_row(group: usize, [start, end]: [i64; 2], summary: &PathSummary) -> [(Na
         (("estimated_length_low", "m"), Value::number(estimate.map(|estimate| estimate.low_m))),
         (("estimated_length_high", "m"), Value::number(estimate.map(|estimate| estimate.high_m))),
         (("segment_count", ""), Value::count(summary.segment_count)),
+        (("length_3d", "m"), Value::number(summary.length_3d)),
         (("gap_length", "m"), Value::Float(summary.gap_length + 0.0)),
         (("elapsed_s", ""), Value::seconds(summary.elapsed_ns)),
         (("moving_s", ""), Value::seconds(summary.moving_ns)),

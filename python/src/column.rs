@@ -14,6 +14,9 @@ use pyo3::types::PyType;
 use waywiser::measure::{ColumnError, FixBlock, LineMeter};
 use waywiser::{Metric, Space};
 
+use crate::error::filled;
+use crate::work;
+
 /// The number of values that are read at once.
 pub(crate) const BLOCK: usize = LineMeter::CAPACITY;
 
@@ -64,20 +67,26 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
         }
     }
 
-    /// Returns a copy in which each value is at the position that `positions` has for it.
+    /// Returns a copy in which each value is at the position that `positions` has for it. It handles signals.
     ///
     /// # Panics
     /// Panics if a position is not in the column.
-    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
-        let mut values = vec![T::default(); self.len()];
-        let mut block = Block::new();
-        for (start, positions) in (0..).step_by(BLOCK).zip(positions.chunks(BLOCK)) {
-            let block = self.read(start..start + positions.len(), &mut block);
-            for (&value, &position) in block.iter().zip(positions) {
-                values[position as usize] = value;
+    pub(crate) fn scattered(&self, py: Python<'_>, positions: &[u32]) -> PyResult<Self>
+    where
+        T: Send + Sync,
+    {
+        let mut values = filled(T::default(), self.len())?;
+        work::in_order_infallible(py, positions.len(), |range| {
+            let mut block = Block::new();
+            for start in range.clone().step_by(BLOCK) {
+                let rows = start..range.end.min(start + BLOCK);
+                let block = self.read(rows.clone(), &mut block);
+                for (&value, &position) in block.iter().zip(&positions[rows]) {
+                    values[position as usize] = value;
+                }
             }
-        }
-        Self::Copy(values)
+        })?;
+        Ok(Self::Copy(values))
     }
 
     /// Copies the values of a range to `block` and returns them.
@@ -148,11 +157,15 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
         unsafe { std::slice::from_raw_parts(block.0.as_ptr().cast::<T>(), indices.len()) }
     }
 
-    fn for_each(&self, mut found: impl FnMut(T) -> PyResult<()>) -> PyResult<()> {
+    /// Calls `found` for each value. It handles signals in between.
+    fn for_each(&self, py: Python<'_>, mut found: impl FnMut(T) -> PyResult<()>) -> PyResult<()> {
         let mut block = Block::new();
         for from in (0..self.len()).step_by(BLOCK) {
             for &value in self.read(from..self.len().min(from + BLOCK), &mut block) {
                 found(value)?;
+            }
+            if (from + BLOCK) % work::STEP < BLOCK {
+                py.check_signals()?;
             }
         }
         Ok(())
@@ -280,54 +293,18 @@ impl Columns {
     }
 
     /// Returns copies in which each value is at the position that `positions` has for it.
-    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
-        match self {
-            Self::Float(x, y) => Self::Float(x.scattered(positions), y.scattered(positions)),
-            Self::Int(x, y) => Self::Int(x.scattered(positions), y.scattered(positions)),
-        }
+    pub(crate) fn scattered(&self, py: Python<'_>, positions: &[u32]) -> PyResult<Self> {
+        Ok(match self {
+            Self::Float(x, y) => {
+                Self::Float(x.scattered(py, positions)?, y.scattered(py, positions)?)
+            }
+            Self::Int(x, y) => Self::Int(x.scattered(py, positions)?, y.scattered(py, positions)?),
+        })
     }
 
     /// Returns the number of points.
     pub(crate) fn len(&self) -> usize {
         self.lens().0
-    }
-
-    /// Returns whether latitudes are out of range, and no longitude is out of the range of latitudes.
-    pub(crate) fn may_be_swapped(&self) -> bool {
-        let limit = match self {
-            Self::Float(..) => 90.0,
-            Self::Int(..) => 90.0e7,
-        };
-        let mut exceeds = false;
-        for from in (0..self.len()).step_by(BLOCK) {
-            let range = from..self.len().min(from + BLOCK);
-            let (x_exceeds, y_exceeds) = match self {
-                Self::Float(x, y) => {
-                    let exceeds = |column: &Column<f64>, range| {
-                        column
-                            .read(range, &mut Block::new())
-                            .iter()
-                            .any(|value| value.abs() > limit)
-                    };
-                    (exceeds(x, range.clone()), exceeds(y, range))
-                }
-                Self::Int(x, y) => {
-                    let exceeds = |column: &Column<i32>, range| {
-                        let mut block = Block::new();
-                        column
-                            .read(range, &mut block)
-                            .iter()
-                            .any(|&value| f64::from(value).abs() > limit)
-                    };
-                    (exceeds(x, range.clone()), exceeds(y, range))
-                }
-            };
-            if x_exceeds {
-                return false;
-            }
-            exceeds |= y_exceeds;
-        }
-        exceeds
     }
 
     /// Loads the points of a range, at most [`BLOCK`].
@@ -385,10 +362,10 @@ pub(crate) fn read_integers(
     mut found: impl FnMut(i64) -> PyResult<()>,
 ) -> PyResult<()> {
     if let Some(column) = Column::<i64>::get(array, name)? {
-        return column.for_each(found);
+        return column.for_each(array.py(), found);
     }
     match Column::<i32>::get(array, name)? {
-        Some(column) => column.for_each(|value| found(value.into())),
+        Some(column) => column.for_each(array.py(), |value| found(value.into())),
         None => Err(PyTypeError::new_err(format!("{name} are not an array of int64 or int32"))),
     }
 }

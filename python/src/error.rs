@@ -1,9 +1,12 @@
 //! Exceptions for invalid points.
 
-use pyo3::exceptions::{PyOverflowError, PyUserWarning, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use waywiser::PointError;
 use waywiser::measure::{ColumnError, SumOverflow};
+
+use crate::suspicion::Suspicion;
 
 /// The first point that cannot be measured, with its index in the arrays.
 #[derive(Clone, Debug)]
@@ -32,9 +35,6 @@ impl From<SumOverflow> for MeasureError {
     }
 }
 
-/// The advice for latitudes that are out of range while all longitudes fit the range of latitudes.
-pub(crate) const SWAPPED: &str = "latitudes are outside -90 to 90 and no longitude is: the arguments may be swapped (longitude comes first)";
-
 impl MeasureError {
     /// Returns the error of a column that starts at an index of the arrays.
     pub(crate) fn of(error: ColumnError, start: usize) -> Self {
@@ -58,8 +58,13 @@ impl MeasureError {
         }
     }
 
-    /// Returns the exception, with the line that has the point. `may_be_swapped` adds advice.
-    pub(crate) fn into_exception(self, line: Option<usize>, may_be_swapped: bool) -> PyErr {
+    /// Returns whether the error is a latitude that is out of range.
+    pub(crate) fn is_latitude(&self) -> bool {
+        matches!(self, Self::Point { source: PointError::Latitude { .. }, .. })
+    }
+
+    /// Returns the exception, with the line that has the point.
+    pub(crate) fn into_exception(self, line: Option<usize>, suspicion: Option<Suspicion>) -> PyErr {
         let place = |index| match line {
             Some(line) => format!("line {line}, index {index} of all points"),
             None => format!("index {index}"),
@@ -71,9 +76,9 @@ impl MeasureError {
                     message
                         .push_str("; use on_invalid=\"split\" or \"skip\" for missing positions");
                 }
-                if may_be_swapped {
+                if let Some(suspicion) = suspicion {
                     message.push_str("; ");
-                    message.push_str(SWAPPED);
+                    message.push_str(suspicion.advice());
                 }
                 PyValueError::new_err(message)
             }
@@ -85,8 +90,33 @@ impl MeasureError {
     }
 }
 
-/// Warns that the coordinates may be swapped.
-pub(crate) fn warn_swapped(py: Python<'_>) -> PyResult<()> {
-    let category = py.get_type::<PyUserWarning>();
-    PyErr::warn(py, &category, &std::ffi::CString::new(SWAPPED)?, 1)
+/// Issues a UserWarning for the line that called the package.
+pub(crate) fn warn(py: Python<'_>, message: &str) -> PyResult<()> {
+    static WARN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    WARN.import(py, "waywiser._warnings", "warn")?.call1((message,)).map(drop)
+}
+
+/// Returns an empty vector with space for `len` values.
+///
+/// # Errors
+/// Returns MemoryError if there is not enough memory.
+pub(crate) fn with_capacity<T>(len: usize) -> PyResult<Vec<T>> {
+    let mut values = Vec::new();
+    match values.try_reserve_exact(len) {
+        Ok(()) => Ok(values),
+        Err(_) => {
+            let bytes = len.saturating_mul(size_of::<T>());
+            Err(PyMemoryError::new_err(format!("there is not enough memory for {bytes} bytes")))
+        }
+    }
+}
+
+/// Returns a vector of `len` equal values.
+///
+/// # Errors
+/// Returns MemoryError if there is not enough memory.
+pub(crate) fn filled<T: Clone>(value: T, len: usize) -> PyResult<Vec<T>> {
+    let mut values = with_capacity(len)?;
+    values.resize(len, value);
+    Ok(values)
 }

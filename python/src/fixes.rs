@@ -5,10 +5,11 @@ use std::ops::Range;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use waywiser::measure::{ColumnError, FixError, PathError};
-use waywiser::{Fix, FixBlock, InvalidPoints, Metric, Options, PathAccumulator, PointError};
+use waywiser::{Fix, FixBlock, InvalidPoints, Metric, Options, PathAccumulator};
 
 use crate::column::{BLOCK, Block, Column, Columns, Rows};
-use crate::error::{MeasureError, warn_swapped};
+use crate::error::{MeasureError, with_capacity};
+use crate::suspicion::{Suspicion, warn_suspicion};
 use crate::work::{self, Interrupt};
 
 /// A time that is missing: the value of NaT.
@@ -81,17 +82,17 @@ impl Fixes {
     }
 
     /// Returns copies in which each point is at the position that `positions` has for it.
-    pub(crate) fn scattered(&self, positions: &[u32]) -> Self {
+    pub(crate) fn scattered(&self, py: Python<'_>, positions: &[u32]) -> PyResult<Self> {
         let numbers = |column: &Option<Column<f64>>| {
-            column.as_ref().map(|column| column.scattered(positions))
+            column.as_ref().map(|column| column.scattered(py, positions)).transpose()
         };
-        Self {
-            columns: self.columns.scattered(positions),
-            times: self.times.as_ref().map(|times| times.scattered(positions)),
-            elevations: numbers(&self.elevations),
-            accuracies: numbers(&self.accuracies),
+        Ok(Self {
+            columns: self.columns.scattered(py, positions)?,
+            times: self.times.as_ref().map(|times| times.scattered(py, positions)).transpose()?,
+            elevations: numbers(&self.elevations)?,
+            accuracies: numbers(&self.accuracies)?,
             ..*self
-        }
+        })
     }
 
     /// Returns the columns if they are longitudes and latitudes in degrees, or x and y as float64, with or without times and
@@ -119,21 +120,28 @@ impl Fixes {
         match outcome {
             Err(work::Stopped::Exception(exception)) => Err(exception),
             Err(work::Stopped::Error(error)) => Err(self.exception(error)),
-            Ok(()) if is_any_invalid && self.may_be_swapped() => warn_swapped(py),
-            Ok(()) => Ok(()),
+            Ok(()) => self.finish(py, is_any_invalid),
         }
+    }
+
+    /// Warns if there were invalid points, and the coordinates may have another meaning.
+    pub(crate) fn finish(&self, py: Python<'_>, is_any_invalid: bool) -> PyResult<()> {
+        warn_suspicion(py, if is_any_invalid { self.suspicion() } else { None })
     }
 
     /// Returns rows in the order of their times, and the earliest and the latest time. Rows with equal times keep their
     /// order. A row without a time stays after the row before it. `sorted` is memory for the result. An interrupt ends the
     /// sort early.
+    ///
+    /// # Errors
+    /// Returns MemoryError if there is not enough memory.
     pub(crate) fn in_order_of_time<'a>(
         &self,
         rows: Rows<'a>,
         sorted: &'a mut Vec<u32>,
         interrupt: &Interrupt<'_>,
-    ) -> (Rows<'a>, [i64; 2]) {
-        let Some(times) = &self.times else { return (rows, [NO_TIME; 2]) };
+    ) -> PyResult<(Rows<'a>, [i64; 2])> {
+        let Some(times) = &self.times else { return Ok((rows, [NO_TIME; 2])) };
         let mut ends = [NO_TIME; 2];
         let mut is_sorted = true;
         let for_each = |found: &mut dyn FnMut(usize, i64)| {
@@ -156,9 +164,9 @@ impl Fixes {
             }
         });
         if is_sorted {
-            return (rows, ends);
+            return Ok((rows, ends));
         }
-        let mut keys = Vec::with_capacity(rows.len());
+        let mut keys = with_capacity(rows.len())?;
         let mut before = i64::MIN;
         for_each(&mut |position, time| {
             before = if time == NO_TIME { before } else { time };
@@ -167,20 +175,22 @@ impl Fixes {
         });
         sort_by_time(&mut keys, interrupt);
         sorted.clear();
+        if sorted.capacity() < keys.len() {
+            *sorted = with_capacity(keys.len())?;
+        }
         sorted.extend(keys.iter().map(|&(_, row)| row));
-        (Rows::Indices(sorted), ends)
+        Ok((Rows::Indices(sorted), ends))
     }
 
     /// Returns the exception for an error.
     pub(crate) fn exception(&self, error: MeasureError) -> PyErr {
-        let is_latitude =
-            matches!(error, MeasureError::Point { source: PointError::Latitude { .. }, .. });
-        error.into_exception(None, is_latitude && self.may_be_swapped())
+        let suspicion = if error.is_latitude() { self.suspicion() } else { None };
+        error.into_exception(None, suspicion)
     }
 
-    /// Returns whether the longitudes may be latitudes.
-    pub(crate) fn may_be_swapped(&self) -> bool {
-        self.metric != Metric::Planar && self.columns.may_be_swapped()
+    /// Returns what geographic coordinates may be, if latitudes are out of range.
+    fn suspicion(&self) -> Option<Suspicion> {
+        (self.metric != Metric::Planar).then(|| Suspicion::of(&self.columns)).flatten()
     }
 }
 

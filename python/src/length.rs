@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use pyo3::prelude::*;
+use waywiser::Metric;
 use waywiser::measure::{ColumnError, ExactSum, LineMeter};
-use waywiser::{Metric, PointError};
 
 use crate::column::{BLOCK, Columns, Output};
-use crate::error::{MeasureError, warn_swapped};
+use crate::error::MeasureError;
 use crate::names::{OnInvalid, metric};
-use crate::work;
+use crate::suspicion::{Suspicion, warn_suspicion};
+use crate::work::{self, Threads};
 
 /// Return the length of a path in metres, rounded once from the exact sum of its legs.
 ///
@@ -19,8 +20,9 @@ use crate::work;
 /// Parameters
 /// ----------
 /// lon, lat : array_like
-///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units of 1e-7 degree. Arrays of numpy, and
-///     objects with the Arrow PyCapsule interface, are not copied if they have no missing values. A longitude beyond 180 degrees is reduced by whole turns. With metric="planar": x and y.
+///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units of 1e-7 degree. Whole numbers of other
+///     types are degrees. Arrays of numpy, and objects with the Arrow PyCapsule interface, are not copied if they have no
+///     missing values. A longitude beyond 180 degrees is reduced by whole turns. With metric="planar": x and y.
 /// metric : {"geodesic", "haversine", "planar"}
 ///     The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
 /// on_invalid : {"raise", "split", "skip"}
@@ -44,7 +46,7 @@ use crate::work;
 ///     The length is 2**64 or more.
 #[pyfunction]
 #[pyo3(
-    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)),
+    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(Threads(1))),
     text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
 )]
 pub(crate) fn length(
@@ -53,21 +55,24 @@ pub(crate) fn length(
     lat: &Bound<'_, PyAny>,
     metric: &str,
     on_invalid: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
 ) -> PyResult<f64> {
     let path = Path::get(lon, lat, metric, on_invalid)?;
-    let threads = work::threads(threads)?;
+    let threads = work::threads(threads);
     let (mut total, mut is_any_invalid) = (ExactSum::ZERO, false);
+    let mut joints = Joints::new(&path);
     let work = |range| {
         let mut walk = Walk::new(&path);
         walk.go(range, |_, _| {})?;
-        Ok((walk.meter.end_line(), walk.is_any_invalid))
+        Ok((walk.meter.end_line(), walk.is_any_invalid, walk.ends))
     };
-    let add = |(sum, invalid): (ExactSum, bool)| {
+    let add = |(sum, invalid, ends): (ExactSum, bool, Option<Ends>)| {
         is_any_invalid |= invalid;
+        joints.join(ends, |_, _| {})?;
         Ok(total.merge(&sum)?)
     };
     work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
+    total.merge(&joints.meter.end_line()).map_err(|error| path.exception(error.into()))?;
     path.finish(py, is_any_invalid)?;
     Ok(total.to_f64())
 }
@@ -98,7 +103,7 @@ pub(crate) fn length(
 ///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
 #[pyfunction]
 #[pyo3(
-    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(1)),
+    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(Threads(1))),
     text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
 )]
 pub(crate) fn legs<'py>(
@@ -107,20 +112,21 @@ pub(crate) fn legs<'py>(
     lat: &Bound<'py, PyAny>,
     metric: &str,
     on_invalid: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let path = Path::get(lon, lat, metric, on_invalid)?;
-    let threads = work::threads(threads)?;
+    let threads = work::threads(threads);
     let (array, out) = Output::new(py, path.columns.len())?;
     let mut is_any_invalid = false;
+    let mut joints = Joints::new(&path);
     let work = |range: Range<usize>| {
         let mut walk = Walk::new(&path);
         walk.go(range, |at, legs| out.write(at, legs))?;
-        Ok(walk.is_any_invalid)
+        Ok((walk.is_any_invalid, walk.ends))
     };
-    let add = |invalid| {
+    let add = |(invalid, ends): (bool, Option<Ends>)| {
         is_any_invalid |= invalid;
-        Ok(())
+        joints.join(ends, |at, leg| out.write(at, &[leg]))
     };
     work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
     path.finish(py, is_any_invalid)?;
@@ -149,32 +155,78 @@ impl Path {
         })
     }
 
-    fn may_be_swapped(&self) -> bool {
-        self.metric != Metric::Planar && self.columns.may_be_swapped()
+    fn suspicion(&self) -> Option<Suspicion> {
+        (self.metric != Metric::Planar).then(|| Suspicion::of(&self.columns)).flatten()
     }
 
     fn exception(&self, error: MeasureError) -> PyErr {
-        let is_latitude =
-            matches!(error, MeasureError::Point { source: PointError::Latitude { .. }, .. });
-        error.into_exception(None, is_latitude && self.may_be_swapped())
+        let suspicion = if error.is_latitude() { self.suspicion() } else { None };
+        error.into_exception(None, suspicion)
     }
 
-    /// Warns about invalid points that were not measured, if the reason may be that the arguments are swapped.
+    /// Warns about invalid points that were not measured, if the coordinates may have another meaning.
     fn finish(&self, py: Python<'_>, is_any_invalid: bool) -> PyResult<()> {
-        if is_any_invalid && self.may_be_swapped() { warn_swapped(py) } else { Ok(()) }
+        warn_suspicion(py, if is_any_invalid { self.suspicion() } else { None })
     }
 }
 
-/// Measures a range of the points of a path, with the leg to its first point.
+/// The first and the last valid point of a range.
+#[derive(Clone, Copy)]
+struct Ends {
+    first: usize,
+    last: usize,
+}
+
+/// Measures the legs between consecutive ranges, from the last valid point before a range to its first one. Each range is
+/// measured on its own, so that no point is read again for the ranges after it.
+struct Joints<'a> {
+    path: &'a Path,
+    meter: LineMeter,
+    last: Option<usize>,
+}
+
+impl<'a> Joints<'a> {
+    fn new(path: &'a Path) -> Self {
+        Self { path, meter: LineMeter::new(path.metric), last: None }
+    }
+
+    /// Adds the leg to a range after the ranges so far. `found` is called with the index of its first valid point and the leg.
+    fn join(
+        &mut self,
+        ends: Option<Ends>,
+        mut found: impl FnMut(usize, f64),
+    ) -> Result<(), MeasureError> {
+        let Some(Ends { first, last }) = ends else { return Ok(()) };
+        if let Some(before) = self.last
+            && (before + 1 == first || self.path.on_invalid == OnInvalid::Skip)
+        {
+            for index in [before, first] {
+                let loaded = self.path.columns.load(index..index + 1, &mut self.meter);
+                loaded.map_err(|error| MeasureError::of(error, index))?;
+                let legs = self.meter.measure(1)?;
+                if index == first {
+                    legs.iter().for_each(|&leg| found(first, leg));
+                }
+            }
+            self.meter.end_segment();
+        }
+        self.last = Some(last);
+        Ok(())
+    }
+}
+
+/// Measures a range of the points of a path, without the leg to its first valid point.
 struct Walk<'a> {
     path: &'a Path,
     meter: LineMeter,
     is_any_invalid: bool,
+    /// The first and the last valid point so far.
+    ends: Option<Ends>,
 }
 
 impl<'a> Walk<'a> {
     fn new(path: &'a Path) -> Self {
-        Self { path, meter: LineMeter::new(path.metric), is_any_invalid: false }
+        Self { path, meter: LineMeter::new(path.metric), is_any_invalid: false, ends: None }
     }
 
     /// Measures the points of a range. `found` is called with the index of the first of some points and their legs.
@@ -183,26 +235,9 @@ impl<'a> Walk<'a> {
         range: Range<usize>,
         mut found: impl FnMut(usize, &[f64]),
     ) -> Result<(), MeasureError> {
-        self.go_to_point_before(range.start)?;
         let mut at = range.start;
         while at < range.end {
             at += self.measure(at..range.end.min(at + BLOCK), &mut found)?;
-        }
-        Ok(())
-    }
-
-    /// Loads the point that the leg to the point with this index starts at.
-    fn go_to_point_before(&mut self, index: usize) -> Result<(), MeasureError> {
-        let mut at = index;
-        while at > 0 {
-            at -= 1;
-            if self.path.columns.load(at..at + 1, &mut self.meter).is_ok() {
-                self.meter.measure(1)?;
-                return Ok(());
-            }
-            if self.path.on_invalid != OnInvalid::Skip {
-                return Ok(());
-            }
         }
         Ok(())
     }
@@ -217,6 +252,10 @@ impl<'a> Walk<'a> {
         let outcome = self.path.columns.load(range, &mut self.meter);
         let valid = outcome.as_ref().map_or_else(ColumnError::index, |()| count);
         found(from, self.meter.measure(valid)?);
+        if valid > 0 {
+            let first = self.ends.map_or(from, |ends| ends.first);
+            self.ends = Some(Ends { first, last: from + valid - 1 });
+        }
         let Err(error) = outcome else { return Ok(count) };
         self.is_any_invalid = true;
         found(from + valid, &[0.0]);

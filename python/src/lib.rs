@@ -20,6 +20,7 @@ mod read;
 mod recorder;
 mod runtime;
 mod summary;
+mod suspicion;
 mod track_measure;
 mod tracks;
 mod work;
@@ -29,6 +30,8 @@ use pyo3::prelude::*;
 /// The functions and classes in Rust.
 #[pymodule]
 mod _waywiser {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::by::{group_integers, lengths_by, time_zone};
     #[pymodule_export]
@@ -40,9 +43,14 @@ mod _waywiser {
     #[pymodule_export]
     use super::measure::measure;
     #[pymodule_export]
-    use super::read::read_files;
+    use super::read::{check_read_options, read_files};
     #[pymodule_export]
     use super::recorder::{RecorderCore, RecordingError};
     #[pymodule_export]
     use super::track_measure::measure_track;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

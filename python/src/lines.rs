@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use waywiser::Metric;
 use waywiser::measure::{ColumnError, LineMeter};
-use waywiser::{Metric, PointError};
 
 use crate::column::{BLOCK, Columns, Output, read_integers};
-use crate::error::{MeasureError, warn_swapped};
+use crate::error::{MeasureError, with_capacity};
 use crate::names::{self, OnInvalid};
-use crate::work::{self, Interrupt};
+use crate::suspicion::{Suspicion, warn_suspicion};
+use crate::work::{self, Interrupt, Threads};
 
 /// Return the length of each line. Line i has the parts line_offsets[i] to line_offsets[i + 1], and part j has the points
 /// part_offsets[j] to part_offsets[j + 1]. Without line_offsets, each line is one part.
@@ -25,7 +26,7 @@ pub(crate) fn ragged_lengths<'py>(
     line_offsets: Option<&Bound<'py, PyAny>>,
     metric: &str,
     on_invalid: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let metric = names::metric(metric)?;
     let columns = Columns::get(lon, lat, metric)?;
@@ -34,7 +35,7 @@ pub(crate) fn ragged_lengths<'py>(
         .map(|offsets| Offsets::get(offsets, "line offsets", parts.count()))
         .transpose()?;
     let count = lines.as_ref().map_or(parts.count(), Offsets::count);
-    let threads = work::threads(threads)?;
+    let threads = work::threads(threads);
     let (array, out) = Output::new(py, count)?;
     let lines = Lines { columns, parts, lines, metric, on_invalid: OnInvalid::parse(on_invalid)? };
     let mut is_any_invalid = false;
@@ -48,15 +49,12 @@ pub(crate) fn ragged_lengths<'py>(
         Ok(())
     };
     let into_exception = |LineError { line, source }| {
-        let is_latitude =
-            matches!(source, MeasureError::Point { source: PointError::Latitude { .. }, .. });
-        source.into_exception(Some(line), is_latitude && lines.may_be_swapped())
+        let suspicion = if source.is_latitude() { lines.suspicion() } else { None };
+        source.into_exception(Some(line), suspicion)
     };
     let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
     work::in_interruptible_steps(py, count, points_per_line, threads, work, add, into_exception)?;
-    if is_any_invalid && lines.may_be_swapped() {
-        warn_swapped(py)?;
-    }
+    warn_suspicion(py, if is_any_invalid { lines.suspicion() } else { None })?;
     Ok(array)
 }
 
@@ -65,7 +63,8 @@ struct Offsets(Vec<usize>);
 
 impl Offsets {
     fn get(array: &Bound<'_, PyAny>, name: &str, elements: usize) -> PyResult<Self> {
-        let (mut offsets, mut before) = (Vec::new(), 0);
+        let len = array.len().unwrap_or(0);
+        let (mut offsets, mut before) = (with_capacity(len)?, 0);
         read_integers(array, name, |offset| {
             let in_order = before..=elements;
             let Some(checked) =
@@ -107,8 +106,8 @@ struct Lines {
 }
 
 impl Lines {
-    fn may_be_swapped(&self) -> bool {
-        self.metric != Metric::Planar && self.columns.may_be_swapped()
+    fn suspicion(&self) -> Option<Suspicion> {
+        (self.metric != Metric::Planar).then(|| Suspicion::of(&self.columns)).flatten()
     }
 
     /// Returns the parts of a line.

@@ -10,7 +10,8 @@ use crate::summary::summary;
 
 /// Measure a path: lengths, times, speeds, ascent, stops, and an estimate of the true length.
 ///
-/// The results have the same bits as those of `waywiser measure --json` with the same options.
+/// The results have the same bits as those of `waywiser measure --json` with the same options. Each duration is a number of
+/// seconds, a datetime.timedelta or a numpy.timedelta64.
 ///
 /// Parameters
 /// ----------
@@ -37,8 +38,10 @@ use crate::summary::summary;
 ///     Shortest stop of the estimate in seconds, 60 by default.
 /// elevation_mode : {"ignored", "3d"}
 ///     "3d" also measures the length in three dimensions.
-/// max_gap_time, max_gap : float
-///     Start a segment after a gap longer than this, in seconds (or a datetime.timedelta) and in metres.
+/// max_gap_time : float or datetime.timedelta
+///     Start a segment after a gap longer than this, in seconds.
+/// max_gap : float
+///     Start a segment after a gap longer than this, in metres.
 /// max_speed : float
 ///     Reject a point that can only be reached at a higher speed, in metres per second.
 /// reanchor_count : int
@@ -65,10 +68,12 @@ use crate::summary::summary;
 ///     Average elevations over this time in seconds, 45 by default.
 /// every : {"hour", "day", "week", "month", "year"}
 ///     Also divide the length by time. A leg that crosses a boundary is divided in proportion to time.
-/// timezone : str or datetime.tzinfo with an IANA name
-///     Time zone of the boundaries, UTC by default.
+/// timezone : str or datetime.tzinfo
+///     Time zone of the boundaries, UTC by default: a name such as "Europe/Ljubljana", an offset such as "+02:00", a
+///     zoneinfo.ZoneInfo or a datetime.timezone. The package has its own copy of the IANA database.
 /// keep_latest_windows : int or True
-///     Keep only the latest windows of `every`, at most this many. The others are summed up.
+///     Keep only the latest windows of `every`, at most this many. The others are summed up. Without it, a path with more
+///     than 100 000 windows has none, with a UserWarning.
 ///
 /// Returns
 /// -------

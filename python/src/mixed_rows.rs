@@ -10,6 +10,7 @@ use waywiser::PathAccumulator;
 
 use crate::by::{Part, has_too_many_windows};
 use crate::column::{BLOCK, Block, Column};
+use crate::error::{filled, with_capacity};
 use crate::fixes::{Feed, Fixes, NO_TIME};
 use crate::work::{self, Stopped};
 
@@ -55,11 +56,11 @@ pub(crate) fn measure(
     let groups = Column::<i32>::of_len(groups, "key", len)?;
     let batch_len = BATCH_MIN.max(GROUP_ROWS_MIN * group_count).min(len.max(1));
     let mut batch = Batch {
-        groups: Vec::with_capacity(batch_len),
-        next: Vec::with_capacity(group_count + 1),
-        x: vec![0.0; batch_len],
-        y: vec![0.0; batch_len],
-        times: vec![NO_TIME; batch_len],
+        groups: with_capacity(batch_len)?,
+        next: with_capacity(group_count + 1)?,
+        x: filled(0.0, batch_len)?,
+        y: filled(0.0, batch_len)?,
+        times: filled(NO_TIME, batch_len)?,
     };
     let group = || Group { path: template.clone(), ends: [NO_TIME; 2] };
     let mut paths: Vec<Group> = (0..group_count).map(|_| group()).collect();

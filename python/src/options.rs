@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDelta, PyDict};
+use pyo3::types::{PyBool, PyDelta, PyDict, PyTzInfo};
 use waywiser::measure::{
     ClimbOptions, EstimateOptions, ExplicitOptions, Preset, Reorder, WindowOptions, WindowUnit,
     Zone,
@@ -327,7 +327,11 @@ fn time(name: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
         time.and_then(|time| u64::try_from(time.as_nanos()).ok())
     } else {
         let is_bool = value.is_instance_of::<PyBool>();
-        let seconds = value.extract::<f64>().ok().filter(|_| !is_bool).ok_or_else(|| {
+        let seconds = match value.get_type().name()? == "timedelta64" {
+            true => timedelta64_s(value),
+            false => value.extract::<f64>().ok(),
+        };
+        let seconds = seconds.filter(|_| !is_bool).ok_or_else(|| {
             wrong_type(name, "a number of seconds or a datetime.timedelta", value)
         })?;
         let ns = (seconds * 1e9).round();
@@ -337,6 +341,12 @@ fn time(name: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
     ns.ok_or_else(|| {
         PyValueError::new_err(format!("{name} is {value}, and must be from 0 s to 584 years"))
     })
+}
+
+/// Returns the seconds of a `numpy.timedelta64` with a unit of time. NaT is NaN.
+fn timedelta64_s(value: &Bound<'_, PyAny>) -> Option<f64> {
+    let unit = value.get_type().call1((1, "s")).ok()?;
+    value.div(unit).ok()?.extract().ok()
 }
 
 fn preset(name: &str) -> PyResult<Preset> {
@@ -374,13 +384,38 @@ pub(crate) fn unit_name(unit: WindowUnit) -> &'static str {
     }
 }
 
-/// Returns a time zone from its name, or from an object whose text is its name, such as `zoneinfo.ZoneInfo`.
+/// Returns a time zone from its name, or from a `datetime.tzinfo` that has a name or a fixed offset.
 pub(crate) fn zone(value: &Bound<'_, PyAny>) -> PyResult<Zone> {
-    let name = match value.extract::<String>() {
-        Ok(name) => name,
-        Err(_) => value.str()?.to_string(),
+    let parse = |name: &str| {
+        Zone::parse(name).map_err(|error| PyValueError::new_err(format!("timezone: {error}")))
     };
-    Zone::parse(&name).map_err(|error| PyValueError::new_err(format!("timezone: {error}")))
+    if let Ok(name) = value.extract::<String>() {
+        return parse(&name);
+    }
+    if !value.is_instance_of::<PyTzInfo>() {
+        return Err(wrong_type("timezone", "the name of a time zone or a datetime.tzinfo", value));
+    }
+    if let Ok(zone) = Zone::parse(&value.str()?.to_string_lossy()) {
+        return Ok(zone);
+    }
+    let offset = value.call_method1("utcoffset", (value.py().None(),)).ok();
+    let offset =
+        offset.and_then(|offset| offset.call_method0("total_seconds").ok()?.extract::<f64>().ok());
+    let Some(seconds) = offset else {
+        return Err(PyValueError::new_err(format!(
+            "timezone is {}, which has no name of the IANA database and no fixed offset; use a name, or zoneinfo.ZoneInfo",
+            value.repr()?.to_string_lossy()
+        )));
+    };
+    let minutes = (seconds.abs() / 60.0).floor();
+    if minutes * 60.0 != seconds.abs() {
+        return Err(PyValueError::new_err(format!(
+            "timezone is {}, and an offset must be a whole number of minutes",
+            value.repr()?.to_string_lossy()
+        )));
+    }
+    let (sign, minutes) = (if seconds < 0.0 { '-' } else { '+' }, minutes as u32);
+    parse(&format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60))
 }
 
 fn latest(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<u32>> {

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Cursor, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use waywiser::formats::{
@@ -36,13 +36,15 @@ pub(crate) struct RawFile {
     tracks: Vec<RawTrack>,
 }
 
-/// Reads a file with all files in it. `source` is a path, bytes, or an object with the method `read`.
+/// Reads a file with all files in it. `source` is a path, bytes, or an object with the method `read`. `name` is its name in
+/// messages, and `file` in exceptions of the operating system.
 #[pyfunction]
-#[pyo3(signature = (source, name, is_found, options))]
+#[pyo3(signature = (source, name, file, is_found, options))]
 pub(crate) fn read_files(
     py: Python<'_>,
     source: Source,
     name: String,
+    file: &Bound<'_, PyAny>,
     is_found: bool,
     options: Arguments,
 ) -> PyResult<Vec<RawFile>> {
@@ -52,12 +54,21 @@ pub(crate) fn read_files(
     let outcome = py.detach(|| reading.read(source));
     match failure.take() {
         Some(error) => Err(error),
-        None => outcome.map_err(|error| os_error(py, &error, &name)),
+        None => outcome.map_err(|error| os_error(py, &error, &name, file)),
     }
 }
 
+/// Checks the options of `read`.
+#[pyfunction]
+pub(crate) fn check_read_options(options: Arguments) -> PyResult<()> {
+    options.read_options().map(drop)
+}
+
 /// Returns the exception for an error of opening a file: a subclass of OSError with the name of the file.
-fn os_error(py: Python<'_>, error: &io::Error, name: &str) -> PyErr {
+fn os_error(py: Python<'_>, error: &io::Error, name: &str, file: &Bound<'_, PyAny>) -> PyErr {
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return PyMemoryError::new_err(format!("there is not enough memory for {name}"));
+    }
     if error.kind() == io::ErrorKind::InvalidInput {
         return PyValueError::new_err(format!("{name:?}: {error}"));
     }
@@ -66,7 +77,7 @@ fn os_error(py: Python<'_>, error: &io::Error, name: &str) -> PyErr {
     };
     let text = py.import("os").and_then(|os| os.call_method1("strerror", (code,))?.extract());
     // The class depends on the code, such as FileNotFoundError.
-    match text.and_then(|text: String| py.get_type::<PyOSError>().call1((code, text, name))) {
+    match text.and_then(|text: String| py.get_type::<PyOSError>().call1((code, text, file))) {
         Ok(exception) => PyErr::from_value(exception),
         Err(error) => error,
     }
@@ -164,7 +175,8 @@ impl Arguments {
             segment_column: self.segment_column,
             delimiter: self.delimiter.as_deref().map(delimiter).transpose()?,
         };
-        options.check().map_err(|error| value_error(&error.to_string()))?;
+        // The time zone is that of `time_zone`, and valid.
+        options.check().map_err(|error| value_error(&format!("time_format: {error}")))?;
         Ok(options)
     }
 }
@@ -190,10 +202,10 @@ fn value_error(message: &str) -> PyErr {
 
 /// The exception that stopped the reading. It passes through the readers as an I/O error.
 #[derive(Clone, Default)]
-struct Failure(Arc<Mutex<Option<PyErr>>>);
+pub(crate) struct Failure(Arc<Mutex<Option<PyErr>>>);
 
 impl Failure {
-    fn set(&self, error: PyErr) -> io::Error {
+    pub(crate) fn set(&self, error: PyErr) -> io::Error {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         io::Error::other("an exception was raised")
     }
@@ -308,7 +320,7 @@ impl Reading<'_> {
         if formats::is_parquet(&head) && !cfg!(feature = "parquet") {
             return Ok(vec![self.unread_parquet()]);
         }
-        let mut sink = TracksOfFile::new(self.name);
+        let mut sink = TracksOfFile::new(self.name, self.failure);
         let outcome = match formats::is_parquet(&head) {
             true => formats::read_seekable(input, self.options, &mut sink),
             false => formats::read(buffered(input), self.options, &mut sink),
@@ -326,7 +338,7 @@ impl Reading<'_> {
             buffered(input).read_to_end(&mut head)?;
             return self.read_seekable(Cursor::new(head));
         }
-        let mut sink = TracksOfFile::new(self.name);
+        let mut sink = TracksOfFile::new(self.name, self.failure);
         let input = buffered(Cursor::new(head).chain(input));
         let outcome = formats::read(input, self.options, &mut sink);
         Ok(vec![raw_file(self.name, sink, outcome, self.is_found)])
@@ -346,13 +358,18 @@ impl Reading<'_> {
     }
 
     fn read_archive(&self, input: impl Read + io::Seek) -> Vec<RawFile> {
-        let sink = TracksOfFile::new(self.name);
+        let sink = TracksOfFile::new(self.name, self.failure);
         let mut members =
             Members { archive: self.name, files: Vec::new(), sink, failure: self.failure };
         let outcome = formats::read_archive(input, self.options, &mut members);
         let mut files = members.files;
         if outcome.is_err() {
-            files.push(raw_file(self.name, TracksOfFile::new(self.name), outcome, false));
+            files.push(raw_file(
+                self.name,
+                TracksOfFile::new(self.name, self.failure),
+                outcome,
+                false,
+            ));
         }
         files
     }
@@ -378,7 +395,7 @@ impl Members<'_> {
 
 impl ArchiveSink for Members<'_> {
     fn start_member(&mut self, member: &Member) -> Option<&mut dyn TrackSink> {
-        self.sink = TracksOfFile::new(&self.name(member));
+        self.sink = TracksOfFile::new(&self.name(member), self.failure);
         Some(&mut self.sink)
     }
 
@@ -392,7 +409,7 @@ impl ArchiveSink for Members<'_> {
             return Err(SinkError::Stop);
         }
         let name = self.name(member);
-        let sink = std::mem::replace(&mut self.sink, TracksOfFile::new(""));
+        let sink = std::mem::replace(&mut self.sink, TracksOfFile::new("", self.failure));
         self.files.push(raw_file(&name, sink, result, true));
         Ok(())
     }

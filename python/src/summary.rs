@@ -4,16 +4,34 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 use waywiser::measure::{
-    EstimatedLength, MissingData, Rejection, RejectionReason, Stop, Trip, WindowOptions,
+    EstimatedLength, MissingData, Rejection, RejectionReason, Stop, Trip, Trips, WindowOptions,
     WindowSummary, WindowsSummary,
 };
 use waywiser::{Options, PathAccumulator, PathSummary};
 
+use crate::error::warn;
 use crate::options::{argument, unit_name};
 
-/// Returns the summary of a path.
+/// Returns the summary of a path, with a warning if its windows were dropped.
 pub(crate) fn summary<'py>(py: Python<'py>, path: &PathAccumulator) -> PyResult<Bound<'py, PyAny>> {
-    of_values(py, &path.summary(), path.options())
+    let summary = path.summary();
+    if let Some(WindowsSummary { options, is_dropped: true, .. }) = &summary.windows {
+        let WindowOptions { unit, max_windows, .. } = options;
+        let unit = unit_name(*unit);
+        warn(
+            py,
+            &format!(
+                "every={unit:?} had no effect: the path has more than {max_windows} windows, or its times go back and \
+                 forth over too many windows; use keep_latest_windows to keep the latest ones"
+            ),
+        )?;
+    }
+    of_values(py, &summary, path.options())
+}
+
+/// Returns the stops and trips of a path, unless the estimate could not be made.
+pub(crate) fn trips(summary: &PathSummary) -> Option<&Trips> {
+    summary.trips.as_ref().filter(|_| summary.estimate.is_some())
 }
 
 /// Returns the object for a summary of a path with these options.
@@ -40,7 +58,7 @@ fn values<'py>(
         };
     }
     let seconds = |ns: Option<u128>| ns.map(|ns| ns as f64 / 1e9);
-    let trips = summary.trips.as_ref();
+    let trips = trips(summary);
     let smoothing_ns = options.climb().smoothing_ns;
     set! {
         "model": summary.metric.to_string(),
@@ -66,7 +84,8 @@ fn values<'py>(
         "trip_count": trips.map(|trips| trips.trip_count),
         "stopped_s": seconds(trips.map(|trips| trips.stopped_ns)),
     }
-    let lists = options.estimate().is_some_and(|estimate| estimate.max_trips > 0);
+    let is_listed = options.estimate().is_some_and(|estimate| estimate.max_trips > 0);
+    let lists = is_listed && trips.is_some();
     values.set_item("has_trip_lists", lists)?;
     let rejections = summary.rejections.iter().map(rejection);
     set("rejections", PyList::new(py, rejections.collect::<Vec<_>>())?.into_any())?;

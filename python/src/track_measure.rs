@@ -69,7 +69,10 @@ pub(crate) fn measure_track<'py>(
         })
     });
     match outcome {
-        Ok(()) => summary::summary(py, &path),
+        Ok(()) => {
+            fixes.finish(py, feed.is_any_invalid)?;
+            summary::summary(py, &path)
+        }
         Err(work::Stopped::Exception(exception)) => Err(exception),
         Err(work::Stopped::Error(error)) => Err(fixes.exception(error)),
     }

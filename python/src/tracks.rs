@@ -1,10 +1,15 @@
 //! The tracks of a file, as columns of bytes that become arrays of numpy.
 
+use std::collections::TryReserveError;
+
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use waywiser::Fix;
 use waywiser::formats::{Note, Position, SinkError, TrackInfo, TrackKind, TrackSink};
 
 use crate::messages;
+use crate::read::Failure;
 
 /// A track. The columns have the bytes of numbers in the order of the processor.
 #[derive(IntoPyObject)]
@@ -15,19 +20,44 @@ pub(crate) struct RawTrack {
     is_incomplete: bool,
     device_length_m: Option<f64>,
     /// float64.
-    lon: Vec<u8>,
+    lon: Bytes,
     /// float64.
-    lat: Vec<u8>,
+    lat: Bytes,
     /// float64; NaN is missing.
-    elevation: Vec<u8>,
+    elevation: Bytes,
     /// int64: nanoseconds since 1970; the smallest number is missing (NaT).
-    time: Vec<u8>,
+    time: Bytes,
     /// float64; NaN is missing.
-    accuracy: Vec<u8>,
+    accuracy: Bytes,
     /// int32, counted from 0.
-    segment: Vec<u8>,
+    segment: Bytes,
     /// int64: the offsets, among all points, of those without a valid position, which have no row.
-    invalid_offsets: Vec<u8>,
+    invalid_offsets: Bytes,
+}
+
+/// The bytes of a column.
+#[derive(Default)]
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn push<const N: usize>(&mut self, value: [u8; N]) -> Result<(), TryReserveError> {
+        self.0.try_reserve(N)?;
+        self.0.extend(value);
+        Ok(())
+    }
+}
+
+impl<'py> IntoPyObject<'py> for Bytes {
+    type Target = PyBytes;
+    type Output = Bound<'py, PyBytes>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        PyBytes::new_with(py, self.0.len(), |bytes| {
+            bytes.copy_from_slice(&self.0);
+            Ok(())
+        })
+    }
 }
 
 /// A track that is being read.
@@ -35,13 +65,13 @@ pub(crate) struct RawTrack {
 struct OpenTrack {
     info: TrackInfo,
     notes: Vec<String>,
-    lon: Vec<u8>,
-    lat: Vec<u8>,
-    elevation: Vec<u8>,
-    time: Vec<u8>,
-    accuracy: Vec<u8>,
-    segment: Vec<u8>,
-    invalid_offsets: Vec<u8>,
+    lon: Bytes,
+    lat: Bytes,
+    elevation: Bytes,
+    time: Bytes,
+    accuracy: Bytes,
+    segment: Bytes,
+    invalid_offsets: Bytes,
     /// The number of segments with points.
     segment_count: i32,
     /// Whether the next point is the first of a segment.
@@ -50,21 +80,21 @@ struct OpenTrack {
 }
 
 impl OpenTrack {
-    fn push(&mut self, fix: Fix) {
+    fn push(&mut self, fix: Fix) -> Result<(), TryReserveError> {
         let offset = self.point_count;
         self.point_count += 1;
         let Some(point) = fix.point() else {
-            return self.invalid_offsets.extend(offset.to_ne_bytes());
+            return self.invalid_offsets.push(offset.to_ne_bytes());
         };
         if std::mem::take(&mut self.is_at_start) {
             self.segment_count = self.segment_count.saturating_add(1);
         }
-        self.lon.extend(point.x().to_ne_bytes());
-        self.lat.extend(point.y().to_ne_bytes());
-        self.elevation.extend(fix.z().unwrap_or(f64::NAN).to_ne_bytes());
-        self.time.extend(fix.unix_ns().unwrap_or(i64::MIN).to_ne_bytes());
-        self.accuracy.extend(fix.accuracy_m().unwrap_or(f64::NAN).to_ne_bytes());
-        self.segment.extend((self.segment_count - 1).to_ne_bytes());
+        self.lon.push(point.x().to_ne_bytes())?;
+        self.lat.push(point.y().to_ne_bytes())?;
+        self.elevation.push(fix.z().unwrap_or(f64::NAN).to_ne_bytes())?;
+        self.time.push(fix.unix_ns().unwrap_or(i64::MIN).to_ne_bytes())?;
+        self.accuracy.push(fix.accuracy_m().unwrap_or(f64::NAN).to_ne_bytes())?;
+        self.segment.push((self.segment_count - 1).to_ne_bytes())
     }
 
     fn finish(self) -> RawTrack {
@@ -91,12 +121,19 @@ pub(crate) struct TracksOfFile {
     tracks: Vec<OpenTrack>,
     current: usize,
     notes: Vec<String>,
+    failure: Failure,
 }
 
 impl TracksOfFile {
-    /// Creates the sink for the file with this name.
-    pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), tracks: Vec::new(), current: 0, notes: Vec::new() }
+    /// Creates the sink for the file with this name. `failure` gets the exception if there is not enough memory.
+    pub(crate) fn new(name: &str, failure: &Failure) -> Self {
+        Self {
+            name: name.to_owned(),
+            tracks: Vec::new(),
+            current: 0,
+            notes: Vec::new(),
+            failure: failure.clone(),
+        }
     }
 
     /// Returns the tracks, and the notes on the file.
@@ -131,10 +168,12 @@ impl TrackSink for TracksOfFile {
     }
 
     fn fix(&mut self, fix: Fix) -> Result<(), SinkError> {
-        if let Some(track) = self.current() {
-            track.push(fix);
-        }
-        Ok(())
+        let pushed = self.current().map_or(Ok(()), |track| track.push(fix));
+        pushed.map_err(|_| {
+            let message = format!("there is not enough memory for the points of {}", self.name);
+            self.failure.set(PyMemoryError::new_err(message));
+            SinkError::Stop
+        })
     }
 
     fn invalid_point(&mut self) -> Result<(), SinkError> {

@@ -1,6 +1,7 @@
 //! Long computations: without the global interpreter lock, on several threads, and interrupted by signals.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -8,11 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 /// The number of points of one step of a thread: a few milliseconds, after which signals are handled.
-const STEP: usize = 1 << 20;
+pub(crate) const STEP: usize = 1 << 20;
 /// Fewer points than this are measured without releasing the lock.
 const SHORT: usize = 4096;
 /// The time between two checks for signals.
@@ -22,15 +25,38 @@ const CALLS_PER_CHECK: u32 = 64;
 /// The largest number of threads.
 const THREADS_MAX: usize = 256;
 
-/// Returns the number of threads for an argument: `None` is the number of processors.
-pub(crate) fn threads(argument: Option<usize>) -> PyResult<usize> {
-    match argument {
-        Some(count @ 1..=THREADS_MAX) => Ok(count),
-        Some(count) => Err(PyValueError::new_err(format!(
-            "threads is {count}; use 1 to {THREADS_MAX}, or None for one thread for each processor"
-        ))),
-        None => Ok(thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX))),
+/// The argument `threads`.
+#[derive(Clone, Copy)]
+pub(crate) struct Threads(pub(crate) usize);
+
+impl FromPyObject<'_, '_> for Threads {
+    type Error = PyErr;
+
+    /// pyo3 adds the name of the argument to TypeErrors.
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let advice =
+            || format!("use 1 to {THREADS_MAX}, or None for one thread for each processor");
+        let is_whole =
+            !value.is_instance_of::<PyBool>() && value.hasattr(intern!(value.py(), "__index__"))?;
+        if !is_whole {
+            let found = value.get_type().name()?.to_string();
+            return Err(PyTypeError::new_err(format!(
+                "{found} is not a whole number; {}",
+                advice()
+            )));
+        }
+        match value.extract() {
+            Ok(count @ 1..=THREADS_MAX) => Ok(Self(count)),
+            _ => Err(PyValueError::new_err(format!("threads is {}; {}", &*value, advice()))),
+        }
     }
+}
+
+/// Returns the number of threads for an argument: `None` is the number of processors.
+pub(crate) fn threads(argument: Option<Threads>) -> usize {
+    let processors =
+        || thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
+    argument.map_or_else(processors, |Threads(count)| count)
 }
 
 /// Signals that arrive during a computation.
@@ -214,4 +240,21 @@ pub(crate) fn in_order<E: Send>(
         py.check_signals().map_err(Stopped::Exception)?;
     }
     Ok(())
+}
+
+/// Calls `work` like [`in_order`]. It cannot fail.
+pub(crate) fn in_order_infallible(
+    py: Python<'_>,
+    count: usize,
+    mut work: impl FnMut(Range<usize>) + Send,
+) -> PyResult<()> {
+    let work = |range| {
+        work(range);
+        Ok::<_, Infallible>(())
+    };
+    match in_order(py, count, work) {
+        Ok(()) => Ok(()),
+        Err(Stopped::Exception(exception)) => Err(exception),
+        Err(Stopped::Error(never)) => match never {},
+    }
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime
 import math
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from time import process_time
 
 import numpy as np
@@ -17,6 +20,7 @@ import waywiser as ww
 from hypothesis import given
 from hypothesis import strategies as st
 from tracks import command_line, walk, write_csv
+from waywiser import _waywiser
 
 GEOD = pyproj.Geod(ellps="WGS84")
 
@@ -118,7 +122,7 @@ def test_a_table_has_the_bits_of_the_command_line(options, flags, tmp_path):
     is_timed = ~np.isnat(rows["time"])  # the command line sorts rows without a time in another way
     rows = {name: column[is_timed] for name, column in rows.items()}
     tracks = command_line(*write_csv(tmp_path / "fleet.csv", rows), *flags, "--sort-by-time")
-    table = ww.by(**rows, on_invalid="skip", statistics=True, **options)
+    table = ww.by(**rows, on_invalid="skip", statistics="every" not in options, **options)
     if "every" in options:
         expected = [
             (window["start"], window["length_m"], window["points"]) for track in tracks for window in track["windows"]
@@ -423,3 +427,123 @@ def test_a_call_with_one_large_key_can_be_interrupted(threads, order):
         signal.signal(signal.SIGPROF, before)
     assert process_time() - start < complete * 0.85
     assert where == ["by"]
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_keys_that_are_equal_numbers_are_one_key(kind):
+    values = [0.0, -0.0, math.nan, None, 1.5, math.nan]
+    keys = pa.array(values, kind)
+    expected = [0.0, None, 1.5]
+    forms = [
+        keys,
+        pa.chunked_array([keys[:3], keys[3:]]),
+        keys.dictionary_encode(),
+        keys.to_numpy(zero_copy_only=False),
+    ]
+    for key in (*forms, pd.Series(forms[-1]), pd.Series(forms[-1]).astype("category")):
+        table = ww.by(key, None, range(6), [0] * 6)
+        assert table["key"].to_pylist() == expected
+        assert table["point_count"].to_pylist() == [2, 3, 1]
+        assert math.copysign(1, table["key"][0].as_py()) == 1
+    groups = pd.Series(values[:2]).groupby([0.0, -0.0]).size()
+    assert len(groups) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": "day", "statistics": True}, "statistics=True cannot be combined with every"),
+        ({"every": "day", "estimate": True}, "estimate has no effect with every"),
+        ({"every": "day", "min_stop_time": 60}, "min_stop_time has no effect with every"),
+        ({"every": "day", "elevation_mode": "3d"}, "elevation_mode has no effect with every"),
+        ({"every": "day", "min_climb": 0}, "min_climb has no effect with every"),
+        ({"min_climb": 0}, "min_climb has no effect without statistics=True"),
+        ({"stopped_speed": 1.0}, "stopped_speed has no effect without statistics=True"),
+        ({"climb_smoothing": 1.0}, "climb_smoothing has no effect without statistics=True"),
+        ({"elevation_mode": "3d"}, "elevation_mode has no effect without statistics=True"),
+    ],
+)
+def test_options_without_an_effect_are_refused(options, message):
+    rows = {"key": ["a", "a"], "time": [0, 60], "lon": [1, 2], "lat": [1, 2]}
+    with pytest.raises(ValueError, match=message):
+        ww.by(**rows, **options)
+    off = {"estimate": False, "elevation_mode": "ignored", "min_climb": None}
+    assert ww.by(**rows, every="day", **off).equals(ww.by(**rows, every="day"))
+    table = ww.by(**rows, elevation=[0, 1e5], elevation_mode="3d", statistics=True)
+    assert table["length_3d_m"][0].as_py() > table["length_m"][0].as_py()
+
+
+def test_the_sort_of_the_rows_handles_signals():
+    # The rows of two keys alternate, so that each column is copied in another order.
+    count, step = 8 << 20, 1 << 20
+    key, zeros = np.arange(count, dtype=np.int32) % 2, np.broadcast_to(0.0, count)
+    options = dict.fromkeys(("elevation", "accuracy")) | {"metric": "geodesic", "on_invalid": "raise", "threads": 2}
+    options |= {"statistics": False, "options": {}}
+    calls, last = [], None
+
+    def count_calls(*_):
+        calls.append(None)
+        if len(calls) == last:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    def run():
+        calls.clear()
+        before = signal.signal(signal.SIGALRM, count_calls)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 5e-5, 5e-5)
+            _waywiser.lengths_by(key, 2, None, zeros, zeros, **options)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    # Signals are pending all the time, so that each check calls the handler once. Each step of the count of the rows, of the
+    # computation of their positions, and of the copies of two columns has a check.
+    run()
+    assert len(calls) >= 4 * count // step
+    last = 3 * count // step
+    with pytest.raises(KeyboardInterrupt):
+        run()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not report the address space")
+def test_too_little_memory_is_an_exception():
+    # The arrays have one value, and the address space has no place for what the call needs.
+    program = """
+import resource, sys
+import numpy as np
+import waywiser as ww
+from waywiser import _waywiser
+
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20),) * 2)
+count = 100_000_000
+zeros, groups = np.broadcast_to(0.0, count), np.broadcast_to(np.int32(0), count)
+more = dict(elevation=None, accuracy=None, metric="geodesic", on_invalid="raise", threads=2, statistics=False, options={})
+calls = [
+    lambda: _waywiser.lengths_by(groups, 1, None, zeros, zeros, **more),
+    lambda: _waywiser.lengths_by(groups[:1], 2**40, None, zeros[:1], zeros[:1], **more),
+    lambda: _waywiser.group_integers(groups),
+    lambda: ww.line_lengths((zeros, zeros, groups)),
+    lambda: ww.legs(zeros, zeros),
+    lambda: ww.read(Rows()),
+]
+
+class Rows:
+    def __init__(self):
+        self.start = b"lon,lat\n"
+    def read(self, size):
+        start, self.start = self.start, b""
+        return start or b"13,46\n" * (size // 6)
+
+for call in calls:
+    try:
+        call()
+    except MemoryError as error:
+        print("MemoryError", error)
+    else:
+        sys.exit("no exception")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("MemoryError") == 6

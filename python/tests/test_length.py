@@ -345,3 +345,37 @@ def test_other_threads_run_during_a_call():
 def test_a_series_of_geopandas_has_coordinates():
     points = geopandas.GeoSeries.from_xy(LON, LAT, crs=4326)
     assert ww.length(points.x, points.y) == ww.length(LON, LAT)
+
+
+@pytest.mark.parametrize("function", [ww.length, ww.legs])
+def test_a_long_run_of_missing_positions_takes_linear_time(function):
+    def seconds(count):
+        missing = np.broadcast_to(np.nan, count)
+        start = time.process_time()
+        function(missing, missing, on_invalid="skip")
+        return time.process_time() - start
+
+    short, long = 4_000_000, 32_000_000
+    seconds(short)
+    ratio = min(seconds(long) for _ in range(2)) / max(min(seconds(short) for _ in range(3)), 1e-9)
+    # 8 times the points; quadratic time would be about 60 times as long.
+    assert ratio < 24
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("on_invalid", ["skip", "split"])
+def test_legs_between_steps_have_the_same_bits(on_invalid, threads):
+    generator = np.random.default_rng(3)
+    count, step = 5_000_000, 1 << 20
+    lon, lat = 13 + np.cumsum(generator.normal(0, 1e-5, count)), 46 + generator.normal(0, 1e-4, count)
+    lat[step - 1] = lat[2 * step] = np.nan
+    lat[3 * step - 70 : 3 * step + 30] = np.nan
+    lat[3 * step + 1000 : 4 * step + 1000] = np.nan
+    valid = np.flatnonzero(~np.isnan(lat))
+    expected = np.zeros(count)
+    expected[valid] = ww.legs(lon[valid], lat[valid])
+    if on_invalid == "split":
+        expected[valid[1:][np.diff(valid) > 1]] = 0
+    options = {"on_invalid": on_invalid, "threads": threads}
+    np.testing.assert_array_equal(ww.legs(lon, lat, **options), expected)
+    assert ww.length(lon, lat, **options) == ww.measure(lon, lat, on_invalid=on_invalid).length

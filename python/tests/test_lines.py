@@ -191,6 +191,33 @@ def test_another_ellipsoid_is_a_warning():
     ww.line_lengths(geopandas.GeoSeries([LINE], crs="EPSG:4258"))  # GRS80 is WGS84 within 0.1 mm
 
 
+def test_coordinate_systems_of_geoarrow_and_of_series():
+    rotated = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +ellps=WGS84"
+    refused = {
+        "EPSG:27700": "OSGB36 / British National Grid\\) is projected",
+        "EPSG:7405": "is projected",  # with heights
+        "EPSG:4978": "is not geographic",
+        "EPSG:4807": "in grad and not in degrees",
+        rotated: "has rotated poles",
+    }
+    warned = {"EPSG:4277": "the ellipsoid Airy 1830", "EPSG:4277+5701": "the ellipsoid Airy 1830"}
+    accepted = ["EPSG:4326", "OGC:CRS84", "EPSG:9707", "EPSG:4979", "EPSG:4258"]
+    for crs in (*refused, *warned, *accepted):
+        series = geopandas.GeoSeries([LINE], crs=crs)
+        forms = [series, series.to_arrow(geometry_encoding="geoarrow"), series.to_arrow(geometry_encoding="wkb")]
+        for lines in forms:
+            if crs in refused:
+                with pytest.raises(ValueError, match=refused[crs]):
+                    ww.line_lengths(lines)
+            elif crs in warned:
+                with pytest.warns(UserWarning, match=warned[crs]) as found:
+                    ww.line_lengths(lines)
+                assert found[0].filename == __file__
+            else:
+                assert ww.line_lengths(lines).tolist() == [path_length(LINE)]
+            assert ww.line_lengths(lines, metric="planar").tolist() == [LINE.length]
+
+
 def test_invalid_positions():
     lines = shapely.linestrings([[(1, 1), (2, 2)], [(3, 3), (4, 4)]])
     points, offsets = shapely.get_coordinates(lines), [0, 2, 4]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import datetime
-import json
 import pickle
 import struct
 import warnings
@@ -21,7 +20,7 @@ import waywiser as ww
 from geographiclib.geodesic import Geodesic
 from hypothesis import given
 from hypothesis import strategies as st
-from tracks import ROOT, command_line, hill_walk, walk, write_csv
+from tracks import ROOT, as_row, command_line, hill_walk, walk, write_csv
 
 GEOD = pyproj.Geod(ellps="WGS84")
 
@@ -89,7 +88,7 @@ def test_all_options_have_the_bits_of_the_command_line(options, flags, on_invali
     read = write_csv(tmp_path / "walk.csv", columns)
     (expected,) = command_line(*read, *flags_of(flags), "--on-invalid", on_invalid)
     summary = ww.measure(**columns, on_invalid=on_invalid, **options)
-    assert json.loads(json.dumps(summary.to_dict())) == expected
+    assert as_row(summary) == expected
     # Also in parts, stored after each of them.
     path = ww.Fold(on_invalid=on_invalid, **options)
     for start in range(0, 1500, 211):
@@ -105,7 +104,7 @@ def test_the_example_has_the_bits_of_the_command_line(options, flags):
     for segment in hill_walk():
         path.end_segment()
         path.extend(**segment)
-    assert json.loads(json.dumps(path.summary().to_dict())) == expected
+    assert as_row(path.summary()) == expected
 
 
 @given(st.lists(st.tuples(st.floats(13.0, 13.4), st.floats(46.0, 46.4)), min_size=2, max_size=60))
@@ -358,9 +357,37 @@ def test_latitudes_that_may_be_longitudes_warn():
     path = ww.Fold(on_invalid="split")
     with pytest.warns(UserWarning, match="the arguments may be swapped"):
         path.extend([46, 47], [120, 121])
+    (track,) = ww.read(b"lon,lat\n46,120\n47,121\n", metric="planar")
+    with pytest.warns(UserWarning, match="the arguments may be swapped") as warned:
+        track.measure(metric="geodesic", on_invalid="skip")
+    assert warned[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ww.measure([46, 147], [120, 45], on_invalid="skip")
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, object])
+def test_units_of_1e_7_degree_that_are_not_int32_are_named(dtype):
+    lon, lat = (np.array(column).astype(dtype) for column in ([137_000_000, 138_000_000], [460_000_000, 460_001_000]))
+    message = "units of 1e-7 degree must have the type int32"
+    calls = [
+        lambda **options: ww.length(lon, lat, **options),
+        lambda **options: ww.legs(lon, lat, **options),
+        lambda **options: ww.line_lengths((lon, lat, [0, 2]), **options),
+        lambda **options: ww.measure(lon, lat, **options),
+        lambda **options: ww.Fold(**options).extend(lon, lat),
+        lambda **options: ww.by([1, 1], None, lon, lat, **options),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="index 0.*" + message):
+            call()
+        with pytest.warns(UserWarning, match=message) as warned:
+            call(on_invalid="skip")
+        assert warned[0].filename == __file__
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(metric="planar")
+    assert ww.length(lon.astype(np.int32), lat.astype(np.int32)) > 7000
 
 
 def test_options_without_the_data_that_they_need_are_reported():
@@ -370,6 +397,123 @@ def test_options_without_the_data_that_they_need_are_reported():
     assert unused["max_accuracy"] == "accuracy"
     assert unused["elevation_mode"] == "elevation"
     assert unused["every"] == "time"
+    rows = summary.to_dict()["unused_options"]
+    assert {row["option"]: row["missing"] for row in rows} == unused
+    for text in (repr(summary), summary._repr_html_()):
+        assert "max_speed (no point has a time)" in text
+        assert "elevation_mode (no point has an elevation)" in text
+    assert "unused_options" not in ww.measure([1, 2], [1, 2]).to_dict()
+
+
+def test_without_times_there_are_no_stops():
+    names = ("estimate", "stop_count", "trip_count", "stopped_s", "stops", "trips")
+    for time in (None, [np.nan, np.nan], [0, np.nan]):
+        summary = ww.measure([1, 2], [1, 2], time=time, estimate=True)
+        assert [getattr(summary, name) for name in names] == [None] * 6
+        assert not set(names) & summary.to_dict().keys()
+    row = ww.by(["a", "a"], None, [1, 2], [1, 2], estimate=True, statistics=True).to_pylist()[0]
+    assert row["stop_count"] is row["stopped_s"] is row["estimated_length_m"] is None
+    summary = ww.measure([1, 2], [1, 2], time=[0, 60], estimate=True)
+    assert (summary.stop_count, summary.stops) == (0, ())
+
+
+def test_windows_that_were_dropped_are_reported():
+    columns = {"lon": [1, 2], "lat": [1, 2], "time": [0, 9e9]}
+    with pytest.warns(UserWarning, match='every="hour" had no effect: .*100000.*use keep_latest_windows') as warned:
+        summary = ww.measure(**columns, every="hour")
+    assert warned[0].filename == __file__
+    assert summary.windows_dropped
+    assert summary.windows is summary.undated_length is None
+    assert summary.to_dict()["windows"] is None
+    assert "too many; use keep_latest_windows" in repr(summary)
+    path = ww.Fold(every="hour")
+    path.extend(**columns)
+    with pytest.warns(UserWarning, match="keep_latest_windows"):
+        assert path.summary() == summary
+    latest = ww.measure(**columns, every="hour", keep_latest_windows=5)
+    assert len(latest.windows) == 5 and not latest.windows_dropped
+    assert not ww.measure(**columns).windows_dropped
+    assert not ww.measure(**columns, every="year").windows_dropped
+
+
+@pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        (datetime.UTC, "UTC"),
+        (datetime.timezone(datetime.timedelta(hours=2)), "+02:00"),
+        (datetime.timezone(datetime.timedelta(hours=-9, minutes=-30), "Marquesas"), "-09:30"),
+        (zoneinfo.ZoneInfo("Europe/Ljubljana"), "Europe/Ljubljana"),
+        ("europe/ljubljana", "Europe/Ljubljana"),
+        ("+0545", "+05:45"),
+        (None, "UTC"),
+    ],
+)
+def test_time_zones_of_every_type(zone, name):
+    time, degrees = [1_711_843_200, 1_711_850_400], [1, 2]
+    summary = ww.measure(degrees, degrees, time=time, every="hour", timezone=zone)
+    assert summary.window_time_zone == name
+    table = ww.by(["a", "a"], time, degrees, degrees, every="hour", timezone=zone)
+    assert str(table["start"].type) == f"timestamp[us, tz={name}]"
+    assert [row["start"] for row in table.to_pylist()] == [window.start for window in summary.windows]
+    (track,) = ww.read(b"lon,lat,time\n1,1,2024-03-31 02:00:00\n2,2,2024-03-31 04:00:00\n", timezone=zone)
+    if zone is not None:
+        first = datetime.datetime(2024, 3, 31, 2, tzinfo=zone if isinstance(zone, datetime.tzinfo) else None)
+        if first.tzinfo is not None:
+            assert track.time[0].astype(int) == first.timestamp() * 10**9
+
+
+@pytest.mark.parametrize(
+    ("zone", "error", "message"),
+    [
+        (3, TypeError, "timezone must be the name of a time zone or a datetime.tzinfo, not int"),
+        (datetime.timedelta(hours=2), TypeError, "timezone must be .*, not timedelta"),
+        ("Mars/Olympus", ValueError, "timezone: .*Mars/Olympus"),
+        (datetime.timezone(datetime.timedelta(seconds=90)), ValueError, "timezone is .*whole number of minutes"),
+        (
+            type("Rules", (datetime.tzinfo,), {"utcoffset": lambda self, time: None})(),
+            ValueError,
+            "timezone is .*zoneinfo",
+        ),
+    ],
+)
+def test_wrong_time_zones(zone, error, message):
+    calls = [
+        lambda: ww.measure([1], [1], every="day", timezone=zone),
+        lambda: ww.by(["a"], [0], [1], [1], timezone=zone),
+        lambda: ww.Fold(every="day", timezone=zone),
+        lambda: ww.read(b"lon,lat\n1,1\n", timezone=zone),
+    ]
+    for call in calls:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_durations_of_every_type():
+    columns = walk(300)
+    expected = ww.measure(**columns, on_invalid="skip", max_gap_time=90)
+    minute = datetime.timedelta(seconds=90)
+    for duration in (minute, pd.Timedelta(minute), np.timedelta64(90, "s"), np.timedelta64(90_000, "ms"), np.int32(90)):
+        assert ww.measure(**columns, on_invalid="skip", max_gap_time=duration) == expected
+    for duration in (np.timedelta64("NaT"), np.timedelta64(-1, "s"), pd.NaT, np.timedelta64(1, "Y"), np.timedelta64(1)):
+        with pytest.raises((TypeError, ValueError), match="max_gap_time"):
+            ww.measure([1], [1], max_gap_time=duration)
+
+
+def test_every_attribute_has_a_meaning_in_the_help():
+    from waywiser import _summary
+
+    for kind in vars(_summary).values():
+        if not isinstance(kind, type) or kind.__module__ != _summary.__name__:
+            continue
+        fields = getattr(kind, "_fields", None) or [field.name for field in dataclasses.fields(kind)]
+        section = kind.__doc__.partition("Attributes\n    ----------\n")[2]
+        lines = [
+            line.strip()
+            for line in section.splitlines()
+            if " : " in line and line.startswith("    ") and line[4] != " "
+        ]
+        named = [name for line in lines for name in line.partition(" : ")[0].split(", ")]
+        assert named == [name for name in fields if not name.startswith("_")], kind
 
 
 def test_a_summary_is_a_value():

@@ -12,6 +12,14 @@ def test_importing_is_light():
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 
+def test_the_version_is_that_of_the_distribution():
+    import importlib.metadata
+
+    import waywiser
+
+    assert waywiser.__version__ == importlib.metadata.version("waywiser")
+
+
 def test_the_stubs_of_the_contract_can_be_imported_too(tmp_path):
     stubs = tmp_path / "waywiser" / "v1"
     stubs.mkdir(parents=True)
@@ -25,4 +33,6 @@ def test_all_public_names_have_documentation():
     import waywiser
 
     for name in waywiser.__all__:
+        if name == "__version__":
+            continue
         assert getattr(waywiser, name).__doc__, name

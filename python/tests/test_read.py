@@ -23,15 +23,11 @@ import pyarrow.parquet
 import pytest
 import waywiser as ww
 from formats import CSV, FILES, GPX
+from tracks import as_row, summary_row
 
 WAYWISER = os.environ.get("WAYWISER")
 needs_program = pytest.mark.skipif(WAYWISER is None, reason="the variable WAYWISER does not name the program")
 ROOT = Path(__file__).resolve().parents[2]
-
-#: The keys of a row of the command line that are not of the summary.
-KEYS_OF_FILE = {
-    *("file", "track", "kind", "start_time", "end_time", "incomplete", "notes", "track_index", "device_length_m"),
-}
 
 #: Options of `read` and of `Track.measure`, and the same on the command line.
 OPTIONS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
@@ -59,7 +55,7 @@ def measured(path: Path, arguments: list[str]) -> tuple[list[dict[str, Any]], di
 
 
 def assert_same(track: ww.Track, row: dict[str, Any], options: dict[str, Any]) -> None:
-    assert track.measure(**options).to_dict() == {key: row[key] for key in row.keys() - KEYS_OF_FILE}
+    assert as_row(track.measure(**options)) == summary_row(row)
     assert track.name == row["track"] or track.name is None and row["track"].isdigit()
     assert (track.file, track.kind, track.is_incomplete) == (row["file"], row["kind"], row["incomplete"])
     assert track.device_length_m == row.get("device_length_m")
@@ -246,7 +242,7 @@ def test_a_track_goes_into_other_functions() -> None:
         (GPX, {"on_invalid": "error"}, "on_invalid .* is unknown; use raise, split or skip"),
         (GPX, {"only": "track"}, "only .* is unknown"),
         (GPX, {"points": "join"}, "points .* is unknown"),
-        (GPX, {"errors": "ignore"}, "errors .* is unknown; use raise or skip"),
+        (GPX, {"errors": "ignore"}, "errors .* is unknown; use raise, warn, skip or a function"),
         (GPX, {"timezone": "Mars/Olympus"}, "Mars/Olympus"),
         (GPX, {"time_format": "%Q"}, "%Q"),
         (CSV, {"delimiter": "ab"}, "delimiter is \"ab\""),
@@ -310,6 +306,105 @@ def test_a_damaged_file_is_read_up_to_the_damage(tmp_path: Path) -> None:
     assert [next(lazy).kind, next(lazy).kind] == ["route", "track"]
     with pytest.raises(ValueError, match="b.gpx:10:"):
         next(lazy)
+
+
+def test_errors_of_files_are_returned_warned_of_or_passed_to_a_function(tmp_path: Path) -> None:
+    (tmp_path / "a.gpx").write_bytes(GPX)
+    (tmp_path / "b.gpx").write_bytes(GPX[: GPX.index(b"nonsense")])
+    (tmp_path / "c.gpx").write_bytes(b"<gpx><trk>\n</gpx>")
+    (tmp_path / "notes.md").write_text("# Walks, and more\n")
+    expected = ww.read(tmp_path, errors="skip")
+    assert len(expected) == 5 and ["b.gpx:10:" in expected.errors[0], "c.gpx:2:" in expected.errors[1]] == [True, True]
+    messages: list[str] = []
+    notes: list[str] = []
+    found = list(ww.iter_tracks(tmp_path, errors=messages.append, on_note=notes.append))
+    assert (messages, notes) == (expected.errors, expected.notes)
+    assert any("notes.md" in note for note in notes)
+    assert list(map(repr, found)) == list(map(repr, expected))
+    messages.clear()
+    assert ww.read(tmp_path, errors=messages.append).errors == messages == expected.errors
+    for read in (ww.read, lambda source, errors: list(ww.iter_tracks(source, errors=errors))):
+        with pytest.warns(UserWarning) as warned:
+            assert len(read(tmp_path, errors="warn")) == 5
+        assert [str(each.message) for each in warned] == expected.errors
+        assert {each.filename for each in warned} == {__file__}
+
+    # The function may raise.
+    def stop(message: str) -> None:
+        raise KeyError(message)
+
+    with pytest.raises(KeyError, match="b.gpx:10:"):
+        ww.read(tmp_path, errors=stop)
+    with pytest.raises(TypeError, match="errors must be raise, warn, skip or a function, not int"):
+        ww.iter_tracks(tmp_path, errors=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="on_note must be a function or None, not int"):
+        ww.iter_tracks(tmp_path, on_note=3)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a.gpx").write_bytes(GPX)
+    (tmp_path / "c.gpx").write_bytes(GPX)
+    scandir = os.scandir
+
+    def refuse(folder: str) -> Any:
+        if folder.endswith("b"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    tracks = ww.read(tmp_path, errors="skip")
+    assert len(tracks) == 4 and len(tracks.errors) == 1 and "Permission denied" in tracks.errors[0]
+    with pytest.raises(PermissionError):
+        ww.read(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux only")
+def test_names_that_are_not_utf8_are_read_and_kept(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/\xff\xfe"
+    os.mkdir(folder)
+    contents = {
+        b"\xe9t\xe9.gpx": GPX,
+        b"damaged\xe9.gpx": b"<gpx><trk>\n</gpx>",
+        b"note\xe9.csv": b"lat,lon\n1,2\n91,1\n",
+        b"other\xe9.txt": b"# Walks, and more\n",
+        b"z\xe9.zip": archive(tmp_path / "z.zip").read_bytes(),
+    }
+    for name, content in contents.items():
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(content)
+    (tmp_path / "z.zip").unlink()
+    for source in (os.fsdecode(folder), str(tmp_path), Path(os.fsdecode(folder))):
+        tracks = ww.read(source, errors="skip")
+        files = {os.fsencode(track.file) for track in tracks}
+        expected = {folder + b"/" + name for name in (b"\xe9t\xe9.gpx", b"note\xe9.csv")}
+        assert expected < files
+        assert any(file.startswith(folder + b"/z\xe9.zip/day/") for file in files)
+        assert [os.fsencode(error).startswith(folder + b"/damaged\xe9.gpx:2:1: ") for error in tracks.errors] == [True]
+        for name in (b"note\xe9.csv:3:1", b"other\xe9.txt: the file is in no", b"z\xe9.zip/photo.jpg: "):
+            assert any(os.fsencode(note).startswith(folder + b"/" + name) for note in tracks.notes), name
+        assert list(map(repr, ww.iter_tracks(source, errors="skip"))) == list(map(repr, tracks))
+    path = os.fsdecode(folder + b"/note\xe9.csv")
+    assert ww.read(path)[0].file == path
+    assert ww.read(path)[0].notes[0].startswith(path)
+    with pytest.raises(FileNotFoundError) as missing:
+        ww.read(path + ".gz")
+    assert missing.value.filename == path + ".gz"
+
+
+def test_a_choice_that_excludes_all_tracks_is_a_warning(tmp_path: Path) -> None:
+    walk = ROOT / "examples" / "hill-walk.gpx"
+    message = "hill-walk.gpx: there are tracks only, and only='routes' excludes them"
+    with pytest.warns(UserWarning, match=message) as warned:
+        tracks = ww.read(walk, only="routes")
+    assert warned[0].filename == __file__
+    assert len(tracks) == 0 and message in tracks.notes[-1]
+    with pytest.warns(UserWarning, match=message):
+        assert list(ww.iter_tracks(walk, only="routes")) == []
+    # A file without routes among others is not worth a warning.
+    (tmp_path / "a.gpx").write_bytes(walk.read_bytes())
+    (tmp_path / "b.gpx").write_bytes(GPX)
+    assert [track.kind for track in ww.read(tmp_path, only="routes")] == ["route"]
 
 
 class Counted:

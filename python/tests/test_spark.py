@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import json
 import os
 import sys
 
@@ -42,6 +43,33 @@ def spark(request):
     server.stop()
     for name in ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"):
         os.environ.pop(name, None)
+
+
+def batch(keys, lon, lat):
+    """Return rows as the functions of the workers get them."""
+    count = len(lon)
+    columns = {"k0": keys, "run": pa.nulls(count, pa.int32()), "o0": pa.array(range(count)), "x": lon, "y": lat}
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def test_workers_warn_of_swapped_coordinates():
+    rows = batch(["a"] * 3, [46.0, 46.1, 46.2], [113.0, 113.1, 113.2])
+    with pytest.warns(UserWarning, match="the arguments may be swapped"):
+        list(ws._partials([rows], ["device"], ["time"], {"metric": "geodesic", "on_invalid": "skip"}))
+    with pytest.raises(ValueError, match="device 'a': .*the arguments may be swapped"):
+        list(ws._partials([rows], ["device"], ["time"], {"metric": "geodesic", "on_invalid": "raise"}))
+
+
+def test_keys_that_are_equal_numbers_have_one_state():
+    options = {"metric": "geodesic", "on_invalid": "raise"}
+    parts = [batch(pa.array(keys), [1.0, 2.0], [1.0, 2.0]) for keys in ([0.0, -0.0], [-0.0, -0.0])]
+    states = [state for part in parts for state in ws._partials([part], ["key"], ["time"], options)]
+    assert [state.num_rows for state in states] == [1, 1]
+    for index, state in enumerate(states):  # one after the other
+        first, last = ([json.dumps([index * 2 + row, 1.0, 1.0])] for row in (0, 1))
+        states[index] = state.set_column(1, "first", pa.array(first)).set_column(2, "last", pa.array(last))
+    (merged,) = ws._merge(states, ["key"], ["time"], "length_m", True)
+    assert merged.to_pydict()["point_count"] == [4]
 
 
 def points(count: int, seed: int, missing: bool = True) -> pd.DataFrame:

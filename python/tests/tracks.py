@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import waywiser as ww
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +28,23 @@ _OF_FILE = {
 }
 
 
+#: The members that a summary does not have without an estimate. The command line prints them with zeros.
+_OF_ESTIMATE = {"stop_count", "trip_count", "stopped_s", "stops", "trips"}
+
+
+def summary_row(row: dict) -> dict:
+    """Return a track that the command line prints as to_dict() of its summary, without unused_options."""
+    left_out = _OF_FILE if "estimated_length_m" in row else _OF_FILE | _OF_ESTIMATE
+    return {name: value for name, value in row.items() if name not in left_out}
+
+
+def as_row(summary: ww.Summary) -> dict:
+    """Return a summary as summary_row() does."""
+    row = json.loads(json.dumps(summary.to_dict()))
+    row.pop("unused_options", None)
+    return row
+
+
 def program() -> str:
     """Return the path of the command line, or skip the test."""
     path = os.environ.get("WAYWISER")
@@ -41,7 +59,7 @@ def command_line(*arguments: object) -> list[dict]:
     output = subprocess.run(command, capture_output=True, text=True, check=False)
     assert output.returncode == 0, output.stderr
     rows = [json.loads(line) for line in output.stdout.splitlines()]
-    return [{name: value for name, value in row.items() if name not in _OF_FILE} for row in rows if "total" not in row]
+    return [summary_row(row) for row in rows if "total" not in row]
 
 
 def hill_walk() -> list[dict[str, np.ndarray]]:

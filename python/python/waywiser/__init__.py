@@ -12,7 +12,7 @@ from ._lines import line_lengths  # noqa: E402
 from ._read import Track, Tracks, iter_tracks, read  # noqa: E402
 from ._recorder import AsyncRecorder, Recorder, RecordEvent, RecordingError  # noqa: E402
 from ._summary import Summary  # noqa: E402
-from ._waywiser import Fold, legs, length, measure  # noqa: E402
+from ._waywiser import Fold, __version__, legs, length, measure  # noqa: E402
 
 __all__ = [
     "AsyncRecorder",
@@ -23,6 +23,7 @@ __all__ = [
     "Summary",
     "Track",
     "Tracks",
+    "__version__",
     "by",
     "iter_tracks",
     "legs",

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 #: The number of units of 1e-7 degree in a degree.
 _E7 = 1e7
+#: The types and units that columns may have, for messages.
+_DEGREES = "float64 (degrees) or int32 (1e-7 degree)"
+_METRES = "numbers of metres"
+_PLANAR = "numbers"
 
 
 def coordinates(x: Any, y: Any, names: tuple[str, str], planar: bool) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -19,7 +23,7 @@ def coordinates(x: Any, y: Any, names: tuple[str, str], planar: bool) -> tuple[N
 
     Missing values become NaN. The extension module calls this for everything but arrays of these types.
     """
-    columns = [_column(values, name) for values, name in zip((x, y), names)]
+    columns = [_column(values, name, _PLANAR if planar else _DEGREES) for values, name in zip((x, y), names)]
     is_int = [column.dtype == np.int32 for column, _ in columns]
     if all(is_int) and all(missing is None for _, missing in columns):
         return columns[0][0], columns[1][0]
@@ -36,7 +40,7 @@ def coordinates(x: Any, y: Any, names: tuple[str, str], planar: bool) -> tuple[N
 
 def column(values: Any, name: str) -> NDArray[np.float64]:
     """Return numbers as an array of float64, in which missing values are NaN."""
-    return _as_float(*_column(values, name), 1.0)
+    return _as_float(*_column(values, name, _METRES), 1.0)
 
 
 def _as_float(column: NDArray[Any], missing: NDArray[np.bool_] | None, scale: float) -> NDArray[np.float64]:
@@ -48,16 +52,16 @@ def _as_float(column: NDArray[Any], missing: NDArray[np.bool_] | None, scale: fl
     return floats
 
 
-def _column(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+def _column(values: Any, name: str, expected: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Return numbers as an array of float64 or int32, and which of them are missing."""
     missing: NDArray[np.bool_] | None = None
     if isinstance(values, np.ma.MaskedArray):
         missing = np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
         array = np.ma.getdata(values)
     elif has_arrow(values) and not has_numpy_dtype(values):
-        array, missing = _from_arrow(values, name)
+        array, missing = _from_arrow(values, name, expected)
     else:
-        _check_unit(values, name)
+        _check_unit(values, name, expected)
         array = _as_array(values, name)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one dimension, but its shape is {array.shape}")
@@ -67,17 +71,27 @@ def _column(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | N
         return np.require(array, np.float64, "A"), missing
     if array.dtype.kind == "O":
         return _from_objects(array, name), missing
-    raise TypeError(f"{name} has the type {array.dtype}; use float64 (degrees) or int32 (1e-7 degree)")
+    raise TypeError(f"{name} has the type {array.dtype}; use {expected}")
 
 
-def _check_unit(values: Any, name: str) -> None:
-    """Refuse columns of libraries of units, such as astropy and pint, that are not in degrees."""
+def _check_unit(values: Any, name: str, expected: str) -> None:
+    """Refuse columns of libraries of units, such as astropy and pint, that have another unit than degrees or metres."""
     if type(values).__module__.partition(".")[0] == "pandas":  # whose attributes are labels
         return
     for attribute in ("unit", "units"):
         unit = getattr(values, attribute, None)
-        if unit is not None and not str(unit).lower().startswith("deg"):
-            raise TypeError(f"{name} has a unit ({unit}); pass numbers in degrees without it")
+        if unit is None or str(unit).lower() in _UNITS[expected]:
+            continue
+        of_unit = {_DEGREES: " in degrees", _METRES: " in metres", _PLANAR: ""}[expected]
+        raise TypeError(f"{name} has a unit ({unit}); pass numbers{of_unit} without it")
+
+
+#: The units of columns that are read without a conversion.
+_UNITS = {
+    _DEGREES: ("deg", "degree", "degrees", "degree_east", "degree_north", "degrees_east", "degrees_north"),
+    _METRES: ("m", "meter", "meters", "metre", "metres"),
+    _PLANAR: (),
+}
 
 
 def _as_array(values: Any, name: str) -> NDArray[Any]:
@@ -129,7 +143,17 @@ def arrow_array(values: Any) -> pa.Array:
     return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
 
 
-def _from_arrow(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+def comparable(array: pa.Array) -> pa.Array:
+    """Return keys in which equal numbers have equal bits: -0.0 becomes 0.0, and NaN becomes null."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    if not (types.is_float32(array.type) or types.is_float64(array.type)):
+        return array
+    return pc.if_else(pc.is_nan(array), None, pc.add(array, pc.cast(0.0, array.type)))
+
+
+def _from_arrow(values: Any, name: str, expected: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     import pyarrow as pa
     import pyarrow.types as types
 
@@ -143,7 +167,7 @@ def _from_arrow(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]
     if types.is_boolean(array.type) or not (
         types.is_integer(array.type) or types.is_floating(array.type) or types.is_decimal(array.type)
     ):
-        raise TypeError(f"{name} has the Arrow type {array.type}; use double (degrees) or int32 (1e-7 degree)")
+        raise TypeError(f"{name} has the Arrow type {array.type}; use {expected}")
     if not (types.is_int32(array.type) or types.is_float64(array.type)):
         array = array.cast(pa.float64(), safe=False)
     if array.null_count == 0:

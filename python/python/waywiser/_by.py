@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from . import _waywiser
-from ._arrays import arrow_array, has_arrow, has_numpy_dtype
+from ._arrays import arrow_array, comparable, has_arrow, has_numpy_dtype
 from ._types import FilterOptions, Metric, OnInvalid, Period
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def by(
     lat: Any,
     *,
     every: Period | None = None,
-    timezone: str | datetime.tzinfo = "UTC",
+    timezone: str | datetime.tzinfo | None = "UTC",
     elevation: Any = None,
     accuracy: Any = None,
     metric: Metric = "geodesic",
@@ -44,7 +44,8 @@ def by(
     Parameters
     ----------
     key : array_like
-        The key of each row: of any type that Arrow can encode as a dictionary. Missing keys are a key of their own.
+        The key of each row: of any type that Arrow can encode as a dictionary. Missing keys are a key of their own; NaN
+        is missing. 0.0 and -0.0 are one key, as in pandas.
     time : array_like or None
         The time of each row, as for measure(). None is for paths without times: the order of the rows counts.
     lon, lat : array_like
@@ -52,8 +53,9 @@ def by(
     every : {"hour", "day", "week", "month", "year"}, optional
         Divide the lengths by time. A leg that crosses a boundary is divided in proportion to time, so that the lengths
         of a key sum to the length of its path, exactly and in any order.
-    timezone : str or datetime.tzinfo with an IANA name
-        The time zone of the boundaries and of the times in the result.
+    timezone : str or datetime.tzinfo, optional
+        The time zone of the boundaries and of the times in the result: a name such as "Europe/Ljubljana", an offset such
+        as "+02:00", a zoneinfo.ZoneInfo or a datetime.timezone. The package has its own copy of the IANA database.
     elevation, accuracy : array_like, optional
         As for measure().
     metric, on_invalid
@@ -61,9 +63,12 @@ def by(
     threads : int or None
         The number of threads; None is one for each processor.
     statistics : bool
-        Whether the rows of keys have times, speeds, ascent and stops too. It takes longer.
+        Whether the rows of keys have times, speeds, ascent and stops too. It takes longer. It cannot be combined with
+        `every`.
     **options
-        The options of measure(), except trips and keep_latest_windows.
+        The options of measure(), except trips and keep_latest_windows. An option without an effect on the columns of the
+        result is an error: estimate and min_stop_time with `every`; elevation_mode="3d", stopped_speed, min_climb and
+        climb_smoothing without statistics=True.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def by(
         The keys are in the order of their first rows. Without `every` there is a row for each key: key, start and end
         (the earliest and the latest time of its rows), length_m, point_count, accepted_count, raw_length_m,
         estimated_length_m, estimated_length_low_m, estimated_length_high_m; and with statistics=True segment_count,
-        gap_length_m, elapsed_s, moving_s, max_speed_mps, ascent_m, descent_m, stop_count, stopped_s. See Summary.
+        length_3d_m, gap_length_m, elapsed_s, moving_s, max_speed_mps, ascent_m, descent_m, stop_count, stopped_s. See Summary.
         Values that are not available are null.
         With `every` there is a row for each key and window: key, start and end of the window, length_m, point_count (of
         accepted points). Windows without a point and without a length have no row. If points have no time, the last row
@@ -82,7 +87,7 @@ def by(
     ------
     ValueError
         A value is not valid; the message has the index of the row or the name of the argument. Or a path has more than
-        100 000 windows.
+        100 000 windows, or an option has no effect on the result.
     TypeError
         An argument is unknown or has a wrong type.
 
@@ -95,7 +100,8 @@ def by(
     """
     import pyarrow as pa
 
-    zone = _waywiser.time_zone(timezone)
+    zone = "UTC" if timezone is None else _waywiser.time_zone(timezone)
+    _check_effects(every, statistics, options)
     given: dict[str, Any] = dict(options)
     if every is not None:
         given |= {"every": every, "timezone": zone}
@@ -128,6 +134,30 @@ def by(
     return pa.table(arrays)
 
 
+#: Options that change no column of the lengths by window, and those that change only statistics.
+_OF_PATHS = ("estimate", "min_stop_time")
+_OF_STATISTICS = ("elevation_mode", "stopped_speed", "min_climb", "climb_smoothing")
+
+
+def _check_effects(every: str | None, statistics: bool, options: FilterOptions) -> None:
+    """Refuse options that change no column of the result."""
+    given = {name for name, value in options.items() if not (value is None or _is_off(value))}
+    if every is not None:
+        if statistics:
+            raise ValueError("statistics=True cannot be combined with every; call by() once with each")
+        for name in (*_OF_PATHS, *_OF_STATISTICS):
+            if name in given:
+                raise ValueError(f"{name} has no effect with every; call by() without every for this result")
+    elif not statistics:
+        for name in _OF_STATISTICS:
+            if name in given:
+                raise ValueError(f"{name} has no effect without statistics=True")
+
+
+def _is_off(value: Any) -> bool:
+    return value == "ignored" if isinstance(value, str) else isinstance(value, bool | np.bool_) and not value
+
+
 def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     """Return the distinct keys in the order of their first rows, and the number of the key of each row."""
     import pyarrow as pa
@@ -150,11 +180,11 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         if found is not None:
             distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
             return distinct, np.frombuffer(found[0], dtype=np.int32)
-    array = _without_views(array)
+    array = comparable(_without_views(array))
     values = None
     if types.is_dictionary(array.type):
         # The values of a dictionary may repeat and have nulls.
-        encoded = pc.dictionary_encode(_without_views(array.dictionary), null_encoding="encode")
+        encoded = pc.dictionary_encode(comparable(_without_views(array.dictionary)), null_encoding="encode")
         values, array = encoded.dictionary, encoded.indices.take(array.indices)
         nulls = pc.index(values, None).as_py() if values.null_count else None
         if nulls is not None and nulls >= 0:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _arrays, _waywiser
+from ._warnings import warn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +55,7 @@ def line_lengths(
     ValueError
         A position is not valid and on_invalid is "raise", or the CRS is projected.
     TypeError
-        The argument is none of these types.
+        `lines` has none of these types.
     """
     options: dict[str, Any] = {"metric": metric, "on_invalid": on_invalid, "threads": threads}
     if isinstance(lines, tuple) and len(lines) == 3 and not hasattr(lines[0], "geom_type"):
@@ -88,11 +88,15 @@ def check_crs(crs: Any) -> None:
     if crs is None:
         return
     name = getattr(crs, "name", crs)
+    advice = 'use to_crs(4326), or metric="planar" for lengths in its unit'
     if not getattr(crs, "is_geographic", True):
-        raise ValueError(
-            f"the CRS ({name}) is projected, so that the coordinates are not degrees; "
-            'use to_crs(4326), or metric="planar" for lengths in its unit'
-        )
+        kind = "projected" if getattr(crs, "is_projected", True) else "not geographic"
+        raise ValueError(f"the CRS ({name}) is {kind}, so that the coordinates are not degrees; {advice}")
+    if getattr(crs, "is_derived", False):
+        raise ValueError(f"the CRS ({name}) has rotated poles, so that the coordinates are not longitudes; {advice}")
+    units = {getattr(axis, "unit_name", "degree") for axis in (getattr(crs, "axis_info", None) or ())[:2]}
+    if not all(unit.startswith("degree") for unit in units):
+        raise ValueError(f"the CRS ({name}) has coordinates in {', '.join(sorted(units))} and not in degrees; {advice}")
     ellipsoid = getattr(crs, "ellipsoid", None)
     if ellipsoid is None:
         return
@@ -100,10 +104,7 @@ def check_crs(crs: Any) -> None:
         abs(ellipsoid.semi_major_metre - _AXIS_M) < 0.01 and abs(ellipsoid.inverse_flattening - _FLATTENING) < 1e-4
     )
     if not is_wgs84:
-        warnings.warn(
-            f"the CRS ({name}) has the ellipsoid {ellipsoid.name}, and lengths are on WGS84; use to_crs(4326)",
-            stacklevel=3,
-        )
+        warn(f"the CRS ({name}) has the ellipsoid {ellipsoid.name}, and lengths are on WGS84; use to_crs(4326)")
 
 
 def _of_shapely(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Unpack, cast
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _waywiser
+from ._warnings import warn
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,6 +32,7 @@ class _Readable(Protocol):
 
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | _Readable"
+Errors: TypeAlias = 'Literal["raise", "warn", "skip"] | Callable[[str], object]'
 
 
 @dataclass(eq=False, repr=False)
@@ -52,7 +56,8 @@ class Track:
     kind : {"track", "route"}
         Whether the track was recorded or planned.
     file : str
-        The name of the file. A member of an archive has the name of the archive before its name.
+        The name of the file. A member of an archive has the name of the archive before its name. A name that is not
+        valid in the encoding of the file system has surrogate escapes, which os.fsencode reverses.
     notes : list of str
         What was ignored, guessed, skipped or assumed in the track.
     is_incomplete : bool
@@ -156,7 +161,7 @@ class Tracks(list[Track]):
         What was ignored, guessed, skipped or assumed in the files, also the files that were skipped. Each track has its
         own notes too.
     errors : list of str
-        The errors of files that could not be read to their end, with errors="skip".
+        The errors of files that could not be read to their end, unless errors="raise".
     """
 
     def __init__(self, tracks: Iterable[Track] = ()) -> None:
@@ -171,13 +176,13 @@ def read(
     format: str | None = None,
     metric: Metric = "geodesic",
     on_invalid: OnInvalid = "skip",
-    errors: Literal["raise", "skip"] = "raise",
+    errors: Errors = "raise",
     strict: bool = False,
     only: Literal["tracks", "routes"] | None = None,
     join_segments: bool = False,
     sort_by_time: bool = False,
     points: Literal["path", "ignore"] = "path",
-    timezone: str | None = None,
+    timezone: str | datetime.tzinfo | None = None,
     time_format: str | None = None,
     x_column: str | int | None = None,
     y_column: str | int | None = None,
@@ -192,7 +197,8 @@ def read(
 
     The formats are GPX, TCX, KML, FIT, GeoJSON, Google location history, OwnTracks, Overland, NMEA, IGC, OziExplorer
     PLT, encoded polylines, WKT and tables (CSV), also compressed with gzip or in a zip archive. The format is detected
-    from the content and not from the name. For Parquet, read the columns with pyarrow.
+    from the content and not from the name. For Parquet, read the columns with pyarrow, or build the package with the
+    feature parquet.
 
     A folder stands for all files in it and in the folders in it, sorted by name. Hidden files are skipped. Files of a
     folder or of an archive that are not track files are skipped, with a note.
@@ -207,21 +213,22 @@ def read(
         With "planar" the coordinates are x and y in any unit.
     on_invalid : {"raise", "split", "skip"}
         For points without a valid position: raise ValueError, start a segment after them, or join a leg over them.
-    errors : {"raise", "skip"}
-        For a file that cannot be read to its end: raise, or add the message to the errors of the result. The tracks
-        before the error are then in the result.
+    errors : {"raise", "warn", "skip"} or callable
+        For a file or folder that cannot be read to its end: raise; issue a UserWarning with the message; continue; or
+        call a function with the message. Unless it raises, the message is in the errors of the result, and the tracks
+        before the error are in the result.
     strict : bool
         Whether each note is an error.
     only : {"tracks", "routes"} or None
-        The kind of tracks to read.
+        The kind of tracks to read. If the files have only tracks of the other kind, there is a UserWarning.
     join_segments : bool
         Whether the segments of each track are joined.
     sort_by_time : bool
         Whether the points of each segment are sorted by time, and then the segments.
     points : {"path", "ignore"}
         Whether points that are separate in a file, such as GeoJSON Point features, are one path.
-    timezone : str or None
-        The time zone of times without one, such as "Europe/Berlin"; None is UTC.
+    timezone : str, datetime.tzinfo or None
+        The time zone of times without one, such as "Europe/Berlin"; None is UTC. See by().
     time_format : str or None
         The format of times, such as "%d/%m/%Y %H:%M:%S"; None detects it.
     x_column, y_column, z_column, time_column, accuracy_column, segment_column : str, int or None
@@ -246,26 +253,29 @@ def read(
     """
     options = dict(locals())
     del options["source"], options["errors"]
-    _check_errors(errors)
-    options = _options(options)
     result = Tracks()
-    for path, is_found in _inputs(source):
-        if isinstance(path, _Skipped):
-            result.notes.append(path.note)
-        else:
-            _read_one(path, is_found, options, errors, result)
+    for of_file in _results(source, _reporter(errors), _options(options)):
+        result += of_file
+        result.notes += of_file.notes
+        result.errors += of_file.errors
     return result
 
 
-def iter_tracks(source: Source, *, errors: Literal["raise", "skip"] = "raise", **options: Any) -> Iterator[Track]:
+def iter_tracks(
+    source: Source, *, errors: Errors = "raise", on_note: Callable[[str], object] | None = None, **options: Any
+) -> Iterator[Track]:
     """Read the tracks of a file or folder one file after another, as `read` does.
 
     Only the tracks of one file are in memory at a time; an archive is one file.
 
     Parameters
     ----------
-    source, errors
+    source
         As in `read`.
+    errors : {"raise", "warn", "skip"} or callable
+        As in `read`. A function gets each message: `errors=messages.append` collects them in a list.
+    on_note : callable, optional
+        A function that gets each of the notes that `read` returns, also of the files that are skipped.
     **options
         The other options of `read`.
 
@@ -279,16 +289,50 @@ def iter_tracks(source: Source, *, errors: Literal["raise", "skip"] = "raise", *
     FileNotFoundError, OSError, ValueError
         As in `read`.
     """
-    _check_errors(errors)
-    return _iter_tracks(source, errors, _options(options))
+    if on_note is not None and not callable(on_note):
+        raise TypeError(f"on_note must be a function or None, not {type(on_note).__name__}")
+    return _iter_tracks(source, _reporter(errors), on_note, _options(options))
 
 
-def _iter_tracks(source: Source, errors: str, options: dict[str, Any]) -> Iterator[Track]:
+def _iter_tracks(
+    source: Source, report: _Report | None, on_note: Callable[[str], object] | None, options: dict[str, Any]
+) -> Iterator[Track]:
+    for result in _results(source, report, options):
+        if on_note is not None:
+            for note in result.notes:
+                on_note(note)
+        yield from result
+
+
+def _results(source: Source, report: _Report | None, options: dict[str, Any]) -> Iterator[Tracks]:
+    """Yield the tracks, notes and errors of each file. `report` gets the errors; without it they are raised."""
+    is_any_track = is_any_excluded = False
     for path, is_found in _inputs(source):
-        if not isinstance(path, _Skipped):
-            result = Tracks()
-            _read_one(path, is_found, options, errors, result)
-            yield from result
+        result = Tracks()
+        if isinstance(path, _Skipped):
+            if path.error is None:
+                result.notes.append(path.note)
+            elif report is None:
+                raise path.error
+            else:
+                result.errors.append(path.note)
+        else:
+            is_any_excluded |= _read_one(path, is_found, options, report is None, result)
+        is_any_track |= len(result) > 0
+        for error in result.errors:
+            if report is not None:
+                report(error)
+        yield result
+    if options["only"] is not None and is_any_excluded and not is_any_track:
+        other = "routes" if options["only"] == "tracks" else "tracks"
+        message = f"{_name(source)}: there are {other} only, and only={options['only']!r} excludes them"
+        warn(message)
+        result = Tracks()
+        result.notes.append(message)
+        yield result
+
+
+_Report: TypeAlias = Callable[[str], object]
 
 
 _DEFAULTS: dict[str, Any] = {name: value for name, value in (read.__kwdefaults__ or {}).items() if name != "errors"}
@@ -299,28 +343,46 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     unknown = given.keys() - _DEFAULTS.keys()
     if unknown:
         name = min(unknown)
-        import difflib
-
         similar = difflib.get_close_matches(name, _DEFAULTS, 1)
         advice = f"; did you mean {similar[0]}?" if similar else ""
         raise TypeError(f"{name} is not an option of read{advice}")
     options = {**_DEFAULTS, **given}
     for name, value in options.items():
-        if name.endswith("_column") and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            options[name] = str(value)
+        if name in ("strict", "join_segments", "sort_by_time"):
+            if not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+            options[name] = bool(value)
+        elif name == "timezone":
+            options[name] = None if value is None else _waywiser.time_zone(value)
+        elif name.endswith("_column"):
+            if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+                options[name] = str(value)
+            elif not (value is None or isinstance(value, str)):
+                raise TypeError(f"{name} must be the name or the number of a column, not {type(value).__name__}")
+        elif not (isinstance(value, str) or (value is None and _DEFAULTS[name] is None)):
+            raise TypeError(f"{name} must be a text, not {type(value).__name__}")
+    _waywiser.check_read_options(options)
     return options
 
 
-def _check_errors(errors: str) -> None:
-    if errors not in ("raise", "skip"):
-        raise ValueError(f"errors {errors!r} is unknown; use raise or skip")
+def _reporter(errors: Errors) -> _Report | None:
+    """Return the function that gets the errors of files; None raises them."""
+    if callable(errors):
+        return errors
+    if not isinstance(errors, str):
+        raise TypeError(f"errors must be raise, warn, skip or a function, not {type(errors).__name__}")
+    reporters: dict[str, _Report | None] = {"raise": None, "warn": warn, "skip": lambda _: None}
+    if errors not in reporters:
+        raise ValueError(f"errors {errors!r} is unknown; use raise, warn, skip or a function")
+    return reporters[errors]
 
 
 @dataclass
 class _Skipped:
-    """A path in a folder that is not read."""
+    """A path in a folder that is not read, and the error if it cannot be read."""
 
     note: str
+    error: OSError | None = None
 
 
 def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
@@ -328,9 +390,10 @@ def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
     if isinstance(source, (bytearray, memoryview)):
         yield bytes(source), False
     elif isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
-        files = sorted(_walk(os.fspath(source)), key=lambda found: found[0].split(os.sep))
+        root = os.fsdecode(source)
+        files = sorted(_walk(root), key=lambda found: found[0].split(os.sep))
         if not files:
-            raise ValueError(f"{os.fspath(source)}: the folder has no files")
+            raise ValueError(f"{root}: the folder has no files")
         for path, skipped in files:
             yield (path if skipped is None else skipped), True
     else:
@@ -350,18 +413,21 @@ def _walk(root: str) -> Iterator[tuple[str, _Skipped | None]]:
             if real in seen_folders:
                 continue
             seen_folders.add(real)
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_symlink():
-                        links.append(entry.path)
-                    elif entry.is_dir():
-                        folders.append(entry.path)
-                    elif entry.is_file():
-                        yield entry.path, None
-                    else:
-                        yield entry.path, _Skipped(f"{entry.path}: it is not a regular file")
+            try:
+                with os.scandir(folder) as entries:
+                    found = [entry for entry in entries if not entry.name.startswith(".")]
+            except OSError as error:
+                yield folder, _Skipped(str(error), error)
+                continue
+            for entry in found:
+                if entry.is_symlink():
+                    links.append(entry.path)
+                elif entry.is_dir():
+                    folders.append(entry.path)
+                elif entry.is_file():
+                    yield entry.path, None
+                else:
+                    yield entry.path, _Skipped(f"{entry.path}: it is not a regular file")
             continue
         link = links.pop(0)
         real = os.path.realpath(link)
@@ -379,28 +445,41 @@ def _walk(root: str) -> Iterator[tuple[str, _Skipped | None]]:
             yield link, None
 
 
-def _read_one(source: Any, is_found: bool, options: dict[str, Any], errors: str, result: Tracks) -> None:
+def _read_one(source: Any, is_found: bool, options: dict[str, Any], raises: bool, result: Tracks) -> bool:
+    """Add the tracks of a file. Return whether it has only tracks that the options exclude."""
+    name = _name(source)
+    # The extension module has names in UTF-8, which need not be the bytes of the file system.
+    shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+    def named(text: str) -> str:
+        return name + text[len(shown) :] if name != shown and text.startswith(shown) else text
+
     try:
-        files = _waywiser.read_files(source, _name(source), is_found, options)
+        files = _waywiser.read_files(source, shown, name, is_found, options)
     except OSError as error:
-        if errors == "raise" or not isinstance(source, (str, os.PathLike)):
+        if raises or not isinstance(source, (str, os.PathLike)):
             raise
         result.errors.append(str(error))
-        return
+        return False
+    is_any_excluded = False
     for file in files:
-        name, end, message = file["name"], file["end"], file["message"]
+        file_name, end, message = named(file["name"]), file["end"], named(file["message"])
         if end == "failed":
-            if errors == "raise":
+            if raises:
                 raise ValueError(message)
             result.errors.append(message)
         elif end == "unsupported":
-            result.notes.append(f"{name}: the file is in no supported format and was skipped")
+            result.notes.append(f"{file_name}: the file is in no supported format and was skipped")
         elif end is not None:
             result.notes.append(f"{message}; the file was skipped")
-        result.notes.extend(file["notes"])
+        elif not file["tracks"]:
+            is_any_excluded = True
+        result.notes.extend(map(named, file["notes"]))
         for track in file["tracks"]:
-            result.append(_track(name, track, options))
+            track["notes"] = list(map(named, track["notes"]))
+            result.append(_track(file_name, track, options))
             result.notes.extend(track["notes"])
+    return is_any_excluded
 
 
 def _track(file: str, track: dict[str, Any], options: dict[str, Any]) -> Track:

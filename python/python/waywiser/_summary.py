@@ -11,7 +11,15 @@ import numpy as np
 
 
 class Estimate(NamedTuple):
-    """An estimate of a true length, and its 90 % interval, in metres."""
+    """An estimate of a true length, and its 90 % interval.
+
+    Attributes
+    ----------
+    length_m : float
+        The estimate in metres.
+    low_m, high_m : float
+        The ends of the interval in metres.
+    """
 
     length_m: float
     low_m: float
@@ -19,9 +27,15 @@ class Estimate(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """A bounding box: west, south, east and north in degrees, or the smallest and largest x and y.
+    """A bounding box.
 
-    If the box crosses the antimeridian, the western longitude is larger than the eastern one.
+    Attributes
+    ----------
+    min_x, min_y : float
+        West and south in degrees, or the smallest x and y. If the box crosses the antimeridian, the western longitude
+        is larger than the eastern one.
+    max_x, max_y : float
+        East and north in degrees, or the largest x and y.
     """
 
     min_x: float
@@ -31,8 +45,15 @@ class Bounds(NamedTuple):
 
 
 class AscentMethod(NamedTuple):
-    """How ascent and descent were computed: the smoothing time, and the smallest climb that counts, in metres or in the
-    unit of x and y."""
+    """How ascent and descent were computed.
+
+    Attributes
+    ----------
+    smoothing_s : float
+        The time over which elevations are averaged, in seconds.
+    threshold : float
+        The smallest climb that counts, in metres or in the unit of x and y.
+    """
 
     smoothing_s: float
     threshold: float
@@ -40,8 +61,19 @@ class AscentMethod(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The points that were rejected for a reason. The length that their rejection removes is in metres, or in the unit
-    of x and y."""
+    """The points that were rejected for one reason.
+
+    Attributes
+    ----------
+    reason : str
+        The reason: one of the keys of Summary.rejections.
+    count : int
+        The number of points.
+    first_offset : int
+        The smallest index of them in the path, from 0.
+    rejected_length : float
+        The length that their rejection removes, in metres or in the unit of x and y.
+    """
 
     reason: str
     count: int
@@ -50,7 +82,15 @@ class Rejection:
 
 
 class Stop(NamedTuple):
-    """A place where the path stood still. Times are in UTC, with nanoseconds."""
+    """A place where the path stood still.
+
+    Attributes
+    ----------
+    longitude_deg, latitude_deg : float
+        The position in degrees.
+    arrival_time, departure_time : numpy.datetime64
+        The start and the end of the stop in UTC, in nanoseconds.
+    """
 
     longitude_deg: float
     latitude_deg: float
@@ -59,7 +99,17 @@ class Stop(NamedTuple):
 
 
 class Trip(NamedTuple):
-    """The part of a path between two stops. Times are in UTC, with nanoseconds."""
+    """The part of a path between two stops.
+
+    Attributes
+    ----------
+    start_time, end_time : numpy.datetime64
+        The times of the first and the last point in UTC, in nanoseconds.
+    start_longitude_deg, start_latitude_deg, end_longitude_deg, end_latitude_deg : float
+        The positions of the first and the last point in degrees.
+    estimate : Estimate
+        The estimate of the true length.
+    """
 
     start_time: np.datetime64
     end_time: np.datetime64
@@ -71,7 +121,17 @@ class Trip(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The part of a path in an hour, day, week, month or year. The length is in metres, or in the unit of x and y."""
+    """The part of a path in an hour, day, week, month or year.
+
+    Attributes
+    ----------
+    start, end : datetime.datetime
+        The start of the window, and the start of the next one, with the offset of the time zone.
+    length : float
+        The length in metres, or in the unit of x and y.
+    points : int
+        The number of accepted points.
+    """
 
     start: datetime.datetime
     end: datetime.datetime
@@ -80,11 +140,22 @@ class Window(NamedTuple):
 
 
 class UnusedOption(NamedTuple):
-    """An option that had no effect, because no point has the data that it needs."""
+    """An option that had no effect, because no point has the data that it needs.
+
+    Attributes
+    ----------
+    option : str
+        The name of the argument. The options of a preset have their own names, such as max_speed.
+    missing : {"time", "elevation", "accuracy"}
+        The data that no point has.
+    """
 
     option: str
     missing: str
 
+
+#: The data that options need, with articles.
+_ARTICLES = {"time": "a time", "elevation": "an elevation", "accuracy": "an accuracy"}
 
 #: The names that have a unit for geographic paths.
 _UNITS = {
@@ -106,76 +177,117 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Summary:
-    """The summary of a path, as of measure() and Fold.summary().
+    """The summary of a path: the result of measure(), Track.measure(), Fold.summary() and recordings.
 
     Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names
     with a unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths.
     Values that are not available are None.
+
+    Attributes
+    ----------
+    model : {"geodesic", "haversine", "planar"}
+        The metric.
+    points : int
+        The number of points, including rejected and invalid ones.
+    segments : int
+        The number of segments of accepted points.
+    accepted : int
+        The number of points that were not rejected.
+    length : float
+        The length of the accepted points in metres (length_m) or in the unit of x and y. It is rounded once from the
+        exact sum of the legs.
+    raw_length : float
+        The length of all points with a valid position, without filters, in metres (raw_length_m) or in the unit of x
+        and y.
+    length_3d : float or None
+        The length in three dimensions in metres (length_3d_m) or in the unit of x and y, with elevation_mode="3d".
+    displacement : float
+        The distance from the first accepted point to the last in metres (displacement_m) or in the unit of x and y.
+    gap_length : float
+        The sum of the distances over the gaps that max_gap_time and max_gap have found, in metres (gap_length_m) or in
+        the unit of x and y. Segments of files, of Fold.end_segment() and of on_invalid="split" have no gap.
+    elapsed_s : float or None
+        The time from the earliest to the latest point in seconds. Points that a filter rejects do not count, except
+        those that min_step rejects. None without times.
+    moving_s : float or None
+        The time of the legs that are not slower than stopped_speed, in seconds. Each moment counts once.
+    max_speed : float or None
+        The highest average speed over at least 5 s of consecutive legs, in metres per second (max_speed_mps) or in the
+        unit of x and y per second.
+    ascent, descent : float or None
+        The sums of all climbs and of all descents in metres (ascent_m, descent_m) or in the unit of x and y, after
+        smoothing and above the threshold. Both are positive.
+    raw_ascent, raw_descent : float or None
+        The sums of all rises and of all falls in metres (raw_ascent_m, raw_descent_m) or in the unit of x and y, without
+        smoothing and threshold. Both are positive.
+    ascent_method : AscentMethod or None
+        How ascent and descent were computed.
+    bounds : Bounds or None
+        The bounding box of the accepted points; None without one.
+    estimate : Estimate or None
+        The estimate of the true length with its 90 % interval; None if it was not requested, or if no segment has two
+        points with times.
+    stop_count, trip_count : int or None
+        The numbers of stops and of trips; None without an estimate.
+    stopped_s : float or None
+        The sum of the durations of the stops in seconds; None without an estimate.
+    stops : tuple of Stop, or None
+        The latest stops, at most 1000; None without an estimate or with trips=False.
+    trips : tuple of Trip, or None
+        The latest trips, at most 1000; None without an estimate or with trips=False.
+    rejections : dict of str to Rejection
+        The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position,
+        duplicate. Reasons without points are left out.
+    unused_options : tuple of UnusedOption
+        The options that had no effect, because no point has the data that they need.
+    window_unit : {"hour", "day", "week", "month", "year"} or None
+        The period of the windows; None without the argument `every`.
+    window_time_zone : str or None
+        The time zone of the windows.
+    windows : tuple of Window, or None
+        The lengths by time, in the order of time. They sum to the length with undated_length and earlier_windows,
+        exactly and in any order. None without the argument `every`, and if windows_dropped is True.
+    windows_dropped : bool
+        Whether the path has too many windows (more than 100 000), or its times go back and forth over too many, so that
+        there are none. keep_latest_windows keeps the latest ones.
+    undated_length : float or None
+        The length of the legs whose ends have no time, in metres (undated_length_m) or in the unit of x and y; None if
+        windows is None.
+    earlier_windows : Window or None
+        The sum of the windows before the latest ones, with keep_latest_windows.
     """
 
-    #: The metric: "geodesic", "haversine" or "planar".
     model: str
-    #: The number of points, including rejected and invalid ones.
     points: int
-    #: The number of segments of accepted points.
     segments: int
-    #: The number of points that were not rejected.
     accepted: int
-    #: The length of the accepted points, rounded once from the exact sum of the legs.
     length: float
-    #: The length of all points, without filters.
     raw_length: float
-    #: The length in three dimensions, with elevation_mode="3d".
     length_3d: float | None
-    #: The distance from the first accepted point to the last.
     displacement: float
-    #: The sum of the distances over the gaps between segments that the filters have found.
     gap_length: float
-    #: The time from the earliest to the latest point, in seconds.
     elapsed_s: float | None
-    #: The time of the legs that are not slower than stopped_speed, in seconds.
     moving_s: float | None
-    #: The highest average speed over at least 5 s.
     max_speed: float | None
-    #: The sum of all climbs, after smoothing and above the threshold.
     ascent: float | None
-    #: The sum of all descents, as a positive number.
     descent: float | None
-    #: The sum of all rises, without smoothing and threshold.
     raw_ascent: float | None
-    #: The sum of all falls, as a positive number.
     raw_descent: float | None
-    #: How ascent and descent were computed.
     ascent_method: AscentMethod | None
-    #: The bounding box of the accepted points.
     bounds: Bounds | None
-    #: The estimate of the true length.
     estimate: Estimate | None
-    #: The number of stops, with an estimate.
     stop_count: int | None
-    #: The number of trips, with an estimate.
     trip_count: int | None
-    #: The sum of the durations of the stops in seconds, with an estimate.
     stopped_s: float | None
-    #: The latest stops, at most 1000; None without an estimate or with trips=False.
     stops: tuple[Stop, ...] | None
-    #: The latest trips, at most 1000; None without an estimate or with trips=False.
     trips: tuple[Trip, ...] | None
-    #: The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position,
-    #: duplicate.
     rejections: dict[str, Rejection]
-    #: The options that had no effect, because no point has the data that they need.
     unused_options: tuple[UnusedOption, ...]
-    #: The period of the windows: hour, day, week, month or year.
     window_unit: str | None
-    #: The time zone of the windows.
     window_time_zone: str | None
-    #: The lengths by time, if every is set; None if there are too many windows. They sum to the length, with
-    #: undated_length and earlier_windows, exactly and in any order.
     windows: tuple[Window, ...] | None
-    #: The length of the legs whose ends have no time, if every is set.
+    windows_dropped: bool
     undated_length: float | None
-    #: The sum of the windows that keep_latest_windows has dropped.
     earlier_windows: Window | None
     _keeps_latest: bool
 
@@ -263,7 +375,11 @@ class Summary:
         return f"{name}_{_UNITS[name]}" if name in _UNITS and self.model != "planar" else name
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values that are available as a dict for JSON, with the keys of `waywiser measure --json`."""
+        """Return the values that are available as a dict for JSON.
+
+        The keys are those of `waywiser measure --json`. Differences: unused_options has the options that had no effect
+        (they are notes of the command line), and without an estimate there are no stops and trips.
+        """
         row: dict[str, Any] = {"points": self.points, "segments": self.segments}
         for name in ("length", "displacement"):
             row[self._named(name)] = getattr(self, name)
@@ -304,6 +420,8 @@ class Summary:
             if self._keeps_latest:
                 earlier = self.earlier_windows
                 row["earlier_windows"] = None if earlier is None else self._window_row(earlier)
+        if self.unused_options:
+            row["unused_options"] = [unused._asdict() for unused in self.unused_options]
         return row
 
     def _window_row(self, window: Window) -> dict[str, Any]:
@@ -318,10 +436,16 @@ class Summary:
         """Return the names and values that are available, without empty lists."""
         lines = []
         for name, value in self.to_dict().items():
-            if name in ("rejections", "stops", "trips", "windows"):
+            if name == "windows" and self.windows_dropped:
+                text = "None, because there are too many; use keep_latest_windows"
+            elif name in ("rejections", "stops", "trips", "windows", "unused_options"):
                 if not value:
                     continue
-                if name == "rejections":
+                if name == "unused_options":
+                    text = ", ".join(
+                        f"{option} (no point has {_ARTICLES[missing]})" for option, missing in self.unused_options
+                    )
+                elif name == "rejections":
                     text = ", ".join(f"{entry['count']} {entry['reason']}" for entry in value)
                 else:
                     text = f"{len(value)} {name}" if len(value) != 1 else f"1 {name[:-1]}"
@@ -419,6 +543,7 @@ def from_values(values: dict[str, Any]) -> Summary:
         "window_unit": None,
         "window_time_zone": None,
         "windows": None,
+        "windows_dropped": False,
         "undated_length": None,
         "earlier_windows": None,
         "_keeps_latest": False,
@@ -427,6 +552,7 @@ def from_values(values: dict[str, Any]) -> Summary:
         of_windows["window_unit"] = windows["unit"]
         of_windows["window_time_zone"] = windows["zone"]
         of_windows["_keeps_latest"] = windows["keep_latest"]
+        of_windows["windows_dropped"] = windows["windows"] is None
         if windows["windows"] is not None:
             of_windows["windows"] = tuple(map(_window, windows["windows"]))
             of_windows["undated_length"] = windows["undated_length"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 from typing import Literal, TypeAlias, TypedDict
 
+import numpy as np
+
 Metric: TypeAlias = Literal["geodesic", "haversine", "planar"]
 OnInvalid: TypeAlias = Literal["raise", "split", "skip"]
 Preset: TypeAlias = Literal["walk", "run", "bike", "car", "boat", "flight", "phone"]
 Period: TypeAlias = Literal["hour", "day", "week", "month", "year"]
-Duration: TypeAlias = float | datetime.timedelta
+Duration: TypeAlias = float | datetime.timedelta | np.timedelta64
 
 
 class FilterOptions(TypedDict, total=False):

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from ._summary import Summary
 from ._types import Metric, OnInvalid, Options
 
+__version__: str
+
 def length(
     lon: Any,
     lat: Any,
@@ -135,4 +137,5 @@ def measure_track(
     on_invalid: str,
     given: dict[str, Any],
 ) -> Summary: ...
-def read_files(source: Any, name: str, is_found: bool, options: dict[str, Any]) -> list[dict[str, Any]]: ...
+def check_read_options(options: dict[str, Any]) -> None: ...
+def read_files(source: Any, name: str, file: str, is_found: bool, options: dict[str, Any]) -> list[dict[str, Any]]: ...

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from ._arrays import coordinates
+from ._arrays import comparable, coordinates
 from ._types import FilterOptions, Metric, OnInvalid, Period
 from ._waywiser import Fold
 
@@ -84,6 +84,7 @@ def lengths(
     ------
     ValueError
         When the job runs: a position is invalid (see on_invalid), a value of `order` is missing, or runs overlap.
+        Warnings, such as that of swapped coordinates, are in the logs of the workers.
     TypeError
         When the job runs: a column of `order` has another type than numbers, dates and times.
 
@@ -338,7 +339,7 @@ def _runs(
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
     """Return a number for each value. Equal values have equal numbers."""
-    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    encoded = comparable(column.combine_chunks()).dictionary_encode(null_encoding="encode")
     codes: NDArray[np.int32] = encoded.indices.to_numpy()
     return codes
 
