@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::vec;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::vec;
 
 use tokio_stream::Stream;
 use waywiser::Fix;

@@ -116,7 +116,8 @@ impl RecorderCore {
         let budget = Duration::from_secs_f64(retry_for);
         let recorder = client
             .recorder(name, options)
-            .window_points(buffer_points)
+            // The queue limits the points. The task has space for one more, so that it reads the end of a full queue.
+            .window_points(buffer_points.saturating_add(1))
             .retry_policy(RetryPolicy { budget, ..RetryPolicy::default() })
             .flush_requests(flushes)
             .on_event(move |event| events.add_event(event));

@@ -263,7 +263,7 @@ def test_a_recorder_that_is_not_closed_gives_a_warning(lazy: Server, kind: Any) 
 @pytest.mark.parametrize("end", ["finish", "close", "fail"])
 def test_a_recorder_that_has_ended_gives_no_warning(lazy: Server, nowhere: str, end: str) -> None:
     def record() -> None:
-        recorder = ww.Recorder(nowhere if end == "fail" else lazy.url, "a", retry_for=0)
+        recorder = ww.Recorder(nowhere, "a", retry_for=0) if end == "fail" else ww.Recorder(lazy.url, "a")
         if end == "fail":
             with pytest.raises(ww.RecordingError):
                 recorder.flush()
@@ -272,7 +272,7 @@ def test_a_recorder_that_has_ended_gives_no_warning(lazy: Server, nowhere: str, 
             getattr(recorder, end)()
 
     async def record_async() -> None:
-        recorder = ww.AsyncRecorder(nowhere if end == "fail" else lazy.url, "b", retry_for=0)
+        recorder = ww.AsyncRecorder(nowhere, "b", retry_for=0) if end == "fail" else ww.AsyncRecorder(lazy.url, "b")
         if end == "fail":
             with pytest.raises(ww.RecordingError):
                 await recorder.finish()
