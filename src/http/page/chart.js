@@ -9,6 +9,8 @@ const LEFT = 46;
 const RIGHT = 10;
 const TOP = 18;
 const AXIS_HEIGHT = 22;
+/** Maximum number of values of a vertical axis. */
+const ROWS_MAX_OF_AXIS = 5;
 /** Minimum number of pixels between two labels of an axis. */
 const LABEL_GAP = 8;
 /** Rows of the table of a profile. */
@@ -27,6 +29,22 @@ export function ticks(least, most, count) {
         made.push(index * step);
     }
     return made;
+}
+
+/**
+ * Returns round values of a vertical axis with their labels. The labels do not touch, differ from one another, and fit into the space
+ * at its left.
+ * @param {number} least
+ * @param {number} most
+ * @returns {[number, string][]}
+ */
+export function rowTicks(least, most) {
+    const values = [3, 2, 1].map((count) => ticks(least, most, count)).find((made) => made.length <= ROWS_MAX_OF_AXIS) ?? [];
+    const step = values.length > 1 ? values[1] - values[0] : 1;
+    const digits = Math.max(0, Math.min(3, Math.ceil(-Math.log10(step) - 1e-9)));
+    const isLong = values.some((value) => Math.abs(value) >= 1e5);
+    const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+    return values.map((value) => [value, isLong ? compact.format(value) : formatNumber(value, digits)]);
 }
 
 /**
@@ -233,9 +251,8 @@ export class ProfileChart {
         }
         const [top, bottom] = [offset + TOP, offset + PANEL_HEIGHT - 10];
         const y = (/** @type {number} */ value) => bottom - ((value - least) / (most - least)) * (bottom - top);
-        for (const value of ticks(least, most, 3)) {
+        for (const [value, text] of rowTicks(least, most)) {
             picture.append(shape("line", { class: "grid", x1: LEFT, x2: this.width - RIGHT, y1: y(value), y2: y(value) }));
-            const text = formatNumber(value, Math.abs(value) < 10 && value % 1 !== 0 ? 1 : 0);
             picture.append(shape("text", { class: "tick", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, text));
         }
         picture.append(shape("text", { class: "panel-name", x: LEFT, y: offset + 12 }, unit ? `${name}, ${unit}` : name));
@@ -398,10 +415,10 @@ export function showBars(parent, days, isPlanar, unit) {
     const step = (width - LEFT) / Math.max(shown.length, 7);
     const scale = isPlanar || most < 1000 ? 1 : 1000;
     const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
-    for (const value of ticks(0, most / scale, 3)) {
+    for (const [value, text] of rowTicks(0, most / scale)) {
         const y = bottom - ((value * scale) / most) * (bottom - TOP);
         picture.append(shape("line", { class: "grid", x1: LEFT, x2: width, y1: y, y2: y }));
-        picture.append(shape("text", { class: "tick", x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatNumber(value, value % 1 ? 1 : 0)));
+        picture.append(shape("text", { class: "tick", x: LEFT - 6, y: y + 4, "text-anchor": "end" }, text));
     }
     const every = Math.ceil(46 / step);
     /** @type {SVGElement[]} */
