@@ -439,6 +439,11 @@ export async function theTextsOfFilesThatFail() {
         return status.textContent();
     };
     equal(await failure(scratchFile("empty.gpx", "")), "empty.gpx: the file is empty.", "empty file");
+    equal(
+        await failure(scratchFile("large.csv", "x".repeat(150000))),
+        "large.csv has 146.5\u00a0KiB, and this server accepts files of up to 97.7\u00a0KiB. Compress the file, or measure it with the command line.",
+        "large file",
+    );
     const columns = await failure(scratchFile("columns.csv", "a,b\n1,2\n"));
     check(columns.endsWith("The page does not have --y-column: measure the file with the command line."), columns);
     // Several files in an archive: each track, error and note has its file.
