@@ -5,6 +5,7 @@
 
 mod by;
 mod column;
+mod connection;
 mod error;
 mod fixes;
 mod fold;

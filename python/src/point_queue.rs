@@ -1,6 +1,7 @@
 //! The points between the caller of a recorder and its task, and the progress of the task.
 //!
-//! The queue is bounded. Every change that a caller may wait for increases a version: a caller reads the version,
+//! The queue limits the number of points that were accepted and are not durable, wherever they are: in the queue or in
+//! the buffer of the task. The task reads the queue only while it has a connection. Every change that a caller may wait for increases a version: a caller reads the version,
 //! checks what it waits for, and waits until the version differs.
 
 use std::collections::VecDeque;
@@ -8,19 +9,22 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::vec;
 
 use tokio_stream::Stream;
 use waywiser::Fix;
 use waywiser::client::{RecordError, RecordEvent, Recorded};
 
-/// Maximum number of points in the queue. The task moves as many at once.
-const POINTS_MAX: usize = 16 << 10;
+/// Maximum number of points in a block of the queue. The task takes one block at once.
+const BLOCK_POINTS: usize = 1024;
 /// Maximum number of events that wait. Older ones are dropped.
 const EVENTS_MAX: usize = 1024;
 
 /// The queue and the progress of a recording.
 pub(crate) struct PointQueue {
     state: Mutex<State>,
+    /// Maximum number of points that are not durable.
+    capacity: usize,
     changed: Condvar,
     /// The end of a socket pair whose other end an event loop of Python watches.
     #[cfg(unix)]
@@ -30,16 +34,30 @@ pub(crate) struct PointQueue {
 #[derive(Default)]
 struct State {
     version: u64,
-    points: VecDeque<Fix>,
+    /// The points that the task has not taken. A block is freed when the task has read it.
+    blocks: VecDeque<Vec<Fix>>,
     /// Whether a caller waits for space.
     is_full: bool,
     /// Whether no more points follow.
     is_ended: bool,
     sent_points: u64,
+    /// The number of points that the task has taken.
+    taken_points: u64,
+    /// The number of durable points, also those of an earlier recorder that the task has not compared yet.
     committed_points: u64,
+    /// The number of points that a caller wants to be durable at once.
+    flush_points: u64,
     events: VecDeque<RecordEvent>,
     outcome: Option<Result<Recorded, String>>,
-    task: Option<Waker>,
+    points_task: Option<Waker>,
+    flush_task: Option<Waker>,
+}
+
+impl State {
+    /// Returns the number of points that were accepted and are in memory.
+    fn held_points(&self) -> u64 {
+        self.sent_points - self.committed_points.min(self.taken_points)
+    }
 }
 
 /// The reason why a queue accepts no points.
@@ -54,12 +72,15 @@ pub(crate) enum PushError {
 
 impl PointQueue {
     /// Creates a queue. If an event loop of Python uses it, also returns the file descriptor that becomes readable
-    /// after each change.
+    /// after each change. `capacity` is the maximum number of points that are not durable.
     ///
     /// # Errors
     /// If the process has too many open files.
     #[cfg(unix)]
-    pub(crate) fn new(has_wakeup_fd: bool) -> std::io::Result<(Arc<Self>, Option<i32>)> {
+    pub(crate) fn new(
+        capacity: usize,
+        has_wakeup_fd: bool,
+    ) -> std::io::Result<(Arc<Self>, Option<i32>)> {
         use std::os::fd::IntoRawFd as _;
         use std::os::unix::net::UnixStream;
         let (wakeup, reader) = match has_wakeup_fd {
@@ -71,7 +92,8 @@ impl PointQueue {
                 (Some(wakeup), Some(reader.into_raw_fd()))
             }
         };
-        Ok((Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), wakeup }), reader))
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Ok((Arc::new(Self { state, capacity, changed, wakeup }), reader))
     }
 
     /// Creates a queue. There is no file descriptor for event loops on this system.
@@ -79,8 +101,8 @@ impl PointQueue {
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(crate) fn new(_: bool) -> std::io::Result<(Arc<Self>, Option<i32>)> {
-        Ok((Arc::new(Self { state: Mutex::default(), changed: Condvar::new() }), None))
+    pub(crate) fn new(capacity: usize, _: bool) -> std::io::Result<(Arc<Self>, Option<i32>)> {
+        Ok((Arc::new(Self { state: Mutex::default(), capacity, changed: Condvar::new() }), None))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -110,21 +132,48 @@ impl PointQueue {
             None if state.is_ended => return Err(PushError::Finishing),
             None => {}
         }
-        let count = points.len().min(POINTS_MAX - state.points.len());
-        state.is_full = count < points.len();
-        state.points.extend(&points[..count]);
+        let held = usize::try_from(state.held_points()).unwrap_or(usize::MAX);
+        let count = points.len().min(self.capacity.saturating_sub(held));
+        let mut rest = &points[..count];
+        while !rest.is_empty() {
+            let block = match state.blocks.back_mut() {
+                Some(last) if last.len() < BLOCK_POINTS => last,
+                _ => {
+                    state.blocks.push_back(Vec::new());
+                    continue;
+                }
+            };
+            let (first, others) = rest.split_at(rest.len().min(BLOCK_POINTS - block.len()));
+            block.extend(first);
+            rest = others;
+        }
         state.sent_points += count as u64;
-        let task = state.task.take();
+        let mut tasks = [state.points_task.take(), None];
+        if count < points.len() {
+            state.is_full = true;
+            // A server commits once a second by default. The caller waits for less time.
+            state.flush_points = state.sent_points;
+            tasks[1] = state.flush_task.take();
+        }
+        drop(state);
+        tasks.into_iter().flatten().for_each(Waker::wake);
+        Ok(count)
+    }
+
+    /// Requests that the first `points` points become durable at once.
+    pub(crate) fn flush(&self, points: u64) {
+        let mut state = self.lock();
+        state.flush_points = state.flush_points.max(points);
+        let task = state.flush_task.take();
         drop(state);
         task.into_iter().for_each(Waker::wake);
-        Ok(count)
     }
 
     /// Declares that no more points follow.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.is_ended = true;
-        let task = state.task.take();
+        let task = state.points_task.take();
         drop(state);
         task.into_iter().for_each(Waker::wake);
     }
@@ -188,12 +237,12 @@ impl PointQueue {
 /// The points of a queue, for the task.
 pub(crate) struct Points {
     queue: Arc<PointQueue>,
-    batch: VecDeque<Fix>,
+    block: vec::IntoIter<Fix>,
 }
 
 impl Points {
     pub(crate) fn of(queue: Arc<PointQueue>) -> Self {
-        Self { queue, batch: VecDeque::new() }
+        Self { queue, block: Vec::new().into_iter() }
     }
 }
 
@@ -201,24 +250,53 @@ impl Stream for Points {
     type Item = Fix;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Fix>> {
-        if let Some(point) = self.batch.pop_front() {
+        let Self { queue, block } = &mut *self;
+        if let Some(point) = block.next() {
             return Poll::Ready(Some(point));
         }
-        let Self { queue, batch } = &mut *self;
         let mut state = queue.lock();
-        if state.points.is_empty() {
+        let Some(next) = state.blocks.pop_front() else {
             if state.is_ended {
                 return Poll::Ready(None);
             }
-            state.task = Some(cx.waker().clone());
+            state.points_task = Some(cx.waker().clone());
             return Poll::Pending;
-        }
-        std::mem::swap(&mut state.points, batch);
+        };
+        state.taken_points += next.len() as u64;
         if std::mem::take(&mut state.is_full) {
             queue.change(&mut state);
         }
         drop(state);
-        Poll::Ready(self.batch.pop_front())
+        *block = next.into_iter();
+        Poll::Ready(block.next())
+    }
+}
+
+/// The requests of a queue to make points durable, for the task.
+pub(crate) struct Flushes {
+    queue: Arc<PointQueue>,
+    /// The number of points of the last request.
+    points: u64,
+}
+
+impl Flushes {
+    pub(crate) fn of(queue: Arc<PointQueue>) -> Self {
+        Self { queue, points: 0 }
+    }
+}
+
+impl Stream for Flushes {
+    type Item = u64;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<u64>> {
+        let Self { queue, points } = &mut *self;
+        let mut state = queue.lock();
+        if state.flush_points > *points {
+            *points = state.flush_points;
+            return Poll::Ready(Some(*points));
+        }
+        state.flush_task = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 

@@ -1,18 +1,16 @@
 //! Recordings on a server, which survive lost connections. The Python classes wait for changes and convert arguments.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::task::JoinHandle;
-use waywiser::client::{Client, ClientBuilder, RecordEvent, RetryPolicy, TokenSource};
+use waywiser::client::{RecordEvent, RetryPolicy};
 use waywiser::measure::{EstimateOptions, WindowOptions};
 use waywiser::recording::RecordingName;
 use waywiser::{
@@ -20,8 +18,9 @@ use waywiser::{
 };
 
 use crate::column::{BLOCK, Block, Column, Columns};
+use crate::connection::Connection;
 use crate::fixes::{Arguments, Fixes};
-use crate::point_queue::{PointQueue, Points, PushError, TaskEnd};
+use crate::point_queue::{Flushes, PointQueue, Points, PushError, TaskEnd};
 use crate::runtime::runtime;
 use crate::{messages, options, summary};
 
@@ -55,92 +54,6 @@ type RawEvent = (&'static str, Option<u64>, Option<f64>, Option<String>);
 struct Parts {
     queue: Arc<PointQueue>,
     task: JoinHandle<()>,
-}
-
-/// A text or a file, in PEM.
-pub(crate) enum Pem {
-    Text(Vec<u8>),
-    File(PathBuf),
-}
-
-impl FromPyObject<'_, '_> for Pem {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<pyo3::types::PyBytes>() {
-            return object.extract().map(Self::Text);
-        }
-        object.extract().map(Self::File).map_err(|_| {
-            PyTypeError::new_err(
-                "a certificate or key is the path of a PEM file, or its content as bytes",
-            )
-        })
-    }
-}
-
-impl Pem {
-    fn into_text(self) -> PyResult<Vec<u8>> {
-        match self {
-            Self::Text(text) => Ok(text),
-            Self::File(path) => std::fs::read(&path)
-                .map_err(|error| PyOSError::new_err(format!("{}: {error}", path.display()))),
-        }
-    }
-}
-
-/// The settings of the connection.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct Connection {
-    token: Option<String>,
-    token_file: Option<PathBuf>,
-    ca: Option<Pem>,
-    client_cert: Option<Pem>,
-    client_key: Option<Pem>,
-    headers: HashMap<String, String>,
-}
-
-impl Connection {
-    fn client(self, url: &str) -> PyResult<ClientBuilder> {
-        // A URL with '@' may have a password; the builder refuses it with an error that does not show it.
-        if !url.contains("://") && !url.contains('@') {
-            return Err(PyValueError::new_err(format!(
-                "url is {url:?}, which has no scheme; use a URL such as \"http://127.0.0.1:50051\""
-            )));
-        }
-        let mut builder = Client::builder(url);
-        builder = match (self.token, self.token_file) {
-            (None, None) => builder,
-            (Some(token), None) => builder.token(TokenSource::value(token)),
-            (None, Some(path)) => builder.token(TokenSource::file(path)),
-            (Some(_), Some(_)) => {
-                return Err(PyValueError::new_err(
-                    "both token and token_file are given; use one of them",
-                ));
-            }
-        };
-        if let Some(ca) = self.ca {
-            builder = builder.ca_pem(ca.into_text()?);
-        }
-        builder = match (self.client_cert, self.client_key) {
-            (None, None) => builder,
-            (Some(Pem::File(certificates)), Some(Pem::File(key))) => {
-                builder.client_identity_files(certificates, key)
-            }
-            (Some(certificates), Some(key)) => {
-                builder.client_identity_pem(certificates.into_text()?, key.into_text()?)
-            }
-            _ => {
-                return Err(PyValueError::new_err(
-                    "one of client_cert and client_key is missing; pass both",
-                ));
-            }
-        };
-        for (name, value) in self.headers {
-            builder = builder.header(name, value);
-        }
-        Ok(builder)
-    }
 }
 
 fn value_error(error: &dyn std::error::Error) -> PyErr {
@@ -197,14 +110,16 @@ impl RecorderCore {
         let runtime = runtime(py)?;
         let _context = runtime.enter();
         let client = connection.client(url)?.connect_lazy().map_err(|error| value_error(&error))?;
-        let (queue, wakeup_fd) = PointQueue::new(has_wakeup_fd)?;
+        let (queue, wakeup_fd) = PointQueue::new(buffer_points, has_wakeup_fd)?;
         let (events, points) = (Arc::clone(&queue), Points::of(Arc::clone(&queue)));
-        let end = TaskEnd(Arc::clone(&queue));
+        let (flushes, end) = (Flushes::of(Arc::clone(&queue)), TaskEnd(Arc::clone(&queue)));
         let budget = Duration::from_secs_f64(retry_for);
         let recorder = client
             .recorder(name, options)
-            .window_points(buffer_points)
+            // The queue limits the points. The task has space for one more, so that it reads the end of a full queue.
+            .window_points(buffer_points.saturating_add(1))
             .retry_policy(RetryPolicy { budget, ..RetryPolicy::default() })
+            .flush_requests(flushes)
             .on_event(move |event| events.add_event(event));
         let task = runtime.spawn(async move {
             let outcome = recorder.record(points).await;
@@ -316,13 +231,25 @@ impl RecorderCore {
         Ok(at)
     }
 
+    /// Requests that the first `points` points become durable at once.
+    fn flush(&self, points: u64) -> PyResult<()> {
+        self.queue()?.flush(points);
+        Ok(())
+    }
+
     /// Declares that no more points follow.
     fn end(&self) -> PyResult<()> {
         self.queue()?.end();
         Ok(())
     }
 
-    /// Returns whether the recording is finished.
+    /// Whether the task has not ended. False in a child process.
+    #[getter]
+    fn is_running(&self) -> bool {
+        self.queue().is_ok_and(|queue| queue.outcome().is_none())
+    }
+
+    /// Returns whether the recording is finished. Raises the error of a recording that has failed.
     fn is_finished(&self) -> PyResult<bool> {
         match self.queue()?.outcome() {
             None => Ok(false),

@@ -1,4 +1,6 @@
-"""Runs the Python code of a document as it stands, in order, next to a server at its default address.
+"""Runs the Python code of a document as it stands, in order, next to a server.
+
+The code has the default address of the server. It is replaced by that of the server that this script starts.
 
 usage: python tests/readme.py DOCUMENT
 """
@@ -6,13 +8,14 @@ usage: python tests/readme.py DOCUMENT
 from __future__ import annotations
 
 import os
-import socket
+import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-ADDRESS = ("127.0.0.1", 50051)
+DEFAULT = "127.0.0.1:50051"
 
 
 def blocks(text: str) -> list[tuple[int, str]]:
@@ -29,14 +32,13 @@ def blocks(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def wait_for_server(server: subprocess.Popen[bytes]) -> None:
-    while server.poll() is None:
-        try:
-            socket.create_connection(ADDRESS, timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"the server has ended with status {server.returncode}")
+def address_of(server: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until a server accepts calls, and return the address that it prints."""
+    while not (found := re.search(r"listening on (127\.0\.0\.1:\d+)\n", log.read_text())):
+        if server.poll() is not None:
+            raise SystemExit(f"the server has ended with status {server.returncode}:\n{log.read_text()}")
+        time.sleep(0.05)
+    return found[1]
 
 
 def main() -> None:
@@ -45,20 +47,22 @@ def main() -> None:
     found = blocks(document.read_text())
     if not found:
         raise SystemExit(f"{document.name} has no Python code")
-    with socket.socket() as probe:
-        if probe.connect_ex(ADDRESS) == 0:
-            raise SystemExit("another program listens on 127.0.0.1:50051")
     program = os.environ.get("WAYWISER", "waywiser")
-    server = subprocess.Popen([program, "serve", "--store", "memory:", "--listen", "127.0.0.1:50051"])
-    try:
-        wait_for_server(server)
-        names: dict[str, object] = {"__name__": "__main__"}
-        for line, code in found:
-            # Empty lines before the code give the numbers of the document to tracebacks.
-            exec(compile("\n" * (line - 1) + code, str(document), "exec"), names)
-    finally:
-        server.terminate()
-        server.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with open(log, "wb") as output:
+            command = [program, "serve", "--store", "memory:", "--listen", "127.0.0.1:0"]
+            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            address = address_of(server, log)
+            names: dict[str, object] = {"__name__": "__main__"}
+            for line, code in found:
+                # Empty lines before the code give the numbers of the document to tracebacks.
+                code = "\n" * (line - 1) + code.replace(DEFAULT, address)
+                exec(compile(code, str(document), "exec"), names)
+        finally:
+            server.terminate()
+            server.wait()
     print(f"{len(found)} blocks of {document.name} have run")
 
 

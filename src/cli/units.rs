@@ -75,6 +75,17 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "must be a size such as 65536, 64KiB, 512MiB or 2GiB".to_owned())
 }
 
+/// Parses a size above zero, of an integer type.
+pub(super) fn positive_size<T: TryFrom<u64> + TryInto<u64> + Copy>(
+    text: &str,
+) -> Result<Size<T>, String> {
+    let size: Size<T> = text.parse()?;
+    match size.0.try_into() {
+        Ok(0) => Err("must be at least 1 byte".to_owned()),
+        _ => Ok(size),
+    }
+}
+
 /// Parses a whole number of an integer type. The error names the numbers that are allowed.
 pub(super) fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     from(text, 0)
@@ -139,5 +150,7 @@ mod tests {
         let error = "4GiB".parse::<Size<u32>>().unwrap_err();
         assert_eq!(error, "must be less than 4GiB");
         assert!("4".parse::<Size<usize>>().is_ok());
+        assert_eq!(positive_size("1kB"), Ok(Size(1000_u32)));
+        assert_eq!(positive_size::<u32>("0MiB"), Err("must be at least 1 byte".to_owned()));
     }
 }

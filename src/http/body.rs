@@ -16,6 +16,17 @@ pub(super) fn too_large(message: String) -> ApiError {
     ApiError::new(status, code, "UPLOAD_TOO_LARGE", message)
 }
 
+/// Returns a number of bytes as text with a binary unit and at most one decimal place.
+pub(super) fn size_text(bytes: usize) -> String {
+    let (unit, name) = match bytes {
+        0..0x400 => (1, "bytes"),
+        0x400..0x10_0000 => (1 << 10, "KiB"),
+        _ => (1 << 20, "MiB"),
+    };
+    let tenths = (bytes as u128 * 10 / unit) as f64;
+    format!("{} {name}", tenths / 10.0)
+}
+
 /// Reads a body of at most `max_bytes`, which is charged to the memory budget until the second value is dropped.
 ///
 /// # Errors
@@ -61,5 +72,19 @@ fn body_error(error: axum::Error) -> ApiError {
             let (status, code) = (StatusCode::BAD_REQUEST, Code::Cancelled);
             ApiError::new(status, code, "STREAM_RESET", message)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_a_unit_and_few_digits() {
+        let texts = [1, 1023, 1024, 100_000, 32 << 20, 33_000_000, 5 << 30].map(size_text);
+        let expected =
+            ["1 bytes", "1023 bytes", "1 KiB", "97.6 KiB", "32 MiB", "31.4 MiB", "5120 MiB"];
+        assert_eq!(texts, expected);
+        assert!(size_text(usize::MAX).ends_with(" MiB"));
     }
 }

@@ -130,16 +130,17 @@ async fn measure_upload(
     let max_bytes = shared.config.max_upload_bytes;
     let too_large = || {
         let message = format!(
-            "the file is larger than {max_bytes} bytes (--max-upload-bytes); compress it, or measure it with \
-             waywiser measure"
+            "the file is larger than {} (--max-upload-bytes); compress it, or measure it with waywiser measure",
+            body::size_text(max_bytes)
         );
         body::too_large(message)
     };
     let (file, _held) = body::read(open, request.into_body(), max_bytes, too_large).await?;
     if file.is_empty() {
-        return Err(
-            MeasureError::File("the request has no file: its body is empty".to_owned()).into()
-        );
+        return Err(MeasureError::File(
+            "the file is empty: the body of the request has no bytes".to_owned(),
+        )
+        .into());
     }
     // The semaphore is never closed.
     let _permit = open.run(shared.measuring.acquire()).await?;

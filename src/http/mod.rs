@@ -88,7 +88,7 @@ impl HttpApi {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let shared = Arc::new(Shared {
             ingest: ingest::Ingest::new(config.ingest_time_zone, cores),
-            page: page::Page::new(config.tiles.as_ref()),
+            page: page::Page::new(config.tiles.as_ref(), config.max_upload_bytes),
             config,
             measure,
             measuring: Semaphore::new(cores),

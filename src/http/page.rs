@@ -121,8 +121,8 @@ impl Asset {
 }
 
 impl Page {
-    pub(super) fn new(tiles: Option<&Tiles>) -> Self {
-        let mut settings = json!({ "presets": presets() });
+    pub(super) fn new(tiles: Option<&Tiles>, max_upload_bytes: usize) -> Self {
+        let mut settings = json!({ "presets": presets(), "max_upload_bytes": max_upload_bytes });
         if let Some(tiles) = tiles {
             settings["tiles"] = json!(tiles.template);
             settings["tiles_attribution"] = json!(tiles.attribution);

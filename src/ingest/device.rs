@@ -7,7 +7,7 @@ use crate::recording::{RecordingName, RecordingNameError};
 /// A name of a device that no recording can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the name of the device is empty or too long: it may have 128 bytes, and bytes other than A-Z a-z 0-9 - _ . count three times"
+    "the name of the device is empty or too long: it may have 128 bytes, and bytes other than A-Z a-z 0-9 - _ . count three times, so that a letter of another script counts 6 or 9"
 )]
 pub struct DeviceNameError;
 

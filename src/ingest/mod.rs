@@ -208,7 +208,7 @@ impl Batch {
 #[non_exhaustive]
 pub enum Rejection {
     /// A part is larger than its limit.
-    #[error("the {what} has more than {max} bytes; send fewer points in a request")]
+    #[error("the {what} has more than {} KiB; send fewer points in a request", .max >> 10)]
     TooLarge {
         /// The part.
         what: &'static str,

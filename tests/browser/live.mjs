@@ -191,7 +191,7 @@ export async function aTokenIsRequestedAndKept() {
     equal(await page.evaluate(() => Object.keys(localStorage).length), 0, "what the browser keeps after the tab");
     await until("the total is shown again", () => length(page));
     await page.fill("#live-prefix", "nothing");
-    await until("the search has no result", async () => (await page.locator("#live-none").textContent()).includes("“nothing”"));
+    await until("the search has no result", async () => (await page.locator("#live-none").textContent()).includes("nothing"));
     check(!(await isVisible("live-empty")), "a search without a result says that there are no recordings");
     await page.fill("#live-prefix", "");
     await until("the list is back", () => page.locator("#recordings li").count());
@@ -283,6 +283,110 @@ export async function aRecordingOfAPhoneIsShownWithItsName() {
             return Math.max(0, ...map.lines.map(({ vertices: { box } }) => (box.maxY - box.minY) * map.view.scale));
         });
     await until("the map is fitted to the recording", async () => (await height()) > 50);
+    await closePage(page);
+    await stop(server);
+}
+
+/** The map moves with a recording until the user moves it, and again after the button. */
+export async function theMapFollowsARecordingUntilItIsMoved(server) {
+    const recording = stream(server, "followed");
+    recording.send(10);
+    const page = await openLive(server);
+    await select(page, "followed");
+    const state = () =>
+        page.evaluate(() => {
+            const { map, trail } = window.waywiser.live;
+            const last = trail[trail.length - 1];
+            const [x, y] = last ? [map.screenX(map.projection.x(last.x)), map.screenY(map.projection.y(last.y))] : [-1, -1];
+            const isVisible = x > 0 && y > 0 && x < map.size.width && y < map.size.height;
+            return { isVisible, points: trail.length, view: { ...map.view } };
+        });
+    const grow = async (count) => {
+        const { points } = await state();
+        recording.send(count);
+        return until("all new points are on the map", async () => {
+            const now = await state();
+            return now.points >= points + count ? now : null;
+        });
+    };
+    await until("the first points are on the map", async () => (await state()).points === 10);
+    const button = page.locator(".map-follow");
+    // The line becomes longer than a map that was fitted once.
+    for (let round = 0; round < 3; round += 1) {
+        check((await grow(40)).isVisible, `round ${round}: the last point is not in view`);
+        check(!(await button.isVisible()), "the button is visible while the map follows");
+    }
+    const canvas = page.locator("#live-map canvas");
+    // A click that moves nothing is no movement of the map.
+    await canvas.click();
+    check(!(await button.isVisible()), "a click has stopped the map");
+    for (const key of ["+", "ArrowUp", "0"]) {
+        await canvas.focus();
+        await page.keyboard.press(key);
+        const { view } = await state();
+        equal((await grow(60)).view.scale >= view.scale || key === "0", true, `${key}: the map zooms out after it was moved`);
+        if (key !== "0") {
+            equal((await state()).view, view, `${key}: the view after more points`);
+        }
+        equal(await button.textContent(), "Follow the recording", "text");
+        await button.click();
+        check((await state()).isVisible && !(await button.isVisible()), `${key}: the map does not follow again`);
+        check((await grow(60)).isVisible, `${key}: the last point is not in view again`);
+    }
+    // The size of the map changes.
+    await page.setViewportSize({ width: 360, height: 640 });
+    await until("the map is smaller", () => page.evaluate(() => window.waywiser.live.map.size.width < 360));
+    check((await state()).isVisible, "the last point is not in view of the small map");
+    await finishStream(recording);
+    await closePage(page);
+}
+
+/** The search finds names whatever the case of their letters, in each script. */
+export async function theSearchIgnoresTheCaseOfLetters() {
+    const server = await startServer(["--ephemeral"]);
+    const names = ["\u010copi\u0107", "Stra\u00dfe", "\u0130stanbul", "\u039f\u0394\u039f\u03a3", "\u041c\u043e\u0441\u043a\u0432\u0430", "Van-7"];
+    for (const name of names) {
+        const query = new URLSearchParams({ id: name, lat: "46", lon: "13", timestamp: "1714500000" });
+        check((await fetch(`${server.http}ingest/osmand?${query}`)).ok, "the fix is refused");
+    }
+    const page = await openLive(server);
+    const shown = page.locator("#recordings .name");
+    await until("all are listed", async () => (await shown.count()) === names.length);
+    for (const [text, name] of [
+        ["\u010dop", names[0]],
+        ["C\u030cOPI", names[0]],
+        ["~c4~8c", names[0]],
+        ["STRASS", names[1]],
+        ["istan", names[2]],
+        ["ISTAN", names[2]],
+        ["\u03bf\u03b4\u03bf\u03c2", names[3]],
+        ["\u041c\u041e\u0421", names[4]],
+        ["vAN", names[5]],
+        ["paths/van", names[5]],
+    ]) {
+        await page.fill("#live-prefix", text);
+        await until(`${text} finds ${name}`, async () => (await shown.allTextContents()).join() === name);
+    }
+    const none = page.locator("#live-none");
+    // A long text of another script is a search without a result, and no error.
+    for (const text of ["\u05d0\u05d1", "\u0436".repeat(40)]) {
+        await page.fill("#live-prefix", text);
+        await until("nothing is found", async () => (await none.textContent()).includes(`\u2068${text}\u2069`));
+        equal(await page.locator("#list-state").textContent(), "", "state");
+    }
+    check(!(await page.locator("#live-partial").isVisible()), "the search is said to be incomplete");
+    // A server with more recordings than a search reads.
+    const prefixes = [];
+    await page.route(/api\/paths\?/, (route) => {
+        const { searchParams: query } = new URL(route.request().url());
+        prefixes.push(query.get("prefix"));
+        const paths = query.get("prefix") === "Lorry" ? [{ name: "paths/Lorry-9" }] : [];
+        return route.fulfill({ json: { paths, next_page_token: "paths/more" } });
+    });
+    await page.fill("#live-prefix", "lORRY");
+    await until("the capital is found", async () => (await shown.allTextContents()).join() === "Lorry-9");
+    equal(prefixes.slice(0, 24), [...Array(20).fill(null), "lORRY", "lorry", "LORRY", "Lorry"], "prefixes");
+    check(await page.locator("#live-partial").isVisible(), "the search is said to be complete");
     await closePage(page);
     await stop(server);
 }

@@ -1,8 +1,9 @@
 // The view that measures a file.
 import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { FILES } from "./files.mjs";
-import { ROOT, WAYWISER, check, closePage, equal, openPage, runLine, scratch, scratchFile, until } from "./harness.mjs";
+import { ROOT, WAYWISER, check, closePage, equal, openPage, runLine, scratch, scratchFile, startServer, stop, until } from "./harness.mjs";
 
 const EXAMPLES = path.join(ROOT, "examples");
 
@@ -422,5 +423,98 @@ export async function errorsAreShown(server) {
     await open(page, path.join(EXAMPLES, "legs.csv"));
     await compare(page, EXAMPLES);
     check(await page.locator("#total").isVisible(), "the length stays hidden");
+    await closePage(page);
+}
+
+/** The page says which file has failed and why, and what it cannot do. */
+export async function theTextsOfFilesThatFail() {
+    const server = await startServer(["--ephemeral", "--max-upload-bytes", "100000"]);
+    const page = await openPage(server);
+    page.expected.push(/Failed to load resource.*422/);
+    const status = page.locator("#measure-status");
+    const failure = async (file) => {
+        await page.setInputFiles("#file", file);
+        await page.waitForFunction(() => !document.getElementById("measure-status").textContent.startsWith("Measuring"), null, { timeout: 0 });
+        check(await status.evaluate((place) => place.classList.contains("is-error")), "the text is no error");
+        return status.textContent();
+    };
+    equal(await failure(scratchFile("empty.gpx", "")), "empty.gpx: the file is empty.", "empty file");
+    equal(
+        await failure(scratchFile("large.csv", "x".repeat(150000))),
+        "large.csv has 146.5\u00a0KiB, and this server accepts files of up to 97.7\u00a0KiB. Compress the file, or measure it with the command line.",
+        "large file",
+    );
+    const columns = await failure(scratchFile("columns.csv", "a,b\n1,2\n"));
+    check(columns.endsWith("The page does not have --y-column: measure the file with the command line."), columns);
+    // Several files in an archive: each track, error and note has its file.
+    const folder = path.join(scratch, "members");
+    mkdirSync(folder, { recursive: true });
+    const table = "lon,lat,time\n13,46,01/02/2024 10:00\n13.1,46.1,01/02/2024 11:00\n";
+    for (const [name, text] of [["first.csv", table], ["second.csv", table], ["empty.csv", ""], ["notes.txt", "hello"]]) {
+        writeFileSync(path.join(folder, name), text);
+    }
+    const archive = path.join(scratch, "members.zip");
+    const script = `import shutil; shutil.make_archive(${JSON.stringify(archive.slice(0, -4))}, "zip", ${JSON.stringify(folder)})`;
+    equal(spawnSync("python3", ["-c", script]).status, 0, "python3");
+    await open(page, archive);
+    const names = await page.locator("#tracks .row-button").allTextContents();
+    equal(names.toSorted(), ["first.csv \u00b7 1", "second.csv \u00b7 1"], "tracks");
+    const texts = await page.locator("#errors li").allTextContents();
+    for (const part of ["members.zip/empty.csv: the file is empty", "members.zip/notes.txt: skipped", "members.zip/second.csv: 2 invalid times"]) {
+        check(texts.some((text) => text.startsWith(part)), `${part}: ${texts.join("\n")}`);
+    }
+    check(texts.some((text) => text.endsWith("The page does not have --time-format: measure the file with the command line.")), texts.join("\n"));
+    await closePage(page);
+    await stop(server);
+}
+
+/** The labels of a vertical axis do not touch, differ, and are not cut off. */
+export async function theLabelsOfAVerticalAxisDiffer(server) {
+    const page = await openPage(server);
+    for (const [low, high] of [[270, 270.5], [543, 557], [0, 8], [100, 2050], [-420, -400]]) {
+        const rows = [0, 1, 2, 3].map((index) => `13,${46 + index * 0.1 * (high > 1000 ? 300 : 1) / 300},${index % 2 ? high : low},2024-01-01T00:00:0${index}Z`);
+        await open(page, scratchFile("rows.csv", `lon,lat,ele,time\n${rows.join("\n")}\n`));
+        const faults = await page.evaluate(() => {
+            const picture = document.querySelector("#profile svg");
+            const left = picture.getBoundingClientRect().left;
+            const texts = [...picture.querySelectorAll(".tick")].filter((text) => text.getAttribute("text-anchor") === "end");
+            const list = texts.map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() })).toSorted((a, b) => a.box.top - b.box.top);
+            const touching = list.filter(({ box, text }, index) => index > 0 && (box.top < list[index - 1].box.top + 11 || text === list[index - 1].text));
+            return list.length < 3 ? ["few labels"] : [...touching, ...list.filter(({ box }) => box.left < left - 1)].map(({ text }) => text);
+        });
+        equal(faults, [], `labels from ${low} to ${high} m`);
+    }
+    await closePage(page);
+}
+
+/** No two labels of an axis touch, and none is cut off. */
+export async function theLabelsOfAnAxisDoNotTouch(server) {
+    const page = await openPage(server);
+    for (const length of [9.99, 28.6, 30.2, 104]) {
+        const rows = Array.from({ length: 200 }, (_, index) => {
+            const time = new Date(Date.UTC(2024, 0, 1) + index * length * 1e6).toISOString();
+            return `13,${(46 + (index / 199) * (length / 111.2)).toFixed(6)},${index},${time}`;
+        });
+        await open(page, scratchFile("axis.csv", `lon,lat,ele,time\n${rows.join("\n")}\n`));
+        for (const axis of ["distance", "time"]) {
+            await page.locator(`#profile-axis input[value=${axis}]`).check({ force: true });
+            for (const width of [360, 390, 480, 700, 900, 1024, 1150, 1300, 1440]) {
+                await page.setViewportSize({ width, height: 800 });
+                // The observer of the size draws before the frame after the next one.
+                await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+                const faults = await page.evaluate(() => {
+                    const picture = document.querySelector("#profile svg");
+                    const frame = picture.getBoundingClientRect();
+                    const texts = [...picture.querySelectorAll(".tick")].filter((text) => text.getAttribute("text-anchor") === "middle");
+                    const boxes = texts.map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() }));
+                    const list = boxes.toSorted((a, b) => a.box.left - b.box.left);
+                    const touching = list.filter(({ box }, index) => index > 0 && box.left < list[index - 1].box.right + 4);
+                    const cut = list.filter(({ box }) => box.left < frame.left - 1 || box.right > frame.right + 1);
+                    return list.length < 2 ? ["few labels"] : [...touching, ...cut].map(({ text }) => text);
+                });
+                equal(faults, [], `labels of ${length} km by ${axis} at ${width} pixels`);
+            }
+        }
+    }
     await closePage(page);
 }

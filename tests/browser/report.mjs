@@ -1,6 +1,7 @@
 // The page as one file that `waywiser measure --report` writes.
+import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { ROOT, check, closePage, equal, openPage, run, scratch, scratchFile } from "./harness.mjs";
+import { ROOT, WAYWISER, check, closePage, equal, openPage, run, scratch, scratchFile } from "./harness.mjs";
 
 const EXAMPLES = path.join(ROOT, "examples");
 
@@ -53,4 +54,21 @@ export async function aNameCannotBecomeAPartOfAReport() {
     const opened = await open([file]);
     check((await opened.page.locator("img").count()) === 0, "a name became an element");
     await compare(opened);
+}
+
+export async function aReportIsNamedAfterItsFile() {
+    const empty = await openFailed("empty.gpx");
+    equal(await empty.title(), "empty.gpx \u00b7 waywiser", "title");
+    check((await empty.locator("#measure-status").textContent()).startsWith("empty.gpx: 0"), "the text does not name the file");
+    check((await empty.locator("#errors").textContent()).includes("the file is empty"), "the error is missing");
+    await closePage(empty);
+}
+
+/** Writes a report of an empty file, and opens it. */
+async function openFailed(name) {
+    const file = path.join(scratch, "failed.html");
+    equal(spawnSync(WAYWISER, ["measure", "--report", file, path.basename(scratchFile(name, ""))], { cwd: scratch }).status, 1, "status");
+    const page = await openPage({ http: `file://${file}` });
+    await page.waitForFunction(() => document.body.classList.contains("is-report"), null, { timeout: 0 });
+    return page;
 }

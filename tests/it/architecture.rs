@@ -326,7 +326,8 @@ fn files_do_not_import_each_other_in_a_circle() {
 
 #[test]
 fn every_file_has_a_header_comment() {
-    for file in rust_files(&source_folder()) {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/src");
+    for file in rust_files(&source_folder()).into_iter().chain(rust_files(&python)) {
         let text = fs::read_to_string(&file).unwrap();
         let first = text.lines().find(|line| !line.starts_with("#!["));
         assert!(
@@ -341,7 +342,7 @@ fn every_file_has_a_header_comment() {
 #[test]
 fn no_file_is_longer_than_450_lines_and_half_of_them_are_shorter_than_200() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["src", "tests", "benches", "fuzz/fuzz_targets"];
+    let folders = ["src", "tests", "benches", "fuzz/fuzz_targets", "python/src"];
     let mut lengths: Vec<(usize, PathBuf)> = folders
         .iter()
         .flat_map(|folder| rust_files(&root.join(folder)))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from . import _arrays, _times, _waywiser
+from ._recorder_arguments import is_scalar
+from ._recorder_base import BaseRecorder, RecordEvent
 from ._waywiser import RecordingError
 
 if TYPE_CHECKING:
     from ._summary import Summary
-    from ._types import Metric, OnInvalid, Options
 
 __all__ = ["AsyncRecorder", "RecordEvent", "Recorder", "RecordingError"]
 
@@ -27,169 +23,9 @@ __all__ = ["AsyncRecorder", "RecordEvent", "Recorder", "RecordingError"]
 _WAIT_S = 0.1
 #: The time in seconds between two checks for changes, for event loops that cannot watch a file descriptor.
 _POLL_S = 0.02
-#: The value of NaT.
-_NAT = int(np.iinfo(np.int64).min)
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MICROSECOND = datetime.timedelta(microseconds=1)
 
 
-class RecordEvent(NamedTuple):
-    """A progress event of a recording.
-
-    Attributes
-    ----------
-    kind : {"connected", "committed", "retrying"}
-        A stream is about to continue after the durable points, more points are durable, or the stream was lost and will
-        be opened again.
-    committed_points : int or None
-        The number of durable points.
-    wait_s : float or None
-        The wait in seconds before the next stream is opened.
-    reason : str or None
-        The error of the lost stream.
-    """
-
-    kind: str
-    committed_points: int | None
-    wait_s: float | None
-    reason: str | None
-
-
-class _Columns(NamedTuple):
-    """The points of a call. The columns are arrays of one length."""
-
-    lon: Any
-    lat: Any
-    time: Any
-    elevation: Any
-    accuracy: Any
-
-
-class _Base:
-    """The common base class of the recorders with and without asyncio."""
-
-    _has_wakeup_fd = False
-
-    def __init__(
-        self,
-        url: str,
-        name: str,
-        *,
-        token: str | None = None,
-        token_file: str | os.PathLike[str] | None = None,
-        ca: str | os.PathLike[str] | bytes | None = None,
-        client_cert: str | os.PathLike[str] | bytes | None = None,
-        client_key: str | os.PathLike[str] | bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        retry_for: float | datetime.timedelta = 300.0,
-        buffer_points: int = 262_144,
-        on_event: Callable[[RecordEvent], object] | None = None,
-        metric: Metric = "geodesic",
-        on_invalid: OnInvalid = "raise",
-        **options: Unpack[Options],
-    ) -> None:
-        connection = {
-            "token": token,
-            "token_file": token_file,
-            "ca": ca,
-            "client_cert": client_cert,
-            "client_key": client_key,
-            "headers": dict(headers or {}),
-        }
-        for key, pem in (("ca", ca), ("client_cert", client_cert), ("client_key", client_key)):
-            if not isinstance(pem, str | os.PathLike | bytes | None):
-                raise TypeError(f"{key} is {pem!r}; use the path of a PEM file, or its content as bytes")
-        if isinstance(retry_for, datetime.timedelta):
-            retry_for = retry_for.total_seconds()
-        self._core = _waywiser.RecorderCore(
-            url, name, connection, retry_for, buffer_points, self._has_wakeup_fd, metric, on_invalid, dict(options)
-        )
-        self._name = name
-        self._is_planar = metric == "planar"
-        self._on_event = on_event
-        self._summary: Summary | None = None
-        self._state = "open"
-        self._prepare()
-
-    def _prepare(self) -> None:
-        """Prepare what only one class of recorders needs."""
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name!r}: {self._state}>"
-
-    @property
-    def name(self) -> str:
-        """The name of the recording."""
-        return self._name
-
-    @property
-    def sent_points(self) -> int:
-        """The number of points that `send` has accepted."""
-        return self._core.sent_points
-
-    @property
-    def committed_points(self) -> int:
-        """The number of points that are durable on the server, also those of an earlier recorder."""
-        return self._core.committed_points
-
-    @property
-    def summary(self) -> Summary | None:
-        """The summary of the finished recording; None before."""
-        return self._summary
-
-    @property
-    def closed(self) -> bool:
-        """Whether the recorder takes no more points."""
-        return self._state != "open"
-
-    def _check_open(self) -> None:
-        if self._state != "open":
-            raise ValueError(f"the recorder is {self._state}; it takes no more points")
-
-    def _deliver(self) -> None:
-        """Pass the events to the callback."""
-        if self._on_event is not None:
-            for event in self._core.take_events():
-                self._on_event(RecordEvent(*event))
-
-    def _push_one(self, lon: float, lat: float, time: Any, elevation: Any, accuracy: Any) -> bool:
-        return self._core.push_one(
-            np.nan if lon is None else lon,
-            np.nan if lat is None else lat,
-            _NAT if time is None else time,
-            np.nan if elevation is None else elevation,
-            np.nan if accuracy is None else accuracy,
-        )
-
-    def _columns(self, lon: Any, lat: Any, time: Any, elevation: Any, accuracy: Any) -> _Columns:
-        names = ("x", "y") if self._is_planar else ("lon", "lat")
-        columns = _Columns(
-            *_arrays.coordinates(lon, lat, names, self._is_planar),
-            None if time is None else _times.unix_ns(time, "time"),
-            None if elevation is None else _arrays.column(elevation, "elevation"),
-            None if accuracy is None else _arrays.column(accuracy, "accuracy"),
-        )
-        times = None if columns.time is None else columns.time.view("datetime64[ns]")
-        self._core.check(*columns._replace(time=times))
-        return columns
-
-    def _is_committed(self, points: int) -> bool:
-        self._core.is_finished()  # raises the error of the recording
-        return self._core.committed_points >= points
-
-    def _is_finished(self) -> bool:
-        try:
-            summary = self._core.result()
-        except RecordingError:
-            self._state = "failed"
-            raise
-        if summary is None:
-            return False
-        self._summary, self._state = summary, "finished"
-        return True
-
-
-class Recorder(_Base):
+class Recorder(BaseRecorder):
     """Record a path on a server, point by point or in arrays.
 
     The recording survives lost connections and restarts of the server: points stay in memory until they are durable,
@@ -217,8 +53,8 @@ class Recorder(_Base):
     retry_for : float or datetime.timedelta
         How long to retry while no point becomes durable, in seconds.
     buffer_points : int
-        The maximum number of points in memory that are sent and not durable. `send` waits when it is reached. Up to
-        33 000 further points wait in front of them.
+        The maximum number of points in memory: those that `send` has accepted and that are not durable, whether or not
+        the server can be reached. `send` waits when it is reached. A point takes 80 to 160 bytes.
     on_event : callable or None
         Called with a `RecordEvent` for each change, by the thread that uses the recorder, during its calls. It must not
         call `send` with arrays, which raises RuntimeError during another `send` of arrays.
@@ -235,12 +71,16 @@ class Recorder(_Base):
     ValueError
         If an argument is not valid.
     TypeError
-        If an option is unknown.
+        If an argument has a wrong type, or an option is unknown.
 
     Notes
     -----
     Methods raise `RecordingError` after the recording has failed: the server refuses it, another client writes it, the
-    points differ from those of the recording, or no point became durable for `retry_for`.
+    points differ from those of the recording, or no point became durable for `retry_for`. Each further call raises the
+    same error.
+
+    A recorder that is deleted without `finish` or `close` gives a ResourceWarning, and its points that are not durable
+    are lost. The end of the program loses them too.
 
     A recorder may be used by several threads. After a fork, the child process cannot use the recorders of its parent,
     and can create its own.
@@ -259,7 +99,7 @@ class Recorder(_Base):
     ) -> None:
         if kind is not None:
             self.close()
-        elif self._state == "open":
+        elif self._state in ("open", "finishing"):
             self.finish()
 
     def send(self, lon: Any, lat: Any, time: Any = None, elevation: Any = None, accuracy: Any = None) -> None:
@@ -283,30 +123,20 @@ class Recorder(_Base):
         ------
         ValueError
             If a point is not valid, with its index, or if the recorder is closed.
+        TypeError
+            If an argument is neither a number nor an array.
         RecordingError
             If the recording has failed.
         RuntimeError
             If a callback calls it during a `send` of arrays by the same thread, or in a child process.
         """
         self._check_open()
-        if _is_scalar(lon):
-            time = _scalar_time(time)
-            while True:
-                seen = self._core.version
-                if self._push_one(lon, lat, time, elevation, accuracy):
-                    break
-                self._wait(seen)
-                self._check_open()
-            return self._deliver()
-        columns = self._columns(lon, lat, time, elevation, accuracy)
-        with self._array_lock():
-            start, end = 0, len(columns.lon)
-            while start < end:
-                seen = self._core.version
-                start = self._core.push(*columns, start)
-                if start < end:
-                    self._wait(seen)
-                    self._check_open()
+        if is_scalar(lon):
+            self._wait_for(self._adding_point(self._point(lon, lat, time, elevation, accuracy)))
+        else:
+            columns = self._columns(lon, lat, time, elevation, accuracy)
+            with self._array_lock():
+                self._wait_for(self._adding(columns))
         self._deliver()
 
     @contextlib.contextmanager
@@ -328,7 +158,9 @@ class Recorder(_Base):
                 self._lock_owner = None
 
     def flush(self) -> None:
-        """Wait until all points that were sent before are durable.
+        """Make all points durable that were sent before, and wait for it.
+
+        Without it, a server makes points durable once a second by default. Each flush costs the server a commit.
 
         Points that the server has from an earlier recorder are durable. They are compared with those that are sent when
         as many have been sent.
@@ -340,13 +172,7 @@ class Recorder(_Base):
         RecordingError
             If the recording has failed.
         """
-        self._check_open()
-        points = self._core.sent_points
-        while True:
-            seen = self._core.version
-            if self._is_committed(points):
-                break
-            self._wait(seen)
+        self._wait_for(self._flushing())
         self._deliver()
 
     def finish(self) -> Summary:
@@ -364,36 +190,24 @@ class Recorder(_Base):
         RecordingError
             If the recording has failed.
         """
-        if self._state == "closed":
-            raise ValueError("the recorder was closed without finishing the recording")
-        if self._state != "finished":
-            self._state = "finishing"
-            self._core.end()
-            while True:
-                seen = self._core.version
-                if self._is_finished():
-                    break
-                self._wait(seen)
-            self._deliver()
-        assert self._summary is not None
-        return self._summary
+        self._wait_for(self._finishing())
+        self._deliver()
+        return self._result()
 
     def close(self) -> None:
-        """Stop without finishing the recording. Points that are not durable are lost. Does nothing after finish()."""
-        if self._state in ("open", "finishing"):
-            self._state = "closed"
-            while True:
-                seen = self._core.version
-                if self._core.abort():
-                    break
-                self._wait(seen)
+        """Stop without finishing the recording. Points that are not durable are lost.
 
-    def _wait(self, seen: int) -> None:
-        self._deliver()
-        self._core.wait(seen, _WAIT_S)
+        Does nothing after `finish`, and after the recording has failed.
+        """
+        self._wait_for(self._closing())
+
+    def _wait_for(self, steps: Iterator[int]) -> None:
+        for seen in steps:
+            self._deliver()
+            self._core.wait(seen, _WAIT_S)
 
 
-class AsyncRecorder(_Base):
+class AsyncRecorder(BaseRecorder):
     """Record a path on a server from a coroutine. The arguments are those of `Recorder`.
 
     Use it in an `async with` statement, in one event loop. Methods wait without blocking the loop. Cancelling a method
@@ -412,7 +226,7 @@ class AsyncRecorder(_Base):
             self._wakeup = socket.socket(fileno=wakeup_fd)
             self._wakeup.setblocking(False)
 
-    def __del__(self) -> None:
+    def _release(self) -> None:
         if self._wakeup is not None:
             self._wakeup.close()
 
@@ -425,41 +239,23 @@ class AsyncRecorder(_Base):
     ) -> None:
         if kind is not None:
             await self.close()
-        elif self._state == "open":
+        elif self._state in ("open", "finishing"):
             await self.finish()
 
     async def send(self, lon: Any, lat: Any, time: Any = None, elevation: Any = None, accuracy: Any = None) -> None:
         """Add one point, or the points of arrays. Waits while the buffer is full. See `Recorder.send`."""
         self._check_open()
-        if _is_scalar(lon):
-            time = _scalar_time(time)
-            while True:
-                seen = self._core.version
-                if self._push_one(lon, lat, time, elevation, accuracy):
-                    break
-                await self._wait(seen)
-                self._check_open()
-            return self._deliver()
-        columns = self._columns(lon, lat, time, elevation, accuracy)
-        async with self._lock:
-            start, end = 0, len(columns.lon)
-            while start < end:
-                seen = self._core.version
-                start = self._core.push(*columns, start)
-                if start < end:
-                    await self._wait(seen)
-                    self._check_open()
+        if is_scalar(lon):
+            await self._wait_for(self._adding_point(self._point(lon, lat, time, elevation, accuracy)))
+        else:
+            columns = self._columns(lon, lat, time, elevation, accuracy)
+            async with self._lock:
+                await self._wait_for(self._adding(columns))
         self._deliver()
 
     async def flush(self) -> None:
-        """Wait until all points that were sent before are durable. See `Recorder.flush`."""
-        self._check_open()
-        points = self._core.sent_points
-        while True:
-            seen = self._core.version
-            if self._is_committed(points):
-                break
-            await self._wait(seen)
+        """Make all points durable that were sent before, and wait for it. See `Recorder.flush`."""
+        await self._wait_for(self._flushing())
         self._deliver()
 
     async def finish(self) -> Summary:
@@ -467,32 +263,20 @@ class AsyncRecorder(_Base):
 
         If it is cancelled, the recording may be finished later; call it again for the result.
         """
-        if self._state == "closed":
-            raise ValueError("the recorder was closed without finishing the recording")
-        if self._state != "finished":
-            self._state = "finishing"
-            self._core.end()
-            while True:
-                seen = self._core.version
-                if self._is_finished():
-                    break
-                await self._wait(seen)
-            self._deliver()
-        assert self._summary is not None
-        return self._summary
+        await self._wait_for(self._finishing())
+        self._deliver()
+        return self._result()
 
     async def close(self) -> None:
-        """Stop without finishing the recording. Points that are not durable are lost. Does nothing after finish()."""
-        if self._state in ("open", "finishing"):
-            self._state = "closed"
-            while True:
-                seen = self._core.version
-                if self._core.abort():
-                    break
-                await self._wait(seen)
+        """Stop without finishing the recording. Points that are not durable are lost. See `Recorder.close`."""
+        await self._wait_for(self._closing())
+
+    async def _wait_for(self, steps: Iterator[int]) -> None:
+        for seen in steps:
+            self._deliver()
+            await self._wait(seen)
 
     async def _wait(self, seen: int) -> None:
-        self._deliver()
         loop = asyncio.get_running_loop()
         wakeup = self._wakeup
         if wakeup is None:
@@ -521,21 +305,3 @@ class AsyncRecorder(_Base):
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
-
-
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.ndim == 0
-    return isinstance(value, float | int) or not (hasattr(value, "__len__") or _arrays.has_arrow(value))
-
-
-def _scalar_time(time: Any) -> int | None:
-    """Return a time as nanoseconds since 1970."""
-    if time is None:
-        return None
-    if type(time) is datetime.datetime:
-        aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.UTC)
-        ns = (aware - _EPOCH) // _MICROSECOND * 1000
-        if abs(ns) < 1 << 63:
-            return ns
-    return int(_times.unix_ns([time], "time")[0])

@@ -6,14 +6,12 @@ The lengths have the same bits as those of length() for the points of a key in o
 from __future__ import annotations
 
 import functools
-import itertools
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from ._arrays import comparable, coordinates
+from ._arrays import coordinates
 from ._types import FilterOptions, Metric, OnInvalid, Period
 from ._waywiser import Fold
 
@@ -21,11 +19,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType
 
 __all__ = ["by", "lengths"]
 
 #: The number of rows that are put in order at once.
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20
+#: The names of the columns of a state that put its first and its last row in order.
+_ENDS = ("first", "last")
 #: The largest number of keys and runs whose states are in memory at the same time.
 _CURRENT_MAX = 1 << 16
 
@@ -86,7 +87,7 @@ def lengths(
         When the job runs: a position is invalid (see on_invalid), a value of `order` is missing, or runs overlap.
         Warnings, such as that of swapped coordinates, are in the logs of the workers.
     TypeError
-        When the job runs: a column of `order` has another type than numbers, dates and times.
+        A column of `order` has another type than numbers, dates and times.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def lengths(
     >>> lengths(spark.read.parquet("points/"), key="device", order="time").show()  # doctest: +SKIP
     """
     from pyspark.sql import functions as F
-    from pyspark.sql.types import BinaryType, BooleanType, DoubleType, LongType, StringType, StructField, StructType
+    from pyspark.sql.types import BinaryType, BooleanType, DoubleType, LongType, StructField, StructType
 
     if on_overlap not in ("raise", "shuffle"):
         raise ValueError(f"on_overlap {on_overlap!r} is unknown; use raise or shuffle")
@@ -117,9 +118,10 @@ def lengths(
     options = {"metric": metric, "on_invalid": on_invalid}
 
     group_fields = [points.schema[name] for name in group]
-    state = StructType(
-        [*group_fields, *(StructField(n, StringType()) for n in ("first", "last")), StructField("fold", BinaryType())]
-    )
+    is_float = [_is_float(points.schema[f"o{i}"].dataType, name) for i, name in enumerate(orders)]
+    place = [DoubleType() if each else LongType() for each in [*is_float, True, True]]
+    places = [StructField(f"{end}{i}", kind) for end in _ENDS for i, kind in enumerate(place)]
+    state = StructType([*group_fields, *places, StructField("fold", BinaryType())])
     length_name = "length" if metric == "planar" else "length_m"
     result_fields = [StructField(length_name, DoubleType()), StructField("point_count", LongType())]
     result = StructType([*group_fields, *result_fields])
@@ -239,12 +241,23 @@ def _quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def _is_float(kind: DataType, name: str) -> bool:
+    """Return whether the values of a column of order are floating-point numbers. The others are whole numbers."""
+    from pyspark.sql import types as t
+
+    if isinstance(kind, t.FloatType | t.DoubleType):
+        return True
+    if isinstance(kind, t.IntegralType | t.DateType | t.TimestampType | t.TimestampNTZType | t.DayTimeIntervalType):
+        return False
+    raise TypeError(f"column {name} of order has the type {kind.simpleString()}; use times or numbers")
+
+
 class _Run:
     """Consecutive rows of a key: the values that put the first and the last one in order, and the state."""
 
     __slots__ = ("first", "fold", "keys", "last")
 
-    def __init__(self, keys: list[pa.Scalar], first: list[Any], last: list[Any], fold: Fold) -> None:
+    def __init__(self, keys: tuple[Any, ...], first: tuple[Any, ...], last: tuple[Any, ...], fold: Fold) -> None:
         self.keys, self.first, self.last, self.fold = keys, first, last, fold
 
 
@@ -253,47 +266,55 @@ def _partials(
 ) -> Iterator[pa.RecordBatch]:
     """Return the states of the runs of a partition."""
     names = [f"k{i}" for i in range(len(keys))]
-    types: list[pa.DataType] = []
+    key_types: list[pa.DataType] = []
     current: dict[tuple[str, ...], _Run] = {}
     for table in _chunks(batches):
-        types = [table.schema.field(name).type for name in names]
+        key_types = [table.schema.field(name).type for name in names]
         ended = []
-        for row, first, last, x, y in _runs(table, keys, orders, options):
-            values = [table[name][row] for name in names]
-            identity = (*(repr(value.as_py()) for value in values), repr(table["run"][row].as_py()))
+        for identity, values, first, last, x, y in _runs(table, keys, orders, options):
             run = current.get(identity)
             if run is None or run.last > first:
                 if run is not None:
                     ended.append(run)
                 run = current[identity] = _Run(values, first, last, Fold(**options))
             run.last = last
-            _extend(run.fold, x, y, _key(table, keys, row), orders)
+            _extend(run.fold, x, y, keys, values, orders)
         if len(current) > _CURRENT_MAX:
             ended += current.values()
             current.clear()
         if ended:
-            yield _batch(ended, names, types)
+            yield _batch(ended, names, key_types)
     if current:
-        yield _batch(list(current.values()), names, types)
+        yield _batch(list(current.values()), names, key_types)
 
 
-def _extend(fold: Fold, x: NDArray[np.float64], y: NDArray[np.float64], key: str, orders: list[str]) -> None:
+def _extend(
+    fold: Fold,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    keys: list[str],
+    values: tuple[Any, ...],
+    orders: list[str],
+) -> None:
     """Append points to the state of a run."""
     try:
         fold.extend(x, y)
     except ValueError as error:
         after = f" after its first {fold.point_count} points" if fold.point_count else ""
+        key = _key(keys, values)
         raise ValueError(f"{key}: {error}, of the rows of a run in the order of {orders}{after}") from None
 
 
-def _batch(runs: list[_Run], names: list[str], types: list[pa.DataType]) -> pa.RecordBatch:
+def _batch(runs: list[_Run], names: list[str], key_types: list[pa.DataType]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    columns = [pa.array([run.keys[i].as_py() for run in runs], kind) for i, kind in enumerate(types)]
-    first = pa.array([json.dumps(run.first) for run in runs], pa.string())
-    last = pa.array([json.dumps(run.last) for run in runs], pa.string())
-    folds = pa.array([bytes(run.fold) for run in runs], pa.binary())
-    return pa.RecordBatch.from_arrays([*columns, first, last, folds], [*names, "first", "last", "fold"])
+    columns = {
+        name: pa.array([run.keys[i] for run in runs], kind) for i, (name, kind) in enumerate(zip(names, key_types))
+    }
+    for end, places in zip(_ENDS, ([run.first for run in runs], [run.last for run in runs])):
+        columns |= {f"{end}{i}": pa.array(values) for i, values in enumerate(zip(*places))}
+    columns["fold"] = pa.array([bytes(run.fold) for run in runs], pa.binary())
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -313,35 +334,80 @@ def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _runs(
     table: pa.Table, keys: list[str], orders: list[str], options: dict[str, Any]
-) -> Iterator[tuple[int, list[Any], list[Any], NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the runs of a table: a row, the values that put the first and the last row in order, and the positions.
+) -> Iterator[
+    tuple[tuple[str, ...], tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], NDArray[np.float64], NDArray[np.float64]]
+]:
+    """Return the runs of a table: an identity, the values of the key, those that put the first and the last row in order,
+    and the positions.
 
     The engine may have sorted the rows. This is not required.
     """
     names = [f"k{i}" for i in range(len(keys))]
-    codes = [_codes(table[name]) for name in [*names, "run"]]
+    encoded = [_encoded(table[name]) for name in [*names, "run"]]
     values = [_numbers(table, f"o{i}", name, keys) for i, name in enumerate(orders)]
     planar = options["metric"] == "planar"
     x, y = (_degrees(c, planar) for c in coordinates(table["x"], table["y"], ("lon", "lat"), planar))
     values += [np.where(np.isnan(c), np.inf, c) for c in (x, y)]
-    rows = None
-    if not _is_sorted([*codes, *values]):
-        rows = np.lexsort([*reversed(values), *reversed(codes)])
-        codes, values = ([c[rows] for c in columns] for columns in (codes, values))
-        x, y = x[rows], y[rows]
-    changes = functools.reduce(np.logical_or, [c[1:] != c[:-1] for c in codes])
-    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    codes = _combined([codes for codes, _ in encoded])
+    order = _order(codes, values)
+    if order is not None:
+        codes, x, y = codes[order], x[order], y[order]
+        values = [column[order] for column in values]
+    starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
     ends = np.append(starts[1:], len(x))
-    for start, end in zip(starts.tolist(), ends.tolist()):
-        first, last = ([column[i].item() for column in values] for i in (start, end - 1))
-        yield (start if rows is None else int(rows[start])), first, last, x[start:end], y[start:end]
+    rows = starts if order is None else order[starts]
+    found = [[unique[code] for code in codes[rows].tolist()] for codes, unique in encoded]
+    identities = zip(*(map(repr, column) for column in found))
+    firsts, lasts = (zip(*(column[at].tolist() for column in values)) for at in (starts, ends - 1))
+    for identity, key, first, last, start, end in zip(
+        identities, zip(*found[:-1]), firsts, lasts, starts.tolist(), ends.tolist()
+    ):
+        yield identity, key, first, last, x[start:end], y[start:end]
 
 
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
-    """Return a number for each value. Equal values have equal numbers."""
-    encoded = comparable(column.combine_chunks()).dictionary_encode(null_encoding="encode")
+def _encoded(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[Any]]:
+    """Return a number for each value, and the values of the numbers. Equal values have equal numbers."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    if types.is_floating(column.type):
+        column = pc.add(column, pc.cast(0.0, column.type))  # 0.0 for -0.0
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     codes: NDArray[np.int32] = encoded.indices.to_numpy()
-    return codes
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _combined(codes: list[NDArray[np.int32]]) -> NDArray[Any]:
+    """Return a number for each combination of numbers. Combinations that are not equal have different numbers."""
+    combined, count = codes[0], int(codes[0].max()) + 1
+    for column in codes[1:]:
+        size = int(column.max()) + 1
+        if size == 1:
+            continue
+        # Each factor is at most the number of rows, which is far below 2**31.
+        both = combined.astype(np.int64) * size + column
+        combined, count = (both, count * size) if count * size < 1 << 16 else _renumbered(both)
+    # numpy sorts numbers of 16 bits several times as fast.
+    return combined.astype(np.uint16) if count <= 1 << 16 else combined
+
+
+def _renumbered(numbers: NDArray[np.int64]) -> tuple[NDArray[Any], int]:
+    """Return consecutive numbers for equal numbers, and their count."""
+    unique, inverse = np.unique(numbers, return_inverse=True)
+    return inverse, len(unique)
+
+
+def _order(codes: NDArray[Any], values: list[NDArray[Any]]) -> NDArray[np.int64] | None:
+    """Return the order of the rows by code, then by the values, or None if they are in order.
+
+    The order of the codes has no meaning: it only puts the rows of a run together.
+    """
+    if _is_sorted([codes, *values]):
+        return None
+    by_code = np.argsort(codes, kind="stable")
+    if _is_sorted([codes[by_code], *(column[by_code] for column in values)]):
+        return by_code
+    return np.lexsort([*reversed(values), codes])
 
 
 def _degrees(numbers: NDArray[Any], planar: bool) -> NDArray[np.float64]:
@@ -360,24 +426,29 @@ def _numbers(table: pa.Table, column: str, name: str, keys: list[str]) -> NDArra
         raise TypeError(f"column {name} of order has the type {values.type}; use times or numbers")
     missing = values.is_null(nan_is_null=True)
     if missing.true_count:
-        row = missing.index(True).as_py()
-        raise ValueError(f"{_key(table, keys, row)}: a value of column {name} is missing; remove such rows")
+        key = table.slice(missing.index(True).as_py(), 1)
+        found = _key(keys, [key[f"k{i}"][0].as_py() for i in range(len(keys))])
+        raise ValueError(f"{found}: a value of column {name} is missing; remove such rows")
     numbers: NDArray[Any] = values.to_numpy()
-    return numbers
+    return numbers.astype(np.float64 if pa.types.is_floating(values.type) else np.int64, copy=False)
 
 
 def _is_sorted(columns: list[NDArray[Any]]) -> bool:
     """Return whether rows do not decrease."""
+    return bool(np.all(_not_after([c[:-1] for c in columns], [c[1:] for c in columns])))
+
+
+def _not_after(before: list[NDArray[Any]], after: list[NDArray[Any]]) -> Any:
+    """Return for each pair of rows whether the first one is at or before the second one."""
     follows: Any = True
-    for column in reversed(columns):
-        before, after = column[:-1], column[1:]
-        follows = (before < after) | ((before == after) & follows)
-    return bool(np.all(follows))
+    for a, b in zip(reversed(before), reversed(after)):
+        follows = (a < b) | ((a == b) & follows)
+    return follows
 
 
-def _key(table: pa.Table, keys: list[str], row: int) -> str:
-    """Return the key of a row, for messages."""
-    return ", ".join(f"{name} {table[f'k{i}'][row].as_py()!r}" for i, name in enumerate(keys))
+def _key(keys: list[str], values: Iterable[Any]) -> str:
+    """Return a key, for messages."""
+    return ", ".join(f"{name} {value!r}" for name, value in zip(keys, values))
 
 
 def _merge(
@@ -389,41 +460,46 @@ def _merge(
     states = [batch for batch in batches if batch.num_rows]
     if not states:
         return
-    table = pa.Table.from_batches(states)
-    codes = np.stack([_codes(table[f"k{i}"]) for i in range(len(keys))])
-    order = np.lexsort(codes)
-    changes = np.any(codes[:, order[1:]] != codes[:, order[:-1]], axis=0)
-    found = []
-    for rows in np.split(order, np.flatnonzero(changes) + 1):
-        found.append(_merged(table, rows, keys, orders, is_strict))
-    first_rows = pa.array([row for row, _, _ in found], pa.int64())
-    columns = {f"k{i}": table[f"k{i}"].take(first_rows) for i in range(len(keys))}
-    columns[length_name] = pa.array([path.length for _, path, _ in found], pa.float64())
-    columns["point_count"] = pa.array([path.point_count for _, path, _ in found], pa.int64())
-    columns["overlaps"] = pa.array([overlaps for _, _, overlaps in found], pa.bool_())
+    table = pa.Table.from_batches(states).combine_chunks()
+    names = [f"k{i}" for i in range(len(keys))]
+    codes = [_encoded(table[name])[0] for name in names]
+    firsts, lasts = ([table[f"{end}{i}"].to_numpy() for i in range(len(orders) + 2)] for end in _ENDS)
+    order = np.lexsort([*reversed(lasts), *reversed(firsts), *codes])
+    codes, firsts, lasts = ([column[order] for column in columns] for columns in (codes, firsts, lasts))
+    is_new = functools.reduce(np.logical_or, [c[1:] != c[:-1] for c in codes])
+    overlap = ~(is_new | _not_after([c[:-1] for c in lasts], [c[1:] for c in firsts]))
+    if is_strict and overlap.any():
+        at = int(np.argmax(overlap))
+        key = _key(keys, [table[name][int(order[at])].as_py() for name in names])
+        last, first = (_place([c[i].item() for c in ends], orders) for ends, i in ((lasts, at), (firsts, at + 1)))
+        raise ValueError(
+            f"{key}: the points of two partitions or runs overlap: one ends at {last}, "
+            f"after the next one starts at {first}; "
+            'use on_overlap="shuffle", or divide the rows by the argument runs'
+        )
+    starts = np.concatenate([[0], np.flatnonzero(is_new) + 1])
+    has_overlap = np.logical_or.reduceat(np.append(overlap, False), starts)
+    folds = table["fold"].take(pa.array(order)).to_pylist()
+    paths = []
+    for start, end, overlaps in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], has_overlap.tolist()):
+        path = Fold.from_bytes(folds[start])
+        if not overlaps:  # otherwise the path has no length
+            for fold in folds[start + 1 : end]:
+                path.merge(Fold.from_bytes(fold))
+        paths.append(path)
+    columns = {name: table[name].take(pa.array(order[starts])) for name in names}
+    columns |= _result(length_name, paths)
+    columns["overlaps"] = pa.array(has_overlap)
     yield from pa.table(columns).combine_chunks().to_batches()
 
 
-def _merged(
-    table: pa.Table, rows: NDArray[np.int64], keys: list[str], orders: list[str], is_strict: bool
-) -> tuple[int, Fold, bool]:
-    """Return a row of a key, the path of all its runs, and whether they overlap. The path is then incomplete."""
-    texts = ((table[name][row].as_py() for name in ("first", "last", "fold")) for row in rows.tolist())
-    runs = sorted((json.loads(first), json.loads(last), fold) for first, last, fold in texts)
-    row = int(rows[0])
-    path = Fold.from_bytes(runs[0][2])
-    for (_, before, _), (after, _, fold) in itertools.pairwise(runs):
-        if before > after:
-            if is_strict:
-                last, first = (_place(values, orders) for values in (before, after))
-                raise ValueError(
-                    f"{_key(table, keys, row)}: the points of two partitions or runs overlap: one ends at {last}, "
-                    f"after the next one starts at {first}; "
-                    'use on_overlap="shuffle", or divide the rows by the argument runs'
-                )
-            return row, path, True
-        path.merge(Fold.from_bytes(fold))
-    return row, path, False
+def _result(length_name: str, paths: list[Fold]) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    return {
+        length_name: pa.array([path.length for path in paths], pa.float64()),
+        "point_count": pa.array([path.point_count for path in paths], pa.int64()),
+    }
 
 
 def _place(values: list[Any], orders: list[str]) -> str:
@@ -437,13 +513,6 @@ def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[st
 
     one_run = table.set_column(table.column_names.index("run"), "run", pa.nulls(table.num_rows, pa.int32()))
     path = Fold(**options)
-    for row, _, _, x, y in _runs(one_run, keys, orders, options):
-        _extend(path, x, y, _key(table, keys, row), orders)
-    return _row(table, keys, length_name, path)
-
-
-def _row(table: pa.Table, keys: list[str], length_name: str, path: Fold) -> pa.Table:
-    import pyarrow as pa
-
-    values = {length_name: pa.array([path.length]), "point_count": pa.array([path.point_count], pa.int64())}
-    return pa.table({f"k{i}": table[f"k{i}"][:1] for i in range(len(keys))} | values)
+    for _, values, _, _, x, y in _runs(one_run, keys, orders, options):
+        _extend(path, x, y, keys, values, orders)
+    return pa.table({f"k{i}": table[f"k{i}"][:1] for i in range(len(keys))} | _result(length_name, [path]))

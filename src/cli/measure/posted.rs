@@ -36,6 +36,8 @@ const MESSAGES_BYTES_MAX: usize = 64 << 10;
 const POINTS_MAX: u64 = 20_000_000;
 /// Maximum number of characters of the name of a file, which is in each row.
 const FILE_NAME_MAX: usize = 255;
+/// Maximum number of reasons why nothing in a file can be measured.
+const REASONS_MAX: usize = 5;
 /// The name of a file without one.
 const NAME: &str = "upload";
 
@@ -236,7 +238,8 @@ impl MeasureJob for Job {
         let finished = written.and_then(|()| run.finish().map(drop));
         if finished.is_err() || rows.is_full {
             let message = format!(
-                "the rows of the tracks have more than {ROWS_BYTES_MAX} bytes; measure the file with waywiser measure"
+                "the rows of the tracks have more than {} MiB; measure the file with waywiser measure",
+                ROWS_BYTES_MAX >> 20
             );
             return Err(MeasureError::TooLarge(message));
         }
@@ -254,8 +257,7 @@ fn answer(rows: &[u8], messages: &[u8], lines: Lines) -> Result<Measured, Measur
     // The last row is an object with the only member "total".
     let total = rows.pop().and_then(|total| total.strip_prefix('{')?.strip_suffix('}'));
     let Some(total) = total.filter(|_| !rows.is_empty()) else {
-        let error = errors.first().map_or("the file has no track", |error| error);
-        return Err(MeasureError::File(error.to_owned()));
+        return Err(MeasureError::File(failure(&messages)));
     };
     let json = format!(
         "{{\"tracks\":[{}],{total},\"errors\":{},\"lines\":{},\"more_lines\":{}}}\n",
@@ -265,6 +267,20 @@ fn answer(rows: &[u8], messages: &[u8], lines: Lines) -> Result<Measured, Measur
         lines.left_out,
     );
     Ok(Measured { json, points: lines.points })
+}
+
+/// Returns why nothing in a file can be measured: the first errors of its parts, and which parts were skipped.
+fn failure(messages: &str) -> String {
+    let of =
+        |prefix: &'static str| messages.lines().filter_map(move |line| line.strip_prefix(prefix));
+    let skipped = of("note: ").filter(|note| note.contains("skipped"));
+    let reasons: Vec<&str> = of("error: ").chain(skipped).collect();
+    let shown = &reasons[..reasons.len().min(REASONS_MAX)];
+    match reasons.len() - shown.len() {
+        0 if shown.is_empty() => "the file has no track".to_owned(),
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    }
 }
 
 /// Text up to a size.

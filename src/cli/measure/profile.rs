@@ -301,7 +301,8 @@ fn weight(from: Point, at: Point, to: Point) -> f64 {
     (ax * by - ay * bx).abs() + detour * a.max(b)
 }
 
-/// Returns which points stay because a filter rejects them: all, or evenly chosen ones if they are too many.
+/// Returns which points stay because a filter rejects them: all, or every n-th
+/// one if they are too many. n is the smallest number that leaves at most [`REJECTED_MAX`].
 fn protected(line: &[Vertex]) -> Vec<bool> {
     let count = line.iter().filter(|vertex| vertex.rejected.is_some()).count();
     let step = count.div_ceil(REJECTED_MAX).max(1);

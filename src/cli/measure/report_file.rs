@@ -12,7 +12,7 @@ use super::plot::TRACKS_MAX;
 use crate::auth::base64;
 use crate::cli::input::Input;
 use crate::cli::new_file::NewFile;
-use crate::cli::report::{Report, ReportOptions, Style, Total, Track};
+use crate::cli::report::{Report, ReportOptions, Style, Total, Track, pluralize};
 use crate::http::report_page;
 
 /// Maximum size of the rows of a report. A browser holds all of them.
@@ -23,6 +23,8 @@ const ERRORS_MAX: usize = 100;
 /// A report that is not written yet.
 pub(super) struct ReportFile {
     file: NewFile,
+    /// The title: the name of the only file, or the number of files.
+    title: String,
     rows: Report<Vec<u8>>,
     /// The lines of tracks, with the file and the index of each.
     lines: Vec<(String, u64, String)>,
@@ -46,8 +48,13 @@ impl ReportFile {
         let options = ReportOptions { style: Style::Json, ..options };
         let rows = Report::new(Vec::new(), options, inputs.iter().map(Input::name));
         let (lines, errors) = Default::default();
+        let title = match inputs {
+            [only] => only.name().to_owned(),
+            _ => pluralize(inputs.len() as u64, "file"),
+        };
         Ok(Self {
             file: NewFile::with_extension(path, &["html", "htm"])?,
+            title,
             rows,
             lines,
             errors,
@@ -86,7 +93,7 @@ impl ReportFile {
     /// # Errors
     /// If the rows are too large, or the file cannot be written.
     pub(super) fn finish(self, total: &Total<'_>) -> Result<(), String> {
-        let Self { mut file, mut rows, lines, errors, track_count } = self;
+        let Self { mut file, title, mut rows, lines, errors, track_count } = self;
         let text = |error: &dyn Display| error.to_string();
         if rows.out().len() > ROWS_BYTES_MAX {
             return Err(format!(
@@ -117,6 +124,7 @@ impl ReportFile {
         }
         let more_lines = track_count.saturating_sub(drawn.len() as u64);
         let answer = json!({
+            "title": title,
             "tracks": rows,
             "total": total["total"].take(),
             "errors": errors,

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::admin::{Admin, address};
 use crate::cli::measure::PostedFiles;
-use crate::cli::units::Size;
+use crate::cli::units::{Size, positive_size};
 use crate::http::{HttpApi, HttpConfig, IngestCount, Tiles};
 use crate::measure::Zone;
 use crate::metrics::{Samples, Source};
@@ -26,7 +26,7 @@ pub(super) struct HttpArgs {
     /// Maximum size of a file that a client of the HTTP listener sends to be measured
     ///
     /// The server holds the file in memory, within --max-memory.
-    #[arg(long, value_name = "SIZE", default_value_t = Size(HttpConfig::default().max_upload_bytes))]
+    #[arg(long, value_name = "SIZE", value_parser = positive_size::<usize>, default_value_t = Size(HttpConfig::default().max_upload_bytes))]
     max_upload_bytes: Size<usize>,
 
     /// Time zone of the days of new recordings of phones: an IANA name such as Europe/Ljubljana

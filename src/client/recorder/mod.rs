@@ -12,11 +12,12 @@ mod source;
 mod tests;
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::{StreamExt as _, stream};
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint};
 
@@ -43,6 +44,7 @@ pub struct Recorder {
     first_budget: Option<Duration>,
     stall_timeout: Duration,
     on_event: Box<dyn FnMut(RecordEvent) + Send>,
+    flushes: Pin<Box<dyn Stream<Item = u64> + Send>>,
 }
 
 impl fmt::Debug for Recorder {
@@ -110,13 +112,15 @@ impl Client {
             first_budget: None,
             stall_timeout: REPLY_TIMEOUT,
             on_event: Box::new(|_| {}),
+            flushes: Box::pin(stream::pending()),
         }
     }
 }
 
 impl Recorder {
-    /// Sets the maximum number of points in memory that are not durable, 262 144 by default. The source waits when it
-    /// is reached. Each point takes about 80 bytes.
+    /// Sets the maximum number of points in memory that are not durable, 262 144 by default. Each point takes 80 bytes.
+    /// The recorder does not poll its source when the limit is reached, nor while no server is reachable: a source that
+    /// cannot wait needs a queue of its own.
     pub fn window_points(self, window_points: usize) -> Self {
         Self { window_points, ..self }
     }
@@ -143,6 +147,16 @@ impl Recorder {
     /// Sets a callback for progress events. The recording task calls it, so it must not block.
     pub fn on_event(self, on_event: impl FnMut(RecordEvent) + Send + 'static) -> Self {
         Self { on_event: Box::new(on_event), ..self }
+    }
+
+    /// Sets a stream of requests to make points durable at once. An item is a number of points, counted from the first
+    /// one of the source.
+    ///
+    /// By default a server commits points once a second. When the points of a request were sent, the recorder closes the
+    /// stream without finishing the path, so that the server commits them and answers. It then continues with another
+    /// stream. [`RecordEvent::Committed`] reports the durable points.
+    pub fn flush_requests(self, points: impl Stream<Item = u64> + Send + 'static) -> Self {
+        Self { flushes: Box::pin(points.fuse()), ..self }
     }
 
     /// Records the fixes of a source and finishes the path when the source ends.

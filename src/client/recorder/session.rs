@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use prost::Message as _;
 use tokio::time::Instant;
 use tokio_stream::Stream;
@@ -53,6 +54,8 @@ pub(super) struct ActiveRecording<'a, S> {
     token: Reauthentication,
     /// The number of durable points in the last event.
     reported_points: Option<u64>,
+    /// The number of points that the caller wants to be durable at once.
+    flush_points: u64,
 }
 
 impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
@@ -72,6 +75,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             has_connected: false,
             token,
             reported_points: None,
+            flush_points: 0,
         }
     }
 
@@ -138,30 +142,36 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             return self.confirm_finished(channel).await;
         }
 
-        self.stream(channel, stub, committed_points).await
+        loop {
+            if let Some(recorded) = self.stream(channel.clone(), &mut stub).await? {
+                return Ok(recorded);
+            }
+        }
     }
 
-    /// Sends the fixes after the durable ones and returns the result.
+    /// Sends the fixes after the durable ones and returns the result. Returns `None` after a flush, which closes the
+    /// stream: another stream continues the recording.
     async fn stream(
         &mut self,
         channel: Transport,
-        mut stub: Stub,
-        committed_points: u64,
-    ) -> Result<Recorded, SessionError> {
+        stub: &mut Stub,
+    ) -> Result<Option<Recorded>, SessionError> {
         let name = self.recorder.name.clone();
         let abort = Arc::<RequestAbort>::default();
         let (messages, body) = MessageBody::new(Arc::clone(&abort));
         let mut reply = pin!(call::call(channel, RECORD_PATH, Body::new(body), abort));
         // A proxy may hold back the start of the reply until the first update, which follows a commit of this stream.
-        let mut opening = pin!(paths::watch_path(&mut stub, &name, true));
+        let mut opening = pin!(paths::watch_path(stub, &name, true));
         let mut watch = None::<Streaming<pb::WatchPathResponse>>;
         // The offset of the next fix to send on this stream.
-        let mut sent = committed_points;
+        let mut sent = self.replay.base();
         let mut is_first = true;
         let mut is_closed = false;
         let mut is_watching = true;
         // Points became durable that this stream has not sent.
         let mut is_overtaken = false;
+        // The number of points when the stream was closed so that the server commits them.
+        let mut flushed_points = None;
         loop {
             if is_first {
                 // An earlier stream may have committed more points after GetPath was answered.
@@ -177,7 +187,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                 biased;
                 reply = &mut reply => {
                     let reply = reply.map_err(|error| self.classify(error))?;
-                    return self.finish(reply);
+                    return self.end_stream(reply, flushed_points);
                 }
                 opened = &mut opening, if watch.is_none() => {
                     watch = Some(opened.map_err(|error| self.classify(error))?);
@@ -203,16 +213,22 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     }
                     Err(status) => return Err(self.classify(Box::new(status).into())),
                 },
-                permit = messages.reserve(), if !is_closed && (is_overtaken || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
+                Some(points) = self.recorder.flushes.next() => {
+                    self.flush_points = self.flush_points.max(points);
+                }
+                permit = messages.reserve(), if !is_closed && (is_overtaken || self.needs_flush(sent) || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
                     let Ok(permit) = permit else {
                         // The body was dropped, and the reply says why.
                         let reply = with_timeout(self.reply_timeout(), reply.as_mut()).await;
                         let reply = reply.map_err(|error| self.classify(error))?;
-                        return self.finish(reply);
+                        return self.end_stream(reply, flushed_points);
                     };
-                    if is_overtaken {
-                        // Closes the stream without finish_write, because the recording has points of another stream.
+                    let is_flush = self.needs_flush(sent) && !self.source.is_exhausted;
+                    if is_overtaken || is_flush {
+                        // Closes the stream without finish_write: the recording has points of another stream, or more
+                        // points follow.
                         permit.send(EncodedMessage::end());
+                        flushed_points = (!is_overtaken).then_some(sent);
                         is_closed = true;
                         continue;
                     }
@@ -311,7 +327,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     async fn confirm_finished(&mut self, channel: Transport) -> Result<Recorded, SessionError> {
         let stored = self.replay.base();
         let reply = self.open(channel, stored, true).await?;
-        let recorded = self.read_reply(reply)?;
+        let recorded = self.read_reply(reply)?.ok_or_else(unfinished)?;
         while !self.source.is_exhausted && self.replay.is_empty() {
             let Self { source, replay, recorder, .. } = self;
             let filled = source.fill(replay, &recorder.name, &recorder.options).await;
@@ -324,29 +340,40 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         }
     }
 
-    /// Returns the result of the stream.
-    fn finish(&mut self, reply: Bytes) -> Result<Recorded, SessionError> {
-        let recorded = self.read_reply(reply)?;
+    /// Returns the result of a stream that was closed, or `None` after a flush.
+    fn end_stream(
+        &mut self,
+        reply: Bytes,
+        flushed_points: Option<u64>,
+    ) -> Result<Option<Recorded>, SessionError> {
+        let Some(recorded) = self.read_reply(reply)? else {
+            let is_flushed = flushed_points.is_some_and(|points| self.replay.base() >= points);
+            return if is_flushed { Ok(None) } else { Err(unfinished()) };
+        };
         if !self.source.is_exhausted || !self.replay.is_empty() {
             // Another client has finished the recording.
             return Err(self.source_length(recorded.point_count, None));
         }
-        Ok(recorded)
+        Ok(Some(recorded))
     }
 
-    /// Reads the reply of RecordPath. It must report a finished path.
-    fn read_reply(&mut self, reply: Bytes) -> Result<Recorded, SessionError> {
+    /// Returns whether all points of a flush were sent, and some of them are not known to be durable.
+    fn needs_flush(&self, sent: u64) -> bool {
+        (self.replay.base() + 1..=sent).contains(&self.flush_points)
+    }
+
+    /// Reads the reply of RecordPath. Returns `None` if the path is not finished.
+    fn read_reply(&mut self, reply: Bytes) -> Result<Option<Recorded>, SessionError> {
         let reply = pb::RecordPathResponse::decode(reply)
             .map_err(|error| SessionError::Transient(error.into()))?;
         self.set_committed(reply.committed_points)?;
         if !reply.complete {
-            let text = "the stream was closed before the path was finished";
-            return Err(SessionError::Transient(ClientError::reply(text)));
+            return Ok(None);
         }
         let summary = reply.summary.ok_or_else(|| ClientError::reply("it has no summary"));
         let summary = summary.and_then(|message| Ok(summary::from_message(&message)?));
         let summary = summary.map_err(|error| self.classify(error))?;
-        Ok(Recorded { point_count: reply.committed_points, summary })
+        Ok(Some(Recorded { point_count: reply.committed_points, summary }))
     }
 
     /// Returns whether an error is transient or ends the recording.
@@ -365,6 +392,12 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             source => SessionError::Fatal(RecordError::Refused { name, source }),
         }
     }
+}
+
+/// Returns the error of a stream that was closed before its path was finished.
+fn unfinished() -> SessionError {
+    let text = "the stream was closed before the path was finished";
+    SessionError::Transient(ClientError::reply(text))
 }
 
 /// Returns the next update of a watch that has started. Never completes before that.

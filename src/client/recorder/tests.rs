@@ -246,6 +246,59 @@ async fn a_stream_is_closed_when_more_is_durable_than_it_has_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_makes_points_durable_before_the_end() {
+    let fake = Fake::new([Plan::Lazy]);
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let (flush, flushes) = mpsc::unbounded_channel();
+    let recorder = fake.recorder().flush_requests(UnboundedReceiverStream::new(flushes));
+    let record = tokio::spawn(recorder.record(UnboundedReceiverStream::new(receiver)));
+    let send = |range: std::ops::Range<u64>| {
+        fixes(range.end).skip(range.start as usize).for_each(|fix| sender.send(fix).unwrap());
+    };
+    let kept = async |count| {
+        let is_kept = |kept: &Option<Kept>| kept.is_some_and(|kept| kept.points == count);
+        *fake.kept.subscribe().wait_for(is_kept).await.unwrap()
+    };
+    send(0..1_500);
+    flush.send(1_500).unwrap();
+    assert_eq!(kept(1_500).await, Some(Kept { points: 1_500, is_complete: false }));
+    // The last points follow the request.
+    flush.send(2_300).unwrap();
+    send(1_500..2_200);
+    send(2_200..2_300);
+    kept(2_300).await;
+    // All of these points are durable.
+    flush.send(2_300).unwrap();
+    flush.send(700).unwrap();
+    // The second request arrives while the stream of the first one is closed.
+    send(2_300..2_301);
+    flush.send(2_301).unwrap();
+    tokio::task::yield_now().await;
+    for end in 2_302..2_400 {
+        send(end - 1..end);
+        flush.send(end).unwrap();
+        tokio::task::yield_now().await;
+    }
+    kept(2_399).await;
+    send(2_399..2_400);
+    drop((sender, flush));
+    assert_complete(record.await.unwrap(), 2_400);
+    assert_eq!(fake.seen(), Seen { connections: 1, duplicates: 0, finishes: 1 });
+    assert!(fake.ends.borrow().iter().all(|end| *end == End::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_at_the_end_of_the_source_closes_no_stream_of_its_own() {
+    for plan in [Plan::Lazy, Plan::Good, Plan::Cut(2_000)] {
+        let fake = Fake::new([plan]);
+        let recorder = fake.recorder().flush_requests(stream::iter([3_500]));
+        assert_complete(recorder.record(stream::iter(fixes(3_500))).await, 3_500);
+        assert_eq!(fake.ends.borrow().iter().filter(|end| **end == End::Closed).count(), 1);
+        assert_eq!(fake.seen().finishes, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transient_refusal_is_retried() {
     for refusal in [Refusal::StoreFull, Refusal::OffsetGap] {
         let fake = Fake::new([Plan::Cut(2_000), Plan::Refused(refusal)]);

@@ -9,6 +9,10 @@ const LEFT = 46;
 const RIGHT = 10;
 const TOP = 18;
 const AXIS_HEIGHT = 22;
+/** Maximum number of values of a vertical axis. */
+const ROWS_MAX_OF_AXIS = 5;
+/** Minimum number of pixels between two labels of an axis. */
+const LABEL_GAP = 8;
 /** Rows of the table of a profile. */
 const TABLE_ROWS = 21;
 
@@ -28,19 +32,63 @@ export function ticks(least, most, count) {
 }
 
 /**
+ * Returns round values of a vertical axis with their labels. The labels do not touch, differ from one another, and fit into the space
+ * at its left.
+ * @param {number} least
+ * @param {number} most
+ * @returns {[number, string][]}
+ */
+export function rowTicks(least, most) {
+    const values = [3, 2, 1].map((count) => ticks(least, most, count)).find((made) => made.length <= ROWS_MAX_OF_AXIS) ?? [];
+    const step = values.length > 1 ? values[1] - values[0] : 1;
+    const digits = Math.max(0, Math.min(3, Math.ceil(-Math.log10(step) - 1e-9)));
+    const isLong = values.some((value) => Math.abs(value) >= 1e5);
+    const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+    return values.map((value) => [value, isLong ? compact.format(value) : formatNumber(value, digits)]);
+}
+
+/**
  * Returns round times between two limits, in milliseconds.
  * @param {number} least
  * @param {number} most
  * @param {number} count
  */
 function timeTicks(least, most, count) {
-    const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14400, 43200, 144000, 525600];
-    const step = (minutes.find((value) => value * 60000 * count >= most - least) ?? 5256000) * 60000;
-    const made = [];
-    for (let at = Math.ceil(least / step) * step; at <= most && made.length < 50; at += step) {
-        made.push(at);
+    const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14400, 43200, 144000, 525600, 1576800, 5256000];
+    const wanted = minutes.findIndex((value) => value * 60000 * count >= most - least);
+    /** @type {number[]} */
+    let made = [];
+    // One value is no scale. A smaller step has more.
+    for (let index = wanted < 0 ? minutes.length - 1 : wanted; index >= 0 && made.length < 2; index -= 1) {
+        const step = minutes[index] * 60000;
+        made = [];
+        for (let at = Math.ceil(least / step) * step; at <= most && made.length < 50; at += step) {
+            made.push(at);
+        }
     }
     return made;
+}
+
+/**
+ * Moves the labels of a horizontal axis into the picture, and removes those that would touch another one. An earlier label has
+ * precedence.
+ * @param {SVGElement[]} labels texts in the page, whose anchor is their middle
+ * @param {number} width
+ */
+function separateLabels(labels, width) {
+    /** @type {[number, number][]} */
+    const taken = [];
+    for (const label of labels) {
+        // A text that is not visible has no size. A digit has about 7 pixels.
+        const size = /** @type {SVGTextElement} */ (label).getComputedTextLength() || (label.textContent?.length ?? 0) * 7;
+        const left = Math.max(0, Math.min(Number(label.getAttribute("x")) - size / 2, width - size));
+        if (taken.some(([from, to]) => left < to + LABEL_GAP && left + size > from - LABEL_GAP)) {
+            label.remove();
+        } else {
+            label.setAttribute("x", String(left + size / 2));
+            taken.push([left, left + size]);
+        }
+    }
 }
 
 /** The elevation and the speed of a track, above one another. */
@@ -168,18 +216,21 @@ export class ProfileChart {
         panels.forEach((panel, row) => this.drawPanel(picture, panel, row * PANEL_HEIGHT));
         const [first, last] = [this.positions[0], this.positions[this.positions.length - 1]];
         const count = Math.max(2, Math.floor(width / 110));
+        /** @type {SVGElement[]} */
+        const labels = [];
         for (const value of this.isByTime ? timeTicks(first, last, count) : ticks(first, last, count)) {
             const x = this.x(value);
             picture.append(shape("line", { class: "grid", x1: x, x2: x, y1: TOP, y2: height - AXIS_HEIGHT }));
             const text = this.isByTime
                 ? formatTime(value).slice(last - first > 2 * 86400000 ? 0 : 11, last - first > 2 * 86400000 ? 10 : 16)
                 : formatRoundLength(value, this.isPlanar);
-            picture.append(shape("text", { class: "tick", x, y: height - 6, "text-anchor": x > width - 22 ? "end" : "middle" }, text));
+            labels.push(shape("text", { class: "tick", x, y: height - 6, "text-anchor": "middle" }, text));
         }
         this.drawRejected(picture, height - AXIS_HEIGHT);
         this.mark = shape("line", { class: "cursor", x1: 0, x2: 0, y1: TOP - 8, y2: height - AXIS_HEIGHT, visibility: "hidden" });
-        picture.append(this.mark);
+        picture.append(this.mark, ...labels);
         this.plot.append(picture);
+        separateLabels(labels, width);
     }
 
     /**
@@ -200,9 +251,8 @@ export class ProfileChart {
         }
         const [top, bottom] = [offset + TOP, offset + PANEL_HEIGHT - 10];
         const y = (/** @type {number} */ value) => bottom - ((value - least) / (most - least)) * (bottom - top);
-        for (const value of ticks(least, most, 3)) {
+        for (const [value, text] of rowTicks(least, most)) {
             picture.append(shape("line", { class: "grid", x1: LEFT, x2: this.width - RIGHT, y1: y(value), y2: y(value) }));
-            const text = formatNumber(value, Math.abs(value) < 10 && value % 1 !== 0 ? 1 : 0);
             picture.append(shape("text", { class: "tick", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, text));
         }
         picture.append(shape("text", { class: "panel-name", x: LEFT, y: offset + 12 }, unit ? `${name}, ${unit}` : name));
@@ -365,24 +415,24 @@ export function showBars(parent, days, isPlanar, unit) {
     const step = (width - LEFT) / Math.max(shown.length, 7);
     const scale = isPlanar || most < 1000 ? 1 : 1000;
     const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
-    for (const value of ticks(0, most / scale, 3)) {
+    for (const [value, text] of rowTicks(0, most / scale)) {
         const y = bottom - ((value * scale) / most) * (bottom - TOP);
         picture.append(shape("line", { class: "grid", x1: LEFT, x2: width, y1: y, y2: y }));
-        picture.append(shape("text", { class: "tick", x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatNumber(value, value % 1 ? 1 : 0)));
+        picture.append(shape("text", { class: "tick", x: LEFT - 6, y: y + 4, "text-anchor": "end" }, text));
     }
     const every = Math.ceil(46 / step);
+    /** @type {SVGElement[]} */
+    const labels = [];
     shown.forEach(({ start, length }, index) => {
         const size = (length / most) * (bottom - TOP);
         const x = LEFT + index * step + step * 0.12;
         const title = shape("title", {}, `${name(start)}: ${formatLength(length, isPlanar)}`);
         picture.append(shape("rect", { class: "bar", x, y: bottom - size, width: step * 0.76, height: size }, title));
         if ((shown.length - 1 - index) % every === 0) {
-            // The text of the last bar ends at the edge.
-            const half = tick(start).length * 3.6;
-            const middle = Math.min(x + step * 0.38, width - half);
-            picture.append(shape("text", { class: "tick", x: middle, y: height - 8, "text-anchor": "middle" }, tick(start)));
+            labels.push(shape("text", { class: "tick", x: x + step * 0.38, y: height - 8, "text-anchor": "middle" }, tick(start)));
         }
     });
+    picture.append(...labels);
     const rows = shown.map(({ start, length }) => [name(start), formatLength(length, isPlanar)]).reverse();
     const caption = `Length by ${unit}`;
     const values = table(caption, false, [{ text: unit[0].toUpperCase() + unit.slice(1) }, { text: "Length", numeric: true }], rows);
@@ -393,4 +443,6 @@ export function showBars(parent, days, isPlanar, unit) {
         element("div", { class: "bars" }, /** @type {any} */ (picture)),
         element("details", { open: isOpen }, element("summary", {}, `${caption} as a table`), values),
     );
+    // The newest bar has its label.
+    separateLabels(labels.reverse(), width);
 }

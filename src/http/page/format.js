@@ -120,6 +120,18 @@ export function escapeName(text) {
 }
 
 /**
+ * Returns a text in a form that is equal for texts which differ only in the case of their letters, or in the way in which accents are
+ * encoded. It does not depend on the language of the browser.
+ * @param {string} text
+ */
+export function foldCase(text) {
+    // Capitals join letters such as ß and SS. The dotted capital I of Turkish has a second character in small letters, and the small
+    // sigma of Greek has another form at the end of a word.
+    const folded = text.normalize("NFKC").toUpperCase().toLowerCase();
+    return folded.replaceAll("i\u0307", "i").replaceAll("ς", "σ").normalize("NFKC");
+}
+
+/**
  * Returns the name of a recording for people: without its collection and without escapes. A name stays as it is if the escapes are not
  * those of a text, or are of characters that cannot be seen.
  * @param {string} name
@@ -132,6 +144,15 @@ export function formatName(name) {
     } catch {
         return id;
     }
+}
+
+/**
+ * Returns a number of bytes with a binary unit and at most one decimal place.
+ * @param {number} bytes
+ */
+export function formatSize(bytes) {
+    const [size, unit] = bytes < 1 << 10 ? [bytes, "bytes"] : bytes < 1 << 20 ? [bytes / (1 << 10), "KiB"] : [bytes / (1 << 20), "MiB"];
+    return `${size.toLocaleString("en", { maximumFractionDigits: 1 })}\u00a0${unit}`;
 }
 
 /** @param {number} count

@@ -5,8 +5,8 @@
 
 import { ApiFailure, followEvents, pause, recordingPath, requestJson } from "./api.js";
 import { showBars } from "./chart.js";
-import { byId, element } from "./dom.js";
-import { escapeName, formatAge, formatCount, formatDuration, formatLength, formatName, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
+import { announce, byId, element } from "./dom.js";
+import { escapeName, foldCase, formatAge, formatCount, formatDuration, formatLength, formatName, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
 import { Path, mercator, plane } from "./geometry.js";
 import { MapView } from "./map.js";
 
@@ -15,6 +15,9 @@ const PAGE_SIZE = 50;
 const POLL_MS = 5000;
 /** Maximum number of positions of the selected recording that the map shows. */
 const TRAIL_MAX = 2000;
+/** Maximum number of recordings in a request of a search, and of requests of a search. */
+const SEARCH_PAGE_SIZE = 1000;
+const SEARCH_PAGES_MAX = 20;
 /** A recording whose last fix is older than this has a muted colour. */
 const OLD_S = 600;
 
@@ -42,7 +45,12 @@ export class LiveView {
         /** The status of the last answer with a list, or of the refusal of the token; null before the first one. */
         /** @type {number | null} */
         this.listStatus = null;
+        /** The beginning of the names that the user searches for. */
         this.prefix = "";
+        /** Whether a search has found only a part of the recordings, because the server has too many. */
+        this.isPartial = false;
+        /** Whether the map keeps the selected recording in view, until the user moves the map. */
+        this.keepsInView = false;
         /** Whether the map moves to the selected recording when its positions are known. */
         this.isFitting = false;
         /** Whether the next state is the first one of a stream. */
@@ -54,6 +62,12 @@ export class LiveView {
         this.following = null;
         /** The number of states that were received. */
         this.updates = 0;
+        this.followButton = element("button", { type: "button", class: "map-follow", hidden: true, onclick: () => this.keepInView() });
+        byId("live-map").append(this.followButton);
+        this.map.onMoved = () => {
+            this.keepsInView = this.isFitting = false;
+            this.showFollowButton();
+        };
         byId("live-next").addEventListener("click", () => this.turn(true));
         byId("live-previous").addEventListener("click", () => this.turn(false));
         let timer = 0;
@@ -100,6 +114,7 @@ export class LiveView {
         this.pages = [];
         this.nextPage = "";
         this.listStatus = null;
+        this.keepsInView = this.isFitting = this.isPartial = false;
         for (const id of ["live-name", "live-total", "live-figures", "live-days"]) {
             byId(id).replaceChildren();
         }
@@ -108,6 +123,8 @@ export class LiveView {
         this.showState("stream", "");
         this.showSelected();
         this.showList();
+        // The view is near the recording.
+        this.map.fit();
     }
 
     /** @param {boolean} forward */
@@ -126,23 +143,27 @@ export class LiveView {
         this.polling = polling;
         const { signal } = polling;
         while (!signal.aborted) {
-            // Without windows and trips, a page of the list has this number of recordings.
-            const query = new URLSearchParams({ page_size: String(PAGE_SIZE), view: "BASIC" });
             const page = this.pages[this.pages.length - 1];
-            if (page) {
-                query.set("page_token", page);
-            }
-            if (this.prefix) {
-                query.set("prefix", /^[\w.~-]*$/.test(this.prefix) ? this.prefix : escapeName(this.prefix));
-            }
+            let requests = 1;
             try {
-                /** @type {RecordingList} */
-                const list = await requestJson(`api/paths?${query}`, { signal });
-                if (signal.aborted) {
-                    return;
+                if (this.prefix) {
+                    const found = await searchRecordings(this.prefix, signal);
+                    if (signal.aborted) {
+                        return;
+                    }
+                    ({ requests, isPartial: this.isPartial } = found);
+                    const first = Math.min(Number(page ?? 0), Math.max(found.recordings.length - 1, 0));
+                    this.recordings = found.recordings.slice(first, first + PAGE_SIZE);
+                    this.nextPage = found.recordings.length > first + PAGE_SIZE ? String(first + PAGE_SIZE) : "";
+                } else {
+                    const list = await listRecordings({ page_size: String(PAGE_SIZE), page_token: page ?? "" }, signal);
+                    if (signal.aborted) {
+                        return;
+                    }
+                    this.isPartial = false;
+                    this.recordings = list.paths ?? [];
+                    this.nextPage = list.next_page_token ?? "";
                 }
-                this.recordings = list.paths ?? [];
-                this.nextPage = list.next_page_token ?? "";
                 this.listStatus = 200;
                 this.showState("list", "");
                 this.showList();
@@ -165,7 +186,8 @@ export class LiveView {
                     this.pages = [];
                 }
             }
-            await pause(POLL_MS, signal);
+            // A search of many requests is repeated after a longer time.
+            await pause(POLL_MS * requests, signal);
         }
     }
 
@@ -177,7 +199,7 @@ export class LiveView {
             this.selected = this.recordings.find((recording) => recording.name === name) ?? null;
             this.trail = [];
             this.showSelected();
-            this.isFitting = true;
+            this.keepsInView = this.isFitting = true;
             this.showList();
             if (byId("live-map").offsetTop > byId("recordings").offsetTop + byId("recordings").offsetHeight) {
                 // In one column, the details may be far below the list.
@@ -286,6 +308,7 @@ export class LiveView {
         const reason = this.reasonOfNone();
         setText(byId("live-none"), reason);
         byId("live-none").hidden = reason === "";
+        byId("live-partial").hidden = !this.isPartial;
         byId("live-empty").hidden = recordings.length > 0 || reason !== "" || this.listStatus === null;
         byId("live-hint").hidden = recordings.length === 0 || this.selectedName !== "";
         byId("live-pages").hidden = this.pages.length === 0 && !this.nextPage;
@@ -318,7 +341,8 @@ export class LiveView {
             return "This token does not permit to read recordings.";
         }
         if (this.listStatus === 200 && this.prefix) {
-            return `No recording has a name that starts with “${this.prefix}”.`;
+            // The isolates keep the order of the sentence with names that are written from right to left.
+            return `No recording has a name that starts with “\u2068${this.prefix}\u2069”.`;
         }
         return this.pages.length > 0 ? "There are no more recordings." : "";
     }
@@ -385,27 +409,30 @@ export class LiveView {
         const coordinates = this.trail.length > 0 ? this.trail.map(({ x, y }) => /** @type {[number, number]} */ ([x, y])) : boundsOf(this.selected);
         const path = new Path(isPlanar ? plane : mercator, coordinates, [0]);
         const line = { path, rawPath: null, vertices: path, rejected: [], color: "track0", key: 0 };
-        // A recording that was selected is fitted until its positions are known. Later the view is that of the user.
-        const isFitting = this.isFitting;
-        this.map.setLines(coordinates.length > 1 ? [line] : [], isPlanar, isFitting || !this.map.isFitted);
+        this.map.setLines(coordinates.length > 1 ? [line] : [], isPlanar, !this.map.isFitted);
         this.map.setMarkers(markers);
-        if (isFitting) {
-            this.fitSelected(path);
+        const marker = markers.find(({ color }) => color === "cursor");
+        const box = path.box ?? (marker ? { minX: marker.x, maxX: marker.x, minY: marker.y, maxY: marker.y } : null);
+        if (this.keepsInView && box) {
+            this.map.keep(box, this.isFitting);
+            // The box around the recording, or its last position, is shown until more is known.
+            this.isFitting = this.trail.length === 0;
         }
+        this.showFollowButton();
     }
 
-    /**
-     * Moves the map to the selected recording.
-     * @param {Path} path its line
-     */
-    fitSelected(path) {
-        const marker = this.map.markers.find(({ color }) => color === "cursor");
-        const box = path.box ?? (marker ? { minX: marker.x, maxX: marker.x, minY: marker.y, maxY: marker.y } : null);
-        if (box) {
-            this.map.isFitted = false;
-            this.map.fitBox(box);
-        }
-        this.isFitting = this.trail.length === 0;
+    /** Moves the map to the selected recording, and keeps it in view. */
+    keepInView() {
+        this.keepsInView = this.isFitting = true;
+        this.showMap();
+        // The button is hidden, and would lose the focus.
+        this.map.canvas.focus();
+        announce("The map shows the selected recording");
+    }
+
+    showFollowButton() {
+        setText(this.followButton, this.selected?.complete ? "Show the recording" : "Follow the recording");
+        this.followButton.hidden = this.keepsInView || this.selectedName === "";
     }
 
     showSelected() {
@@ -454,6 +481,63 @@ export class LiveView {
             }
         }
     }
+}
+
+/**
+ * Reads a page of recordings without their windows and trips, so that it has as many recordings as it may have.
+ * @param {Record<string, string>} parameters those that are empty are left out
+ * @param {AbortSignal} signal
+ * @returns {Promise<RecordingList>}
+ */
+function listRecordings(parameters, signal) {
+    const given = Object.entries(parameters).filter(([, value]) => value !== "");
+    return requestJson(`api/paths?${new URLSearchParams([...given, ["view", "BASIC"]])}`, { signal });
+}
+
+/**
+ * Finds the recordings whose names start with a text, in the form that people read or with escapes, whatever the case of the letters.
+ * The server compares bytes, so the names are compared here. If the server has too many recordings, only the first ones are compared,
+ * and the server finds those with the letters as they were entered, in small letters, in capitals, and with a capital at the start.
+ * @param {string} text
+ * @param {AbortSignal} signal
+ */
+async function searchRecordings(text, signal) {
+    const wanted = foldCase(text.replace(/^paths\//, ""));
+    /** @type {Map<string, Recording>} */
+    const found = new Map();
+    const add = (/** @type {RecordingList} */ list) => {
+        for (const recording of list.paths ?? []) {
+            const { name } = recording;
+            if ([formatName(name), name.replace(/^paths\//, "")].some((form) => foldCase(form).startsWith(wanted))) {
+                found.set(name, recording);
+            }
+        }
+    };
+    let [requests, token] = [0, ""];
+    do {
+        const list = await listRecordings({ page_size: String(SEARCH_PAGE_SIZE), page_token: token }, signal);
+        add(list);
+        requests += 1;
+        token = list.next_page_token ?? "";
+    } while (token && requests < SEARCH_PAGES_MAX);
+    const isPartial = token !== "";
+    for (const prefix of isPartial ? prefixesOf(text.replace(/^paths\//, "")) : []) {
+        add(await listRecordings({ page_size: String(SEARCH_PAGE_SIZE), prefix }, signal));
+        requests += 1;
+    }
+    return { recordings: [...found.values()], requests, isPartial };
+}
+
+/**
+ * Returns the beginnings of IDs for the usual cases of the letters of a text.
+ * @param {string} text
+ */
+function prefixesOf(text) {
+    const [first = "", ...rest] = text.toLowerCase();
+    const cases = [text, text.toLowerCase(), text.toUpperCase(), first.toUpperCase() + rest.join("")];
+    const prefixes = cases.flatMap((form) => [form, escapeName(form.normalize("NFC"))]);
+    // The server refuses other ones.
+    return [...new Set(prefixes)].filter((prefix) => /^[\w.~-]{1,128}$/.test(prefix));
 }
 
 /**

@@ -19,6 +19,8 @@ const LAND_ZOOM_MAX = 8;
 /** Maximum number of tiles that are kept. */
 const TILES_MAX = 256;
 const MARGIN = 28;
+/** The scale above which the map does not move on its own to a box that it keeps in view, about a metre for each pixel. */
+const KEPT_SCALE_MAX = TILE_SIZE * 2 ** 17;
 /** Maximum number of letters of a label. */
 const LABEL_LETTERS_MAX = 28;
 
@@ -66,6 +68,12 @@ export class MapView {
         this.restTimer = undefined;
         this.isWaiting = false;
         this.isFitted = true;
+        /** The box that the map keeps in view until the user moves the map. */
+        /** @type {import("./geometry.js").Box | null} */
+        this.kept = null;
+        /** Reports that the user has moved the map. */
+        /** @type {(() => void) | null} */
+        this.onMoved = null;
         /** @type {Map<string, HTMLImageElement>} */
         this.tiles = new Map();
         /** @type {Map<number, {x: number, y: number}>} */
@@ -90,7 +98,7 @@ export class MapView {
             { class: "map-buttons" },
             button("+", "Zoom in", () => this.zoomBy(2)),
             button("−", "Zoom out", () => this.zoomBy(0.5)),
-            button("⤢", "Show everything", () => this.fit()),
+            button("⤢", "Show everything", () => this.showAll()),
         );
         this.attribution = element("p", { class: "attribution" });
         parent.append(this.canvas, controls, this.attribution);
@@ -166,14 +174,40 @@ export class MapView {
         const all = unite([...boxes, ...points]);
         this.fitBox(all ?? { minX: 0, maxX: 1, minY: mercator.y(72), maxY: mercator.y(-56) });
         this.isFitted = true;
+        this.kept = null;
     }
 
-    /** @param {import("./geometry.js").Box} box */
-    fitBox(box) {
+    /** Moves the view to everything, as the user wants. */
+    showAll() {
+        this.fit();
+        this.onMoved?.();
+    }
+
+    /**
+     * Keeps a box in view until the user moves the map: moves the view if a part of the box is outside.
+     * @param {import("./geometry.js").Box} box
+     * @param {boolean} fits whether to move the view also if the box is inside
+     */
+    keep(box, fits) {
+        this.isFitted = false;
+        this.kept = box;
+        const [dx, dy] = [this.size.width, this.size.height].map((size) => Math.max(size / 2 - MARGIN / 2, 0) / this.view.scale);
+        const { x, y } = this.view;
+        const isInside = box.minX >= x - dx && box.maxX <= x + dx && box.minY >= y - dy && box.maxY <= y + dy;
+        if (fits || !isInside) {
+            this.fitBox(box, this.projection.isPlanar ? Infinity : KEPT_SCALE_MAX);
+        }
+    }
+
+    /**
+     * @param {import("./geometry.js").Box} box
+     * @param {number} scaleMax
+     */
+    fitBox(box, scaleMax = Infinity) {
         const { width, height } = this.size;
         const span = (/** @type {number} */ length, /** @type {number} */ pixels) =>
             Math.max(pixels - 2 * MARGIN, 32) / Math.max(length, 1e-12);
-        const scale = Math.min(span(box.maxX - box.minX, width), span(box.maxY - box.minY, height));
+        const scale = Math.min(span(box.maxX - box.minX, width), span(box.maxY - box.minY, height), scaleMax);
         const isPoint = box.maxX === box.minX && box.maxY === box.minY;
         const pointScale = this.projection.isPlanar ? 100 : TILE_SIZE * 2 ** 13;
         this.view = {
@@ -224,6 +258,8 @@ export class MapView {
 
     moved() {
         this.isFitted = false;
+        this.kept = null;
+        this.onMoved?.();
         this.isMoving = true;
         this.draw();
         clearTimeout(this.restTimer);
@@ -251,6 +287,10 @@ export class MapView {
                 return;
             }
             const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
+            if (now.x === before.x && now.y === before.y) {
+                // A browser may report a click as a movement of no pixels.
+                return;
+            }
             if (other) {
                 const spread = (/** @type {{x: number, y: number}} */ place) =>
                     Math.max(1, Math.hypot(place.x - other.x, place.y - other.y));
@@ -287,7 +327,7 @@ export class MapView {
                 "+": () => this.zoomBy(2),
                 "=": () => this.zoomBy(2),
                 "-": () => this.zoomBy(0.5),
-                0: () => this.fit(),
+                0: () => this.showAll(),
                 ArrowLeft: () => this.panBy(64, 0),
                 ArrowRight: () => this.panBy(-64, 0),
                 ArrowUp: () => this.panBy(0, 64),
@@ -374,6 +414,8 @@ export class MapView {
         this.canvas.height = Math.round(height * ratio);
         if (this.isFitted) {
             this.fit();
+        } else if (this.kept) {
+            this.keep(this.kept, true);
         }
         this.draw();
     }

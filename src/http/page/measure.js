@@ -3,12 +3,14 @@
 import { ApiFailure, requestJson } from "./api.js";
 import { ProfileChart, showBars } from "./chart.js";
 import { announce, byId, element, shape, table } from "./dom.js";
-import { formatCount, formatDuration, formatLength, formatNumber, formatSpeed, formatTime, lengthParts } from "./format.js";
+import { formatCount, formatDuration, formatLength, formatNumber, formatSize, formatSpeed, formatTime, lengthParts } from "./format.js";
 import { MapView, mapLine } from "./map.js";
-import { OptionControls, commandBlock, commandLine } from "./options.js";
+import { OptionControls, commandBlock, commandLine, missingOptions } from "./options.js";
 
 /** The time without a change of an option after which the file is measured again. */
 const DEBOUNCE_MS = 150;
+/** Maximum number of notes that are shown. */
+const NOTES_MAX = 12;
 /** Maximum number of rows of a table. */
 const ROWS_MAX = 300;
 
@@ -45,6 +47,8 @@ export class MeasureView {
         this.timer = undefined;
         /** The number of answers that were shown. */
         this.answers = 0;
+        /** Maximum size of a file in bytes. */
+        this.maxBytes = data.max_upload_bytes ?? Infinity;
         this.map = new MapView(byId("measure-map"), "Map of the tracks", data);
         this.profile = new ProfileChart(byId("profile"), (index) => {
             this.map.setCursor(index === null ? null : this.selectedLine(), index ?? 0);
@@ -56,6 +60,9 @@ export class MeasureView {
         });
         if (data.report) {
             document.body.classList.add("is-report");
+            if (data.report.title) {
+                document.title = `${data.report.title} · waywiser`;
+            }
             this.show(data.report, false);
             return;
         }
@@ -91,8 +98,13 @@ export class MeasureView {
             depth = 0;
             root.classList.remove("is-dragging");
             const files = [...(event.dataTransfer?.files ?? [])];
+            const items = [...(event.dataTransfer?.items ?? [])];
             if (files.length > 0) {
                 location.hash = "#measure";
+                if (items.some((item) => item.webkitGetAsEntry?.()?.isDirectory)) {
+                    this.report("A folder cannot be measured. Drop one file, or a zip archive of the folder.", true);
+                    return;
+                }
                 this.open(files);
             }
         });
@@ -132,6 +144,14 @@ export class MeasureView {
             return;
         }
         this.running?.abort();
+        this.running = null;
+        const refusal = this.refusal(file);
+        if (refusal) {
+            byId("measure").setAttribute("aria-busy", "false");
+            this.clear();
+            this.report(refusal, true);
+            return;
+        }
         const running = new AbortController();
         this.running = running;
         const options = controls.options();
@@ -158,6 +178,21 @@ export class MeasureView {
         }
     }
 
+    /**
+     * Returns why a file is not sent, or an empty text. A server that refuses a large file may close the connection before the browser
+     * has read the answer.
+     * @param {File} file
+     */
+    refusal({ name, size }) {
+        if (size === 0) {
+            return `${name}: the file is empty.`;
+        }
+        if (size > this.maxBytes) {
+            return `${name} has ${formatSize(size)}, and this server accepts files of up to ${formatSize(this.maxBytes)}. Compress the file, or measure it with the command line.`;
+        }
+        return "";
+    }
+
     /** @param {unknown} error */
     failed(error) {
         const isRefused = !(error instanceof ApiFailure) || (error.status >= 400 && error.status < 500 && error.status !== 429);
@@ -168,10 +203,18 @@ export class MeasureView {
             this.report("The file cannot be read any more. Choose it again.", true);
             return;
         }
-        this.report(`${error.message}.`.replace(/\.\.$/, "."), true);
+        this.report(this.withHint(`${error.message}.`.replace(/\.\.$/, ".")), true);
         if (error.status === 401 || error.status === 403) {
             this.onUnauthorized(error);
         }
+    }
+
+    /**
+     * Returns a message, and what to do if it names options that the page does not have. A report has no options.
+     * @param {string} message
+     */
+    withHint(message) {
+        return this.controls ? `${message}${missingOptions(message)}` : message;
     }
 
     /** Removes the result, which is of another file or of other options. The filters stay, so that they can be corrected. */
@@ -226,12 +269,12 @@ export class MeasureView {
         const { isPlanar } = this;
         byId("measure").classList.add("has-result");
         byId("measure").classList.remove("has-failed");
-        const name = result.tracks[0]?.file ?? "";
+        const name = this.file?.name ?? result.title ?? result.tracks[0]?.file ?? "";
         const texts = [formatCount(result.total.tracks, "track"), formatCount(result.total.points, "point")];
-        this.report(`${this.file?.name ?? name}: ${texts.join(", ")}`, false);
+        this.report(`${name}: ${texts.join(", ")}`, false);
         byId("errors").replaceChildren(
-            ...result.errors.map((text) => element("li", { class: "is-error" }, text)),
-            ...this.notes().map((text) => element("li", {}, text)),
+            ...result.errors.map((text) => element("li", { class: "is-error" }, this.withHint(text))),
+            ...this.notes().map((text) => element("li", {}, this.withHint(text))),
         );
         const lines = result.lines.map((line, position) => mapLine(line, isPlanar, position));
         const keep = lines.some(({ key }) => key === this.selected);
@@ -248,14 +291,19 @@ export class MeasureView {
         if (!result) {
             return [];
         }
-        const all = [...result.tracks.flatMap((track) => track.notes), ...result.total.notes].map(({ message }) => message);
+        // Of several files, a note names its own.
+        const hasFiles = new Set(result.tracks.map(({ file }) => file)).size > 1;
+        const all = result.tracks.flatMap(({ file, notes }) => notes.map(({ message }) => (hasFiles ? `${file}: ${message}` : message)));
+        all.push(...result.total.notes.map(({ file, message }) => (file ? `${file}: ${message}` : message)));
         if (result.more_lines > 0) {
             all.push(`${formatCount(result.more_lines, "track")} more than the map shows`);
         }
         if (result.lines.some(({ point_count: count, coordinates }) => coordinates.length < count)) {
             all.push("The map and the profile show simplified lines of at most 1001 points. All points are measured.");
         }
-        return [...new Set(all)].slice(0, 12);
+        const notes = [...new Set(all)];
+        const more = notes.length - NOTES_MAX;
+        return more > 0 ? [...notes.slice(0, NOTES_MAX), `${formatCount(more, "note")} more`] : notes;
     }
 
     /**
@@ -283,7 +331,7 @@ export class MeasureView {
         const line = this.result?.lines.find(({ track_index: index }) => index === this.selected) ?? null;
         this.profile.show(line, this.isPlanar, this.isByTime);
         const track = this.track();
-        byId("profile-title").textContent = this.result && this.result.tracks.length > 1 && track ? `Profile: ${trackName(track)}` : "Profile";
+        byId("profile-title").textContent = this.result && this.result.tracks.length > 1 && track ? `Profile: ${trackName(track, this.result.tracks)}` : "Profile";
     }
 
     track() {
@@ -360,7 +408,7 @@ export class MeasureView {
                     },
                 },
                 element("span", { class: position === undefined ? "key" : `key key${position % 6}` }),
-                trackName(track),
+                trackName(track, tracks),
             );
             return [
                 button,
@@ -447,9 +495,19 @@ function lengthOf(of, name) {
     return of[`${name}_m`] ?? of[name] ?? null;
 }
 
-/** @param {Track} track */
-function trackName(track) {
-    return track.track || `Track ${track.track_index + 1}`;
+/**
+ * Returns the name of a track. Of several files, it has that of the file, without the folder or the archive that all of them share.
+ * @param {Track} track
+ * @param {Track[]} tracks all tracks
+ */
+function trackName(track, tracks) {
+    const name = track.track || `Track ${track.track_index + 1}`;
+    if (tracks.every(({ file }) => file === track.file)) {
+        return name;
+    }
+    const folder = track.file.slice(0, track.file.indexOf("/") + 1);
+    const isShared = tracks.every(({ file }) => file.startsWith(folder));
+    return `${isShared ? track.file.slice(folder.length) : track.file} · ${name}`;
 }
 
 /** @param {Measured} result */

@@ -224,6 +224,22 @@ export class OptionControls {
 }
 
 /**
+ * Returns a text about the options that a message names and that the page does not have, or an empty text.
+ * @param {string} message
+ */
+export function missingOptions(message) {
+    const known = ["model", "preset", "by", ...SLIDERS.map(({ name }) => name), ...FLAGS.map(({ name }) => name)];
+    const named = [...message.matchAll(/(?<![\w-])--([a-z]+(?:-[a-z]+)*)/g)].map(([, name]) => name);
+    const missing = [...new Set(named)].filter((name) => !known.includes(name) && name !== "max-upload-bytes");
+    if (missing.length === 0) {
+        return "";
+    }
+    const texts = missing.map((name) => `--${name}`).join(" and ");
+    const end = /[.!?]$/.test(message) ? "" : ".";
+    return `${end} The page does not have ${texts}: measure the file with the command line.`;
+}
+
+/**
  * Returns the command line that measures a file with options.
  * @param {[string, string][]} options
  * @param {string} file

@@ -77,12 +77,15 @@ export class PhoneView {
             warnings.push("The address contains the token. Keep it secret.");
         }
         if (app.hasNameInHeader && !/^[ -~]*$/.test(setup.device)) {
-            warnings.push(`${app.name} sends the name in a header. Use letters without accents.`);
+            warnings.push(`${app.name} sends the name in a header. Use only the letters A-Z and a-z, digits and signs such as - and _.`);
         }
         const recording = app.recording?.(setup) ?? setup.device;
-        if (escapeName(recording).length > NAME_BYTES_MAX) {
+        const { length } = escapeName(recording);
+        if (length > NAME_BYTES_MAX) {
             const parts = app.recording ? ` ${app.name} sends the name twice.` : "";
-            warnings.push(`The name is too long. Characters other than A-Z a-z 0-9 - _ . count three times, or more.${parts}`);
+            warnings.push(
+                `The name is too long: it counts ${length}, and at most ${NAME_BYTES_MAX} are possible. A letter or digit of A-Z a-z 0-9 - _ . counts 1, a letter of another script 6 or 9, and other characters 3 to 12.${parts}`,
+            );
         }
         byId("phone-recording").hidden = app.recording === undefined;
         byId("phone-recording").textContent = `The list of recordings shows the phone as ${recording}.`;

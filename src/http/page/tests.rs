@@ -49,7 +49,7 @@ fn the_modules_are_in_the_order_of_their_imports_and_share_no_names() {
 
 #[test]
 fn the_page_names_only_files_that_exist() {
-    let page = Page::new(None);
+    let page = Page::new(None, 1);
     let index = std::str::from_utf8(&page.index.body).unwrap();
     let mut found = 0;
     for part in index.split(['"', '\'']).filter_map(|part| part.strip_prefix("page/")) {
@@ -65,23 +65,23 @@ fn the_page_names_only_files_that_exist() {
 fn the_settings_cannot_end_their_element() {
     let tiles = Tiles::new("https://tiles.example.org:8443/{z}/{x}/{y}.png?key=</script>").unwrap();
     let tiles = tiles.with_attribution("</script><script>alert(1)</script>".to_owned());
-    let page = Page::new(Some(&tiles));
+    let page = Page::new(Some(&tiles), 1);
     let index = std::str::from_utf8(&page.index.body).unwrap();
     let (_, data) = index.split_once(DATA_START).unwrap();
     let (data, _) = data.split_once("</script>").unwrap();
     let data: Value = serde_json::from_str(data).unwrap();
     assert_eq!(data["tiles_attribution"], tiles.attribution);
     assert_eq!(data["tiles"], tiles.template);
-    assert_ne!(page.index.tag, Page::new(None).index.tag);
+    assert_ne!(page.index.tag, Page::new(None, 1).index.tag);
     let policy = page.policy.to_str().unwrap();
     assert!(policy.contains("img-src 'self' blob: https://tiles.example.org:8443;"), "{policy}");
-    assert!(!Page::new(None).policy.to_str().unwrap().contains("http"));
+    assert!(!Page::new(None, 1).policy.to_str().unwrap().contains("http"));
 }
 
 /// The numbers are those of docs/cli.md. The page has no others.
 #[test]
 fn the_page_has_the_options_of_all_presets() {
-    let page = Page::new(None);
+    let page = Page::new(None, 1);
     let index = std::str::from_utf8(&page.index.body).unwrap();
     let (_, data) = index.split_once(DATA_START).unwrap();
     let data: Value = serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
@@ -120,7 +120,7 @@ fn a_template_of_tiles_is_a_url_with_all_parts() {
 
 #[test]
 fn a_browser_that_has_a_file_receives_no_body() {
-    let page = Page::new(None);
+    let page = Page::new(None, 1);
     let (_, asset) = &page.files[0];
     let tag = asset.tag.to_str().unwrap();
     for (sent, status) in [

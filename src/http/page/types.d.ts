@@ -7,6 +7,8 @@ interface PageData {
     /** The template of the URL of map tiles, with {z}, {x} and {y}. */
     tiles?: string | null;
     tiles_attribution?: string | null;
+    /** Maximum size of a file to measure. */
+    max_upload_bytes?: number;
     /** An answer of POST /api/measure. The page shows it, and has no other views. */
     report?: Measured | null;
 }
@@ -98,6 +100,8 @@ interface Line {
 }
 
 interface Measured {
+    /** The title of a report: the name of its only file, or the number of files. */
+    title?: string;
     tracks: Track[];
     total: Total;
     errors: string[];

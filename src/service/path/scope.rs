@@ -142,7 +142,8 @@ impl Scope {
         match scope.is_possible() {
             true => Ok(ListQuery { scope, after: None }),
             false => {
-                let text = "an ID has 1 to 128 characters of A-Z a-z 0-9 - _ . ~, and cannot start like this";
+                let text = "an ID has 1 to 128 characters of A-Z a-z 0-9 - _ . ~, and cannot start like this; in the name of a phone, \
+                            each byte of another character is ~ and two hexadecimal digits, such as ~C4~8C";
                 Err(FieldViolation::new("prefix", text).into())
             }
         }

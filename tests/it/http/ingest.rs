@@ -145,6 +145,28 @@ async fn bad_fixes_are_dropped_and_requests_that_cannot_be_read_are_refused() {
         let answer = large.get(&format!("/ingest/osmand?id={}", "a".repeat(length))).await;
         assert_eq!(answer.error(), *expected, "{length}");
     }
+    // With the default limit of headers, a long query, token or header is refused before the request has a route.
+    let default = Web::with(|config| config.max_header_bytes = 16 << 10, |server| server).await;
+    let text = "a".repeat(16 << 10);
+    let fix = "id=a&lat=1&lon=2&timestamp=1716200000";
+    for (path, headers) in [
+        (format!("/ingest/osmand?{fix}&x={text}"), &[][..]),
+        (format!("/ingest/osmand/{text}?{fix}"), &[][..]),
+        (format!("/ingest/osmand?{fix}"), &[("x", text.as_str())][..]),
+        (format!("/ingest/osmand?{fix}"), &[("x", "y"); 101][..]),
+    ] {
+        let mut client = default.connect().await;
+        client.send("GET", &path, headers, b"").await;
+        let answer = client.closed().await;
+        assert!(answer.starts_with("HTTP/1.1 431 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    let shorter = &text[..15 << 10];
+    let answer = default.get(&format!("/ingest/osmand?{fix}&x={shorter}")).await;
+    assert_eq!(answer.status, 200);
+    // A body may be longer.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = format!("{fix}&x={text}");
+    assert_eq!(default.request("POST", "/ingest/osmand", &form, body.as_bytes()).await.status, 200);
     let mut client = web.connect().await;
     let length = BODY_BYTES_MAX + 1;
     let head = format!(

@@ -118,6 +118,39 @@ fn a_file_without_tracks_is_an_error() {
     }
 }
 
+/// Returns a zip archive of files that are not compressed.
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let offset = bytes.len() as u32;
+        let mut crc = flate2::Crc::new();
+        crc.update(text.as_bytes());
+        let mut fields = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for number in [crc.sum(), text.len() as u32, text.len() as u32, name.len() as u32] {
+            fields.extend(number.to_le_bytes());
+        }
+        bytes.extend([&b"PK\x03\x04"[..], &fields[..], name.as_bytes(), text.as_bytes()].concat());
+        directory.extend([&b"PK\x01\x02\x14\0"[..], &fields[..], &[0; 10]].concat());
+        directory.extend([&offset.to_le_bytes()[..], name.as_bytes()].concat());
+    }
+    let count = (files.len() as u16).to_le_bytes();
+    let end = [&b"PK\x05\x06\0\0\0\0"[..], &count[..], &count[..]].concat();
+    let [size, offset] = [&directory, &bytes].map(|part| (part.len() as u32).to_le_bytes());
+    [&bytes[..], &directory[..], &end[..], &size[..], &offset[..], &[0; 2]].concat()
+}
+
+#[test]
+fn an_archive_without_tracks_names_the_files_that_failed() {
+    let error = |files: &[(&str, &str)]| {
+        measured(&[("file", "a.zip")], archive(files)).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(error(&[("b/notes.txt", "hello")]), @"nothing was measured: no file has a track in a supported format; 1 file of no supported format was skipped: a.zip/b/notes.txt");
+    insta::assert_snapshot!(error(&[("b.gpx", ""), ("c.gpx", ""), ("d.txt", "hello")]), @"a.zip/b.gpx: the file is empty; a.zip/c.gpx: the file is empty; 2 of 2 files could not be measured completely: a.zip/b.gpx, a.zip/c.gpx; 1 file of no supported format was skipped: a.zip/d.txt");
+    let names: Vec<_> = (0..9).map(|index| format!("{index}.gpx")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    assert!(error(&many).ends_with("4.gpx: the file is empty; and 5 more"));
+}
+
 #[test]
 fn the_answer_has_a_limit() {
     let mut table = "track,lon,lat\n".to_owned();
@@ -125,7 +158,7 @@ fn the_answer_has_a_limit() {
         table += &format!("t{track},1,1\nt{track},1,2\n");
     }
     let error = measured(&[("track-column", "track")], table).unwrap_err();
-    insta::assert_snapshot!(error, @"the rows of the tracks have more than 8388608 bytes; measure the file with waywiser measure");
+    insta::assert_snapshot!(error, @"the rows of the tracks have more than 8 MiB; measure the file with waywiser measure");
 }
 
 #[test]

@@ -102,6 +102,18 @@ fn reported(
 }
 
 #[test]
+fn a_report_is_named_after_its_file_also_without_tracks() {
+    let files = [("walk.gpx", GPX), ("empty.gpx", "")];
+    for (arguments, title) in
+        [("walk.gpx", "walk.gpx"), ("empty.gpx", "empty.gpx"), ("walk.gpx empty.gpx", "2 files")]
+    {
+        let (_, _, data) = reported(&files, arguments);
+        let shown = data["report"]["title"].as_str().unwrap();
+        assert!(shown == title || shown.ends_with(&format!("/{title}")), "{shown}");
+    }
+}
+
+#[test]
 fn a_report_has_the_numbers_of_the_rows_and_loads_nothing() {
     let name = "<script>alert(1).csv";
     let files = [("walk.gpx", GPX), (name, "lon,lat\n13,46\n13.01,46.02\n"), ("bad.gpx", "<gpx>")];

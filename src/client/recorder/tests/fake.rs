@@ -44,6 +44,8 @@ pub(super) enum Plan {
     Stale(u64),
     /// GetPath reports this many points fewer than are durable. WatchPath reports the right number.
     Late(u64),
+    /// Points become durable when the stream is closed.
+    Lazy,
     /// Points are read and never become durable.
     Forgetful,
     /// GetPath is not answered, and the connection stays open.
@@ -269,9 +271,14 @@ impl Fake {
             return End::Lost;
         }
         let mut next = None;
+        let mut unsaved = None;
         loop {
             let message: pb::RecordPathRequest = match messages.next().await {
                 Ok(Some(message)) => message,
+                Ok(None) if let Some(kept) = unsaved => {
+                    self.kept.send_replace(Some(kept));
+                    return End::Closed;
+                }
                 Ok(None) if plan == Plan::Forgetful => std::future::pending().await,
                 Ok(None) => return End::Closed,
                 Err(error) if error.is_remote() && error.is_reset() => {
@@ -282,7 +289,7 @@ impl Fake {
             if plan == Plan::Forgetful {
                 continue;
             }
-            let mut kept = (*self.kept.borrow()).unwrap_or_default();
+            let mut kept = unsaved.or(*self.kept.borrow()).unwrap_or_default();
             let mut seen = self.seen();
             let (mut x, mut offset) =
                 (0, message.write_offset.expect("every message has an offset"));
@@ -304,6 +311,10 @@ impl Fake {
             seen.finishes += u64::from(message.finish_write && !kept.is_complete);
             kept.is_complete |= message.finish_write;
             *self.seen.lock().unwrap() = seen;
+            if plan == Plan::Lazy {
+                unsaved = Some(kept);
+                continue;
+            }
             self.kept.send_replace(Some(kept));
             if matches!(plan, Plan::Cut(limit) | Plan::CutUnreported(limit) if kept.points >= limit)
             {

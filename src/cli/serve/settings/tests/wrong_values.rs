@@ -42,3 +42,37 @@ fn an_error_does_not_quote_a_secret_in_the_wrong_place() {
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn a_zero_is_refused_where_it_is_no_limit() {
+    let command = crate::cli::command();
+    let mut accepted = Vec::new();
+    for argument in command.find_subcommand("serve").unwrap().get_arguments() {
+        let unit = match argument.get_value_names().and_then(|names| names.first()) {
+            Some(name) if name == "TIME" => "s",
+            Some(name) if name == "COUNT" || name == "SIZE" => "",
+            _ => continue,
+        };
+        let name = argument.get_long().unwrap();
+        match Sources::new(&[&format!("--{name}=0{unit}")]).parse() {
+            Ok(parsed) => {
+                let flags = parsed.matches.subcommand_matches("serve").unwrap();
+                let args = ServeArgs::from_arg_matches(flags).unwrap();
+                if args.config().check().is_ok() {
+                    accepted.push(name.to_owned());
+                }
+            }
+            Err(Rejection::Setting(message)) => assert!(message.contains(name), "{message}"),
+            Err(Rejection::Arguments(error, _)) => {
+                let error = error.to_string();
+                assert!(error.contains(&format!("--{name} <")), "{error}");
+                assert!(error.contains("must be"), "{error}");
+            }
+        }
+    }
+    // A thread per core, clocks without a difference, and no resets at all.
+    insta::assert_snapshot!(
+        accepted.join(" "),
+        @"threads jwt-clock-skew max-error-resets max-pending-resets"
+    );
+}

@@ -1,0 +1,99 @@
+"""Checks and conversions of the arguments of recorders."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import reprlib
+from typing import Any
+
+import numpy as np
+
+from . import _arrays, _times
+
+#: The maximum of buffer_points.
+_BUFFER_POINTS_MAX = 1_000_000_000
+#: The value of NaT.
+_NAT = int(np.iinfo(np.int64).min)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+#: The types of missing values of pandas.
+_MISSING = ("NAType", "NaTType")
+
+
+def check_type(name: str, value: object, types: Any, expected: str) -> None:
+    """Raise TypeError if a value has none of the types. The message does not show the value, which may be secret."""
+    if not isinstance(value, types):
+        raise TypeError(f"{name} has the type {type(value).__name__}; use {expected}")
+
+
+def seconds(retry_for: Any) -> float:
+    """Return the argument retry_for in seconds."""
+    if isinstance(retry_for, datetime.timedelta):
+        return retry_for.total_seconds()
+    if not isinstance(retry_for, int | float | np.integer | np.floating):
+        raise TypeError(f"retry_for is {shown(retry_for)}; use a number of seconds, or a timedelta")
+    return float(retry_for)
+
+
+def checked_buffer_points(buffer_points: Any) -> int:
+    """Return the argument buffer_points, if it is valid."""
+    if isinstance(buffer_points, bool) or not isinstance(buffer_points, int | np.integer):
+        raise TypeError(f"buffer_points is {shown(buffer_points)}; use a whole number")
+    if not 1 <= buffer_points <= _BUFFER_POINTS_MAX:
+        raise ValueError(f"buffer_points is {buffer_points}; use 1 to {_BUFFER_POINTS_MAX}")
+    return int(buffer_points)
+
+
+def shown(value: object) -> str:
+    """Return a short text of a value for a message."""
+    return reprlib.repr(value) if is_scalar(value) else f"of the type {type(value).__name__}"
+
+
+def is_scalar(value: Any) -> bool:
+    """Return whether a value is not an array. A str is a scalar, so that messages show it."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0
+    return isinstance(value, float | int | str | bytes) or not (hasattr(value, "__len__") or _arrays.has_arrow(value))
+
+
+def number(value: Any, name: str) -> float:
+    """Return a number, or NaN if it is missing."""
+    if value is None or type(value).__name__ in _MISSING:
+        return np.nan
+    if not is_scalar(value):
+        raise TypeError(f"{name} is {shown(value)}, and lon is one number; pass one number, or arrays for all")
+    if not isinstance(value, str | bytes | bool | np.bool_):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            return float(value)
+    raise TypeError(f"{name} is {shown(value)}, which is not a number")
+
+
+def coordinate(value: Any, name: str, is_planar: bool) -> float:
+    """Return a coordinate as a number, or NaN if it is missing."""
+    if not is_planar and isinstance(value, np.ndarray | np.generic) and value.dtype == np.int32:
+        # An array of this type has another unit than a number.
+        raise TypeError(f"{name} is one number of int32, whose unit is not known; use float(degrees), or an array")
+    return number(value, name)
+
+
+def scalar_time(time: Any) -> int:
+    """Return a time as nanoseconds since 1970."""
+    if time is None:
+        return _NAT
+    if type(time) is datetime.datetime:
+        aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.UTC)
+        ns = (aware - _EPOCH) // _MICROSECOND * 1000
+        if abs(ns) < 1 << 63:
+            return ns
+    if not is_scalar(time):
+        raise TypeError(f"time is {shown(time)}, and lon is one number; pass one time, or arrays for all")
+    try:
+        return int(_times.unix_ns([time], "time")[0])
+    except TypeError:
+        raise TypeError(
+            f"time is {shown(time)}, which is not a time; use a datetime, a datetime64, a timestamp of pandas, "
+            "or a number of seconds since 1970"
+        ) from None
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("index 0: ").removeprefix("index 0 of ")) from None
