@@ -21,7 +21,8 @@ use crate::contract::reason;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Maximum time without progress before the client stops retrying.
+    /// Maximum time without progress before the client stops retrying. With zero, it does not retry. A server that can be
+    /// reached always has 5 s to answer.
     pub budget: Duration,
     /// Maximum of the first wait. The maximum doubles with each retry.
     pub initial_backoff: Duration,
@@ -67,10 +68,18 @@ impl Retry {
     }
 
     /// Returns the time at which the budget is spent without progress. Starts to use the budget.
-    pub(crate) fn deadline(&mut self) -> Instant {
+    fn deadline(&mut self) -> Instant {
         /// Longer budgets are the same as this one.
         const BUDGET_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
         *self.since.get_or_insert_with(Instant::now) + self.policy.budget.min(BUDGET_MAX)
+    }
+
+    /// Returns the time at which a server must have answered: the deadline, or later if the budget is short, because the
+    /// answer of a server needs some time too. Starts to use the budget.
+    pub(crate) fn answer_deadline(&mut self) -> Instant {
+        const ANSWER_MIN: Duration = Duration::from_secs(5);
+        let deadline = self.deadline();
+        self.since.map_or(deadline, |since| deadline.max(since + ANSWER_MIN))
     }
 
     /// Returns the wait before the next try after an error. The wait is at least the one that the server asks for. Returns

@@ -179,7 +179,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             }
             let is_waiting = !self.replay.is_empty() || is_closed || is_overtaken;
             let deadline = match is_waiting {
-                true => self.retry.deadline(),
+                true => self.retry.answer_deadline(),
                 // The recorder waits for its source and not for the server.
                 false => self.retry.pause(),
             };
@@ -264,7 +264,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     /// Returns the timeout of a reply that is due from now on: the stall timeout, or the rest of the budget if that is
     /// shorter.
     fn reply_timeout(&mut self) -> Duration {
-        let rest = self.retry.deadline().saturating_duration_since(Instant::now());
+        let rest = self.retry.answer_deadline().saturating_duration_since(Instant::now());
         self.recorder.stall_timeout.min(rest)
     }
 

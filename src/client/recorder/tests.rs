@@ -117,6 +117,21 @@ async fn a_recording_times_out_and_reports_the_durable_points() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_a_budget_of_zero_a_server_has_time_to_answer_and_nothing_is_retried() {
+    let recorder = |fake: &Fake| {
+        let policy = RetryPolicy { budget: Duration::ZERO, ..RetryPolicy::default() };
+        fake.recorder().retry_policy(policy)
+    };
+    let fake = Fake::new([]);
+    assert_complete(recorder(&fake).record(stream::iter(fixes(9_500))).await, 9_500);
+    for plan in [Plan::Unavailable, Plan::CutAtOnce, Plan::Cut(2_000), Plan::MuteGet] {
+        let fake = Fake::new([plan]);
+        let error = recorder(&fake).record(stream::iter(fixes(9_500))).await.unwrap_err();
+        assert!(error.to_string().contains("no point became durable for 0 s"), "{plan:?}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_recording_times_out_if_the_server_answers_but_commits_nothing() {
     let fake = Fake::new([Plan::Forgetful; 1_000]);
     let started = Instant::now();
