@@ -509,7 +509,7 @@ def test_the_sort_of_the_rows_handles_signals():
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not report the address space")
 def test_too_little_memory_is_an_exception():
     # The arrays have one value, and the address space has no place for what the call needs.
-    program = """
+    program = r"""
 import resource, sys
 import numpy as np
 import waywiser as ww

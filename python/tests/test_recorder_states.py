@@ -236,18 +236,22 @@ def test_a_failure_is_visible_without_a_call(nowhere: str) -> None:
     assert recorder.state == "failed" and recorder.closed and "failed" in repr(recorder)
 
 
-def test_the_end_of_a_block_raises_the_error_of_a_recording(nowhere: str) -> None:
-    with pytest.raises(ww.RecordingError), ww.Recorder(nowhere, "a", retry_for=0) as recorder:
+def test_the_end_of_a_block_raises_the_error_of_a_recording(lazy: Server) -> None:
+    def failed() -> None:
+        lazy.kill()
         while not recorder.closed:
             recorder._core.wait(recorder._core.version, 0.05)
-    with ww.Recorder(nowhere, "a", retry_for=0) as recorder:
-        while not recorder.closed:
-            recorder._core.wait(recorder._core.version, 0.05)
+
+    with pytest.raises(ww.RecordingError), ww.Recorder(lazy.url, "a", retry_for=0) as recorder:
+        failed()
+    lazy.start()
+    with ww.Recorder(lazy.url, "a", retry_for=0) as recorder:
+        failed()
         recorder.close()
     assert recorder.state == "failed"
-    with pytest.raises(KeyError), ww.Recorder(nowhere, "a", retry_for=0) as recorder:
-        while not recorder.closed:
-            recorder._core.wait(recorder._core.version, 0.05)
+    lazy.start()
+    with pytest.raises(KeyError), ww.Recorder(lazy.url, "a", retry_for=0) as recorder:
+        failed()
         raise KeyError
 
 

@@ -186,9 +186,9 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         # The values of a dictionary may repeat and have nulls.
         encoded = pc.dictionary_encode(comparable(_without_views(array.dictionary)), null_encoding="encode")
         values, array = encoded.dictionary, encoded.indices.take(array.indices)
-        nulls = pc.index(values, None).as_py() if values.null_count else None
-        if nulls is not None and nulls >= 0:
-            array = pc.if_else(pc.equal(array, nulls), None, array)
+        null = values.is_null().index(True).as_py()
+        if null >= 0:
+            array = pc.if_else(pc.equal(array, null), None, array)
     try:
         encoded = pc.dictionary_encode(array, null_encoding="encode")
     except pa.ArrowNotImplementedError:
