@@ -118,7 +118,7 @@ async fn a_recording_times_out_and_reports_the_durable_points() {
 
 #[tokio::test(start_paused = true)]
 async fn with_a_budget_of_zero_a_server_has_time_to_answer_and_nothing_is_retried() {
-    let recorder = |fake: &Fake| {
+    let recorder = |fake: &Arc<Fake>| {
         let policy = RetryPolicy { budget: Duration::ZERO, ..RetryPolicy::default() };
         fake.recorder().retry_policy(policy)
     };
