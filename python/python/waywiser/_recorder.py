@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
+import os
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -216,19 +216,21 @@ class AsyncRecorder(BaseRecorder):
 
     _has_wakeup_fd = True
 
-    _wakeup: socket.socket | None = None
+    #: A file descriptor that becomes readable when the core changes. A socket object in a reference cycle could be
+    #: finalised before the recorder closes it, and would give a ResourceWarning.
+    _wakeup: int | None = None
 
     def _prepare(self) -> None:
         self._lock = asyncio.Lock()
         self._waiters: set[asyncio.Future[None]] = set()
-        wakeup_fd = self._core.wakeup_fd
-        if wakeup_fd is not None:
-            self._wakeup = socket.socket(fileno=wakeup_fd)
-            self._wakeup.setblocking(False)
+        self._wakeup = self._core.wakeup_fd
+        if self._wakeup is not None:
+            os.set_blocking(self._wakeup, False)
 
     def _release(self) -> None:
         if self._wakeup is not None:
-            self._wakeup.close()
+            os.close(self._wakeup)
+            self._wakeup = None
 
     async def __aenter__(self) -> Self:
         self._check_open()
@@ -300,7 +302,7 @@ class AsyncRecorder(BaseRecorder):
         """Read the bytes of the changes, and resume the coroutines that wait."""
         assert self._wakeup is not None
         with contextlib.suppress(BlockingIOError):
-            while self._wakeup.recv(4096):
+            while os.read(self._wakeup, 4096):
                 pass
         for waiter in self._waiters:
             if not waiter.done():
