@@ -47,6 +47,9 @@ class Server:
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            # Until all threads have stopped, the server may answer a call.
+            os.waitpid(self.process.pid, os.WUNTRACED)
 
     def kill(self) -> None:
         self.process.kill()
