@@ -1,6 +1,8 @@
 //! Full disks of the server. As root only, because the tests mount small disks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use waywiser::recording::{CheckpointStore, OpenRequest, StoreError};
 
@@ -71,7 +73,6 @@ async fn a_full_data_disk_refuses_new_recordings_and_loses_none() {
 /// 53100 PANIC: the disk with the write-ahead log is full. The server ends, and does not start until there is space.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_the_write_ahead_log_loses_no_acknowledged_point() {
-    const POINTS: u64 = 300;
     let mut disk = None;
     let cluster = Cluster::initialized(
         "max_wal_size = 8MB\nmin_wal_size = 2MB\nwal_keep_size = 0\ncheckpoint_timeout = 30s",
@@ -92,12 +93,20 @@ async fn a_full_disk_of_the_write_ahead_log_loses_no_acknowledged_point() {
     std::os::unix::fs::symlink(&target, &log).unwrap();
     cluster.launch().await;
     let acknowledged = Acknowledged::default();
+    // It writes until the test has seen that it continues after the server has space again.
+    let is_over = Arc::new(AtomicBool::new(false));
     let mut writer = Writer::new(Arc::clone(&store) as _, 1, acknowledged.clone());
-    let writing = tokio::spawn(async move {
-        writer.write(POINTS, 1).await;
-        writer.outcomes
+    let writing = tokio::spawn({
+        let is_over = Arc::clone(&is_over);
+        async move {
+            while !is_over.load(Ordering::SeqCst) {
+                let points = writer.acknowledged.points() + 1;
+                writer.write(points, 1).await;
+            }
+            writer.outcomes
+        }
     });
-    while acknowledged.points() < POINTS / 10 {
+    while acknowledged.points() < 30 {
         tokio::task::yield_now().await;
     }
     disk.fill();
@@ -111,19 +120,27 @@ async fn a_full_disk_of_the_write_ahead_log_loses_no_acknowledged_point() {
             .await;
     }
     while !cluster.has_ended() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(cluster.log().contains("PANIC"), "{}", cluster.log());
-    assert!(!writing.is_finished());
+    let points = acknowledged.points();
     disk.free();
     cluster.stop().await;
     cluster.launch().await;
     // The writer continues, and checks that no acknowledged point is missing.
+    while acknowledged.points() < points + 100 {
+        assert!(!writing.is_finished());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    is_over.store(true, Ordering::SeqCst);
     let outcomes = writing.await.unwrap();
     assert!(outcomes.unavailable + outcomes.unknown > 0, "{outcomes:?}");
     let stored = store.load(name(1)).await.unwrap().unwrap();
-    assert_eq!(stored.committed_points(), POINTS);
+    assert_eq!(stored.committed_points(), acknowledged.points());
     assert_folded(1, &stored);
     let request = OpenRequest { options: None, ..opening() };
-    assert_eq!(store.open(name(1), request).await.unwrap().committed_points(), POINTS);
+    assert_eq!(
+        store.open(name(1), request).await.unwrap().committed_points(),
+        stored.committed_points()
+    );
 }
