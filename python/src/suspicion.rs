@@ -21,7 +21,7 @@ impl Suspicion {
             Columns::Float(..) => 90.0,
             Columns::Int(..) => 90.0e7,
         };
-        // The smallest latitude in units of 1e-7 degree that is not taken for a wrong one in degrees: 0.01 degrees.
+        // A smaller whole number is treated as a wrong latitude in degrees: 0.01 degrees in units of 1e-7 degree.
         const E7_MIN: f64 = 1e5;
         let (mut x_exceeds, mut y_exceeds) = (false, false);
         let (mut is_whole, mut y_max) = (true, 0.0_f64);

@@ -242,7 +242,7 @@ pub(crate) fn in_order<E: Send>(
     Ok(())
 }
 
-/// Calls `work` like [`in_order`]. It cannot fail.
+/// Calls `work`, which cannot fail, like [`in_order`]. Returns the exceptions of signal handlers.
 pub(crate) fn in_order_infallible(
     py: Python<'_>,
     count: usize,

@@ -459,6 +459,16 @@ export async function theTextsOfFilesThatFail() {
     await open(page, archive);
     const names = await page.locator("#tracks .row-button").allTextContents();
     equal(names.toSorted(), ["first.csv \u00b7 1", "second.csv \u00b7 1"], "tracks");
+    // Both are the first track of their file.
+    const rows = page.locator("#tracks .row-button");
+    for (const [index, name] of names.entries()) {
+        await rows.nth(index).click();
+        const pressed = await rows.evaluateAll((buttons) => buttons.map((button) => button.getAttribute("aria-pressed") === "true"));
+        equal(pressed, names.map((other) => other === name), "selected");
+        equal(await page.locator("#profile-title").textContent(), `Profile: ${name}`, "profile");
+    }
+    const keys = await page.locator("#tracks .key").evaluateAll((marks) => marks.map((mark) => mark.className));
+    equal(new Set(keys).size, 2, "colours");
     const texts = await page.locator("#errors li").allTextContents();
     for (const part of ["members.zip/empty.csv: the file is empty", "members.zip/notes.txt: skipped", "members.zip/second.csv: 2 invalid times"]) {
         check(texts.some((text) => text.startsWith(part)), `${part}: ${texts.join("\n")}`);

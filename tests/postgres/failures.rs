@@ -284,9 +284,9 @@ async fn timeouts_of_the_server_do_not_apply_to_the_store() {
     drop(store);
     for timeout in [
         "idle_session_timeout = 1200",
-        "idle_in_transaction_session_timeout = 500",
-        "statement_timeout = 500",
-        "lock_timeout = 500",
+        "idle_in_transaction_session_timeout = 1000",
+        "statement_timeout = 1000",
+        "lock_timeout = 1000",
     ] {
         cluster.sql("postgres", &format!("ALTER ROLE {USER} SET {timeout}")).await;
     }
@@ -297,7 +297,7 @@ async fn timeouts_of_the_server_do_not_apply_to_the_store() {
         let (store, held) = (Arc::clone(&store), held.clone());
         tokio::spawn(async move { commit(&*store, 1, &held, 5).await })
     };
-    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     drop(lock);
     pending.await.unwrap().unwrap();
 }

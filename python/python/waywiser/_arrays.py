@@ -28,7 +28,7 @@ def coordinates(x: Any, y: Any, names: tuple[str, str], planar: bool) -> tuple[N
     if all(is_int) and all(missing is None for _, missing in columns):
         return columns[0][0], columns[1][0]
     if is_int[0] != is_int[1]:
-        dtypes = [column.dtype for column, _ in columns]
+        dtypes = [getattr(values, "dtype", column.dtype) for values, (column, _) in zip((x, y), columns)]
         raise TypeError(
             f"{names[0]} has the type {dtypes[0]} and {names[1]} the type {dtypes[1]}; "
             "int32 is in units of 1e-7 degree, so that both must be int32 or neither"

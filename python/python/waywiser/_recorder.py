@@ -51,7 +51,8 @@ class Recorder(BaseRecorder):
     headers : mapping of str to str or None
         Headers to send with each call.
     retry_for : float or datetime.timedelta
-        How long to retry while no point becomes durable, in seconds.
+        How long to retry while no point becomes durable, in seconds. With 0 nothing is retried. A server that accepts
+        the connection always has at least 5 s to answer.
     buffer_points : int
         The maximum number of points in memory: those that `send` has accepted and that are not durable, whether or not
         the server can be reached. `send` waits when it is reached. A point takes 80 to 160 bytes.
@@ -162,8 +163,8 @@ class Recorder(BaseRecorder):
 
         Without it, a server makes points durable once a second by default. Each flush costs the server a commit.
 
-        Points that the server has from an earlier recorder are durable. They are compared with those that are sent when
-        as many have been sent.
+        Points that the server has from an earlier recorder are durable: `flush` returns at once while fewer have been
+        sent. They are compared when as many have been sent, or by `finish`.
 
         Raises
         ------

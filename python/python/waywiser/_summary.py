@@ -223,7 +223,8 @@ class Summary:
     ascent_method : AscentMethod or None
         How ascent and descent were computed.
     bounds : Bounds or None
-        The bounding box of the accepted points; None without one.
+        The bounding box of the path of the accepted points; None without one. A long leg can leave the box of its ends:
+        the shortest line between two points of a parallel is nearer to the pole.
     estimate : Estimate or None
         The estimate of the true length with its 90 % interval; None if it was not requested, or if no segment has two
         points with times.
@@ -368,7 +369,7 @@ class Summary:
 
     @property
     def bbox(self) -> Bounds | None:
-        """The bounding box of the accepted points, as bounds."""
+        """The bounding box of the path, as bounds."""
         return self.bounds
 
     def _named(self, name: str) -> str:

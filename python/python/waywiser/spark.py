@@ -422,6 +422,8 @@ def _numbers(table: pa.Table, column: str, name: str, keys: list[str]) -> NDArra
     values = table[column].combine_chunks()
     if pa.types.is_temporal(values.type):
         values = values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64())
+    elif pa.types.is_uint64(values.type):
+        values = values.cast(pa.int64())  # fails if a number is too large
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         raise TypeError(f"column {name} of order has the type {values.type}; use times or numbers")
     missing = values.is_null(nan_is_null=True)

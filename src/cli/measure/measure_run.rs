@@ -17,6 +17,11 @@ use crate::cli::report::{FileNote, Report, Total, Track, escape_control, plurali
 use crate::formats::{Note, NoteKind};
 use crate::measure::Totals;
 
+/// What the error says that counts the files with errors.
+pub(super) const INCOMPLETE: &str = "could not be measured completely";
+/// A part of each note on files that were skipped.
+pub(super) const SKIPPED: &str = " skipped: ";
+
 /// Maximum number of notes on files in the total.
 const FILE_NOTES_MAX: usize = 1000;
 /// Maximum number of files that are named in a list at the end.
@@ -338,7 +343,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
             let count = self.unsupported.count;
             let (files, were) = (pluralize(count, "file"), if count == 1 { "was" } else { "were" });
             let list = self.unsupported.text();
-            let message = format!("{files} of no supported format {were} skipped: {list}");
+            let message = format!("{files} of no supported format {were}{SKIPPED}{list}");
             match self.is_strict {
                 true => {
                     self.error(&format!("{message}; --strict makes this an error"));
@@ -355,7 +360,7 @@ impl<'a, W: Write> MeasureRun<'a, W> {
         let finds_files = self.finds_files || self.file_count > self.input_count;
         if finds_files && self.failed.count > 0 {
             let message = format!(
-                "{} of {} could not be measured completely: {}",
+                "{} of {} {INCOMPLETE}: {}",
                 self.failed.count,
                 pluralize(self.file_count, "file"),
                 self.failed.text()

@@ -15,7 +15,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parse
 use serde_json::{Value, json};
 
 use self::lines::Lines;
-use super::measure_run::MeasureRun;
+use super::measure_run::{INCOMPLETE, MeasureRun, SKIPPED};
 use super::track_lines::{LineCollector as _, WithLines};
 use super::worker::Files;
 use super::{MeasureArgs, OutputArgs, WindowBy, windows_kept};
@@ -24,7 +24,7 @@ use crate::cli::input::{self, Input, Reading, Stdin};
 use crate::cli::policy::{FilledOptions, Model, PolicyArgs};
 use crate::cli::progress::Progress;
 use crate::cli::reading::ReadingArgs;
-use crate::cli::report::{Names, Units};
+use crate::cli::report::{Names, Units, pluralize};
 use crate::formats::SinkError;
 use crate::http::{Measure, MeasureError, MeasureJob, Measured};
 
@@ -36,8 +36,8 @@ const MESSAGES_BYTES_MAX: usize = 64 << 10;
 const POINTS_MAX: u64 = 20_000_000;
 /// Maximum number of characters of the name of a file, which is in each row.
 const FILE_NAME_MAX: usize = 255;
-/// Maximum number of reasons why nothing in a file can be measured.
-const REASONS_MAX: usize = 5;
+/// Maximum number of errors, and of notes on skipped parts, that say why nothing in a file can be measured.
+const ERRORS_MAX: usize = 5;
 /// The name of a file without one.
 const NAME: &str = "upload";
 
@@ -273,13 +273,18 @@ fn answer(rows: &[u8], messages: &[u8], lines: Lines) -> Result<Measured, Measur
 fn failure(messages: &str) -> String {
     let of =
         |prefix: &'static str| messages.lines().filter_map(move |line| line.strip_prefix(prefix));
-    let skipped = of("note: ").filter(|note| note.contains("skipped"));
-    let reasons: Vec<&str> = of("error: ").chain(skipped).collect();
-    let shown = &reasons[..reasons.len().min(REASONS_MAX)];
-    match reasons.len() - shown.len() {
-        0 if shown.is_empty() => "the file has no track".to_owned(),
-        0 => shown.join("; "),
-        more => format!("{}; and {more} more", shown.join("; ")),
+    // The errors of the parts, without the error that counts them.
+    let errors: Vec<&str> = of("error: ").filter(|line| !line.contains(INCOMPLETE)).collect();
+    let shown = errors.iter().take(ERRORS_MAX).map(|&error| error.to_owned());
+    let more = match errors.len().saturating_sub(ERRORS_MAX) {
+        0 => None,
+        more => Some(format!("and {}", pluralize(more as u64, "more error"))),
+    };
+    let skipped = of("note: ").filter(|line| line.contains(SKIPPED)).map(str::to_owned);
+    let reasons: Vec<String> = shown.chain(more).chain(skipped.take(ERRORS_MAX)).collect();
+    match reasons.is_empty() {
+        true => "the file has no track".to_owned(),
+        false => reasons.join("; "),
     }
 }
 

@@ -49,7 +49,10 @@ impl ReportFile {
         let rows = Report::new(Vec::new(), options, inputs.iter().map(Input::name));
         let (lines, errors) = Default::default();
         let title = match inputs {
-            [only] => only.name().to_owned(),
+            // Without the folders, which the reader of a page need not know.
+            [only] => Path::new(only.name())
+                .file_name()
+                .map_or_else(|| only.name().to_owned(), |name| name.to_string_lossy().into_owned()),
             _ => pluralize(inputs.len() as u64, "file"),
         };
         Ok(Self {
@@ -117,6 +120,7 @@ impl ReportFile {
         let mut drawn = Vec::new();
         for (file, index, line) in lines {
             let mut line: Value = serde_json::from_str(&line).map_err(|error| text(&error))?;
+            line["file"] = file.as_str().into();
             if let Some(place) = places.get_mut(&(file, index)).and_then(VecDeque::pop_front) {
                 line["track_index"] = place.into();
                 drawn.push(line);

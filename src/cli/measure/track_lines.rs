@@ -16,6 +16,7 @@ const POINTS_MAX: usize = 256 * 1024;
 /// The lines of the tracks of a file that are open.
 pub(super) struct OpenLines {
     metric: Metric,
+    file: String,
     /// The tracks since the last time that no track was open; `None` if ended or without a line.
     open: Vec<Option<TrackLine>>,
     /// The number of tracks of the file before `open`.
@@ -29,8 +30,8 @@ pub(super) struct OpenLines {
 
 impl OpenLines {
     pub(super) fn new(metric: Metric) -> Self {
-        let (open, before, open_count, current, kept) = Default::default();
-        Self { metric, open, before, open_count, current, kept }
+        let (file, open, before, open_count, current, kept) = Default::default();
+        Self { metric, file, open, before, open_count, current, kept }
     }
 
     /// Returns the number of open lines.
@@ -82,7 +83,13 @@ impl OpenLines {
         }
     }
 
-    fn start_file(&mut self) {
+    /// Returns the name of the current file.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    fn start_file(&mut self, name: &str) {
+        name.clone_into(&mut self.file);
         self.open.clear();
         (self.before, self.open_count, self.current, self.kept) = (0, 0, 0, 0);
     }
@@ -178,7 +185,7 @@ impl<S: FileSink, L: LineCollector> TrackSink for WithLines<'_, S, L> {
 
 impl<S: FileSink, L: LineCollector> FileSink for WithLines<'_, S, L> {
     fn start_file(&mut self, name: &str) -> Result<(), SinkError> {
-        self.lines.borrow_mut().open().start_file();
+        self.lines.borrow_mut().open().start_file(name);
         self.files.start_file(name)
     }
 

@@ -461,7 +461,7 @@ export class LiveView {
                 ? null
                 : stat("Estimated", `${formatLength(summary.estimated_length_m)} (${formatLength(summary.estimated_length_low_m)} to ${formatLength(summary.estimated_length_high_m)})`),
             moving == null ? null : stat("Moving", formatDuration(moving)),
-            summary?.max_speed_mps == null ? null : stat("Fastest leg", formatSpeed(summary.max_speed_mps)),
+            summary?.max_speed_mps == null ? null : stat("Highest speed", formatSpeed(summary.max_speed_mps)),
             summary?.ascent_m == null ? null : stat("Ascent", `${formatNumber(summary.ascent_m)}\u00a0m`),
             fix?.z == null ? null : stat("Elevation", `${formatNumber(fix.z)}${isPlanar ? "" : "\u00a0m"}`),
             fix?.accuracy_m == null ? null : stat("Accuracy", `${formatNumber(fix.accuracy_m)}\u00a0m`),

@@ -893,5 +893,5 @@ export function mapLine(line, isPlanar, position) {
     });
     const path = rejected.length > 0 ? new Path(projection, accepted, starts) : vertices;
     const color = `track${position % 6}`;
-    return { path, rawPath: rejected.length > 0 ? vertices : null, vertices, rejected, color, key: line.track_index };
+    return { path, rawPath: rejected.length > 0 ? vertices : null, vertices, rejected, color, key: line.place };
 }

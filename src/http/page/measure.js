@@ -126,6 +126,7 @@ export class MeasureView {
             this.file = files[0];
             this.selected = -1;
             this.result = null;
+            this.command?.show();
             this.measure();
         }
     }
@@ -265,6 +266,7 @@ export class MeasureView {
      * @param {boolean} isSame whether it is the same file with other options
      */
     show(result, isSame) {
+        setPlaces(result);
         this.result = result;
         const { isPlanar } = this;
         byId("measure").classList.add("has-result");
@@ -308,7 +310,7 @@ export class MeasureView {
 
     /**
      * Shows a track in the profile, the table of trips and the ledger.
-     * @param {number} key the index of the track, or -1 for all
+     * @param {number} key the place of the track, or -1 for all
      * @param {boolean} moves whether the map moves to it
      */
     select(key, moves) {
@@ -328,14 +330,14 @@ export class MeasureView {
     }
 
     showProfile() {
-        const line = this.result?.lines.find(({ track_index: index }) => index === this.selected) ?? null;
+        const line = this.result?.lines.find(({ place }) => place === this.selected) ?? null;
         this.profile.show(line, this.isPlanar, this.isByTime);
         const track = this.track();
         byId("profile-title").textContent = this.result && this.result.tracks.length > 1 && track ? `Profile: ${trackName(track, this.result.tracks)}` : "Profile";
     }
 
     track() {
-        return this.result?.tracks.find(({ track_index: index }) => index === this.selected);
+        return this.result?.tracks[this.selected];
     }
 
     showNumbers() {
@@ -373,7 +375,7 @@ export class MeasureView {
             total.moving_s ? stat("Average", formatSpeed(length / total.moving_s, isPlanar), "while moving") : null,
             total.max_speed_mps == null && total.max_speed == null
                 ? null
-                : stat("Fastest leg", formatSpeed(total.max_speed_mps ?? total.max_speed, isPlanar)),
+                : stat("Highest speed", formatSpeed(total.max_speed_mps ?? total.max_speed, isPlanar)),
             climb("ascent") == null ? null : stat("Ascent", isPlanar ? formatNumber(climb("ascent") ?? 0, 1) : `${formatNumber(climb("ascent") ?? 0)}\u00a0m`),
             climb("descent") == null ? null : stat("Descent", isPlanar ? formatNumber(climb("descent") ?? 0, 1) : `${formatNumber(climb("descent") ?? 0)}\u00a0m`),
             total.stop_count == null ? null : stat("Stops", formatNumber(total.stop_count), total.stopped_s ? formatDuration(total.stopped_s) : ""),
@@ -392,10 +394,10 @@ export class MeasureView {
             byId("tracks").replaceChildren();
             return;
         }
-        const positions = new Map(result?.lines.map((line, position) => [line.track_index, position]));
-        const rows = tracks.slice(0, ROWS_MAX).map((track) => {
-            const position = positions.get(track.track_index);
-            const isSelected = track.track_index === this.selected;
+        const positions = new Map(result?.lines.map(({ place }, position) => [place, position]));
+        const rows = tracks.slice(0, ROWS_MAX).map((track, place) => {
+            const position = positions.get(place);
+            const isSelected = place === this.selected;
             const button = element(
                 "button",
                 {
@@ -403,8 +405,8 @@ export class MeasureView {
                     class: "row-button",
                     "aria-pressed": String(isSelected),
                     onclick: () => {
-                        this.select(track.track_index, true);
-                        byId("tracks").querySelectorAll("button")[tracks.indexOf(track)]?.focus();
+                        this.select(place, true);
+                        byId("tracks").querySelectorAll("button")[place]?.focus();
                     },
                 },
                 element("span", { class: position === undefined ? "key" : `key key${position % 6}` }),
@@ -513,14 +515,31 @@ function trackName(track, tracks) {
 /** @param {Measured} result */
 function longest(result) {
     let [best, most] = [-1, -1];
-    for (const line of result.lines) {
-        const track = result.tracks.find(({ track_index: index }) => index === line.track_index);
+    for (const { place } of result.lines) {
+        const track = result.tracks[place];
         const length = track ? lengthOf(track, "length") ?? 0 : -1;
         if (length > most) {
-            [best, most] = [line.track_index, length];
+            [best, most] = [place, length];
         }
     }
     return best;
+}
+
+/**
+ * Sets the place of the track of each line in the list of tracks. A track index counts the tracks of a file, and an archive
+ * can have several files, also with the same name.
+ * @param {Measured} result
+ */
+function setPlaces(result) {
+    /** @type {Map<string, number[]>} */
+    const places = new Map();
+    result.tracks.forEach(({ file, track_index: index }, place) => {
+        const key = `${index} ${file}`;
+        places.set(key, [...(places.get(key) ?? []), place]);
+    });
+    for (const line of result.lines) {
+        line.place = places.get(`${line.track_index} ${line.file}`)?.shift() ?? -1;
+    }
 }
 
 /**

@@ -85,7 +85,10 @@ interface Total extends Lengths {
 
 /** A simplified line with its profile. */
 interface Line {
+    file: string;
     track_index: number;
+    /** The place of its track in the list of tracks. The page sets it. */
+    place: number;
     point_count: number;
     coordinates: [number, number][];
     segment_starts: number[];

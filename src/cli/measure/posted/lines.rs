@@ -55,7 +55,11 @@ impl LineCollector for Lines {
 
     fn end(&mut self) -> Result<(), SinkError> {
         let (index, line) = self.open.end();
-        self.finished.extend(line.map(|line| line.finish(index)));
+        if let Some(line) = line {
+            let mut line = line.finish(index);
+            line["file"] = self.open.file().into();
+            self.finished.push(line);
+        }
         Ok(())
     }
 }

@@ -145,10 +145,29 @@ fn an_archive_without_tracks_names_the_files_that_failed() {
         measured(&[("file", "a.zip")], archive(files)).unwrap_err().to_string()
     };
     insta::assert_snapshot!(error(&[("b/notes.txt", "hello")]), @"nothing was measured: no file has a track in a supported format; 1 file of no supported format was skipped: a.zip/b/notes.txt");
-    insta::assert_snapshot!(error(&[("b.gpx", ""), ("c.gpx", ""), ("d.txt", "hello")]), @"a.zip/b.gpx: the file is empty; a.zip/c.gpx: the file is empty; 2 of 2 files could not be measured completely: a.zip/b.gpx, a.zip/c.gpx; 1 file of no supported format was skipped: a.zip/d.txt");
+    insta::assert_snapshot!(error(&[("b.gpx", ""), ("c.gpx", ""), ("d.txt", "hello")]), @"a.zip/b.gpx: the file is empty; a.zip/c.gpx: the file is empty; 1 file of no supported format was skipped: a.zip/d.txt");
     let names: Vec<_> = (0..9).map(|index| format!("{index}.gpx")).collect();
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
-    assert!(error(&many).ends_with("4.gpx: the file is empty; and 5 more"));
+    assert!(error(&many).ends_with("4.gpx: the file is empty; and 4 more errors"));
+    let all = [&many[..], &[("d.txt", "hello")]].concat();
+    assert!(
+        error(&all)
+            .ends_with("and 4 more errors; 1 file of no supported format was skipped: a.zip/d.txt")
+    );
+}
+
+#[test]
+fn the_lines_of_an_archive_name_their_files() {
+    let table = "lon,lat\n1,1\n1,2\n";
+    let bytes = archive(&[("a.csv", table), ("b.csv", table)]);
+    let answer = measured(&[("file", "w.zip")], bytes).unwrap();
+    let answer: Value = serde_json::from_str(&answer.json).unwrap();
+    for (place, name) in ["w.zip/a.csv", "w.zip/b.csv"].into_iter().enumerate() {
+        for list in ["tracks", "lines"] {
+            let item = &answer[list][place];
+            assert_eq!((&item["file"], &item["track_index"]), (&json!(name), &json!(0)));
+        }
+    }
 }
 
 #[test]
