@@ -60,7 +60,10 @@ fn a_zero_is_refused_where_it_is_no_limit() {
                 let args = ServeArgs::from_arg_matches(flags).unwrap();
                 match args.config().check() {
                     Ok(_) => accepted.push(name.to_owned()),
-                    Err(error) => assert!(error.to_string().contains(name), "{name}: {error}"),
+                    Err(error) => {
+                        let field = name.replace("-", "_");
+                        assert!(error.to_string().contains(&field), "{name}: {error}");
+                    }
                 }
             }
             Err(Rejection::Setting(message)) => assert!(message.contains(name), "{message}"),
