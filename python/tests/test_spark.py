@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import json
 import os
 import sys
 
@@ -58,18 +57,6 @@ def test_workers_warn_of_swapped_coordinates():
         list(ws._partials([rows], ["device"], ["time"], {"metric": "geodesic", "on_invalid": "skip"}))
     with pytest.raises(ValueError, match="device 'a': .*the arguments may be swapped"):
         list(ws._partials([rows], ["device"], ["time"], {"metric": "geodesic", "on_invalid": "raise"}))
-
-
-def test_keys_that_are_equal_numbers_have_one_state():
-    options = {"metric": "geodesic", "on_invalid": "raise"}
-    parts = [batch(pa.array(keys), [1.0, 2.0], [1.0, 2.0]) for keys in ([0.0, -0.0], [-0.0, -0.0])]
-    states = [state for part in parts for state in ws._partials([part], ["key"], ["time"], options)]
-    assert [state.num_rows for state in states] == [1, 1]
-    for index, state in enumerate(states):  # one after the other
-        first, last = ([json.dumps([index * 2 + row, 1.0, 1.0])] for row in (0, 1))
-        states[index] = state.set_column(1, "first", pa.array(first)).set_column(2, "last", pa.array(last))
-    (merged,) = ws._merge(states, ["key"], ["time"], "length_m", True)
-    assert merged.to_pydict()["point_count"] == [4]
 
 
 def points(count: int, seed: int, missing: bool = True) -> pd.DataFrame:
@@ -186,7 +173,7 @@ def test_rows_of_a_partition_are_read_in_chunks(monkeypatch):
 
 def test_equal_numbers_are_one_key():
     device = np.array([0.0, -0.0, np.nan, 0.0, np.nan, 1.0])
-    key = pa.array(device, mask=[False] * 5 + [True])
+    key = pa.array(device, mask=np.arange(6) == 5)
     lon = np.arange(6.0)
     rows = pa.table({"k0": key, "run": np.zeros(6, int), "o0": np.arange(6), "x": lon, "y": np.zeros(6)})
     for each in (rows, rows.slice(3)):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +22,8 @@ __all__ = ["AsyncRecorder", "RecordEvent", "Recorder", "RecordingError"]
 
 #: The longest time in seconds between two checks for signals.
 _WAIT_S = 0.1
-#: The time in seconds between two checks for changes, for event loops that cannot watch a file descriptor.
+#: The time in seconds between two checks for changes, in daemon threads, and in event loops that cannot watch a file
+#: descriptor.
 _POLL_S = 0.02
 
 
@@ -203,9 +205,14 @@ class Recorder(BaseRecorder):
         self._wait_for(self._closing())
 
     def _wait_for(self, steps: Iterator[int]) -> None:
+        # Python ends daemon threads when the interpreter ends. It must not do so within a call of Rust code that waits.
+        is_daemon = threading.current_thread().daemon
         for seen in steps:
             self._deliver()
-            self._core.wait(seen, _WAIT_S)
+            if is_daemon:
+                time.sleep(_POLL_S)
+            else:
+                self._core.wait(seen, _WAIT_S)
 
 
 class AsyncRecorder(BaseRecorder):
