@@ -285,6 +285,13 @@ export async function theProfileIsOfTheAcceptedPoints(server) {
     const before = await answers(page);
     await page.selectOption(".choice:has-text('Kind') select", "walk");
     await settled(page, before + 1);
+    const strokes = await page.evaluate(() =>
+        ["elevation", "speed", "rejected"].map((name) => {
+            const line = document.querySelector(`.workbench svg .${name}`);
+            return line ? getComputedStyle(line).stroke : name;
+        }),
+    );
+    equal(new Set(strokes.filter((stroke) => stroke.startsWith("rgb"))).size, 3, `colours of the profile: ${strokes.join(" ")}`);
     const { total } = await compare(page, scratch);
     check(total.length_m < 400 && total.rejections.length > 0, `the filters leave ${total.length_m} m`);
     const shown = await page.evaluate(() => {
