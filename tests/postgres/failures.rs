@@ -234,6 +234,31 @@ async fn a_restart_interrupts_the_store_for_a_moment() {
     retried(async || commit(&*store, 1, &held, 5).await).await;
 }
 
+/// The pauses between the attempts of the two connections have become long. When one of them is opened, the other does
+/// not wait for the end of its pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_back_is_used_by_both_connections_at_once() {
+    let Some((mut cluster, store)) = cluster_and_store().await else { return };
+    let mut held = recorded(&*store, 1, 10).await;
+    for is_read_first in [true, false] {
+        let before = store.stats().failures;
+        cluster.stop().await;
+        while store.stats().failures < before + 8 {
+            unavailable(store.load(name(1)).await);
+            unavailable(commit(&*store, 1, &held, 5).await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        cluster.launch().await;
+        if is_read_first {
+            retried(async || store.load(name(1)).await).await;
+            held = commit(&*store, 1, &held, 5).await.unwrap();
+        } else {
+            held = retried(async || commit(&*store, 1, &held, 5).await).await;
+            store.load(name(1)).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_at_the_start_is_used_when_it_comes() {
     let Some((mut cluster, store)) = cluster_and_store().await else { return };

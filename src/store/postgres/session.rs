@@ -1,7 +1,8 @@
 //! A connection that is opened again when it ends, with a growing pause between attempts that fail.
 //!
 //! When one connection of a store gets no answer, or finds another host, the other one is replaced, too. It may lead to
-//! an old primary, which still accepts connections after a failover.
+//! an old primary, which still accepts connections after a failover. When one connection is opened, the pause of the
+//! other one ends.
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
@@ -33,6 +34,8 @@ pub(super) struct Route {
     number: u64,
     /// The index of the host to try first.
     host: usize,
+    /// Number of connections that were opened.
+    openings: u64,
 }
 
 /// Makes the connections of a store be opened again.
@@ -55,7 +58,10 @@ pub(super) struct Session {
     opened_route: Route,
     attempt: Option<Attempt>,
     next_attempt: Instant,
-    /// Number of attempts that failed since the last connection.
+    /// The value of [`Route::openings`] at the start of the last attempt. A larger one shows that the database is
+    /// available again.
+    known_openings: u64,
+    /// Number of attempts that failed since the last connection of the store was opened.
     failures: u32,
     /// The error of the last attempt, or why the connection was lost, for clients.
     reason: String,
@@ -67,7 +73,8 @@ pub(super) struct Session {
 pub(super) enum Access<'a> {
     /// A connection that can be used.
     Open(&'a Link),
-    /// The first attempt after the start or after a lost connection is not over, so the request waits for it.
+    /// The first attempt after the start, after a lost connection or after another connection of the store was opened
+    /// is not over, so the request waits for it.
     Connecting,
     /// The last attempt failed for this reason.
     Down(&'a str),
@@ -95,6 +102,7 @@ impl Session {
             opened_route: Route::default(),
             attempt: None,
             next_attempt: now,
+            known_openings: 0,
             failures: 0,
             reason: String::new(),
             logged: String::new(),
@@ -117,10 +125,17 @@ impl Session {
             return;
         }
         if self.attempt.is_none() {
-            sleep_until(self.next_attempt).await;
+            let (mut routes, known) = (self.route.subscribe(), self.known_openings);
+            tokio::select! {
+                () = sleep_until(self.next_attempt) => {}
+                _ = routes.wait_for(|route| route.openings > known) => {}
+            }
+            self.end_pause_if_available();
         }
         let attempt = self.attempt.get_or_insert_with(|| {
-            let (settings, host) = (self.settings.clone(), self.route.borrow().host);
+            let route = *self.route.borrow();
+            self.known_openings = route.openings;
+            let (settings, host) = (self.settings.clone(), route.host);
             Box::pin(async move { connect::open(&settings, host, Purpose::Store).await })
         });
         let result = attempt.as_mut().await;
@@ -134,11 +149,10 @@ impl Session {
                 self.counters.connections.fetch_add(1, Relaxed);
                 self.health.connected(self.role, opened.conditions);
                 self.logged.clear();
-                self.route.send_if_modified(|route| {
-                    let is_other = route.host != opened.host;
-                    route.number += u64::from(is_other);
+                self.route.send_modify(|route| {
+                    route.number += u64::from(route.host != opened.host);
                     route.host = opened.host;
-                    is_other
+                    route.openings += 1;
                 });
                 self.opened_route = *self.route.borrow();
                 self.link = Some(opened.link);
@@ -197,9 +211,17 @@ impl Session {
         }
     }
 
+    /// Ends the pause if the other connection was opened after the start of the last attempt.
+    fn end_pause_if_available(&mut self) {
+        if self.link.is_none() && self.route.borrow().openings > self.known_openings {
+            (self.failures, self.next_attempt) = (0, Instant::now());
+        }
+    }
+
     /// Returns what a request finds now.
     pub(super) fn access(&mut self) -> Access<'_> {
         self.check();
+        self.end_pause_if_available();
         match &self.link {
             Some(link) => Access::Open(link),
             None if self.failures == 0 => Access::Connecting,
