@@ -1,11 +1,15 @@
 //! The settings of the connection of a recorder: the URL, the token, certificates and headers.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
-use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use waywiser::client::{Client, ClientBuilder, TokenSource};
+
+use crate::error::os_error;
 
 /// A text or a file, in PEM.
 enum Pem {
@@ -29,13 +33,24 @@ impl FromPyObject<'_, '_> for Pem {
 }
 
 impl Pem {
-    fn into_text(self) -> PyResult<Vec<u8>> {
+    fn into_text(self, py: Python<'_>) -> PyResult<Vec<u8>> {
         match self {
             Self::Text(text) => Ok(text),
-            Self::File(path) => std::fs::read(&path)
-                .map_err(|error| PyOSError::new_err(format!("{}: {error}", path.display()))),
+            Self::File(path) => fs::read(&path).map_err(|error| file_error(py, &error, &path)),
         }
     }
+}
+
+fn file_error(py: Python<'_>, error: &io::Error, path: &Path) -> PyErr {
+    match path.as_os_str().into_pyobject(py) {
+        Ok(file) => os_error(py, error, &path.to_string_lossy(), &file),
+        Err(never) => match never {},
+    }
+}
+
+/// Checks that a file can be opened. It is read again later.
+fn check_file(py: Python<'_>, path: &Path) -> PyResult<()> {
+    File::open(path).map(drop).map_err(|error| file_error(py, &error, path))
 }
 
 /// The settings of the connection.
@@ -55,7 +70,7 @@ impl Connection {
     ///
     /// # Errors
     /// If the URL has no scheme, settings exclude each other, or a file cannot be read.
-    pub(crate) fn client(self, url: &str) -> PyResult<ClientBuilder> {
+    pub(crate) fn client(self, py: Python<'_>, url: &str) -> PyResult<ClientBuilder> {
         // A URL with '@' may have a password; the builder refuses it with an error that does not show it.
         if !url.contains("://") && !url.contains('@') {
             return Err(PyValueError::new_err(format!(
@@ -66,7 +81,13 @@ impl Connection {
         builder = match (self.token, self.token_file) {
             (None, None) => builder,
             (Some(token), None) => builder.token(TokenSource::value(token)),
-            (None, Some(path)) => builder.token(TokenSource::file(path)),
+            (None, Some(path)) => {
+                // A pipe can be read only once.
+                if !path.exists() || path.is_file() {
+                    check_file(py, &path)?;
+                }
+                builder.token(TokenSource::file(path))
+            }
             (Some(_), Some(_)) => {
                 return Err(PyValueError::new_err(
                     "both token and token_file are given; use one of them",
@@ -74,15 +95,17 @@ impl Connection {
             }
         };
         if let Some(ca) = self.ca {
-            builder = builder.ca_pem(ca.into_text()?);
+            builder = builder.ca_pem(ca.into_text(py)?);
         }
         builder = match (self.client_cert, self.client_key) {
             (None, None) => builder,
             (Some(Pem::File(certificates)), Some(Pem::File(key))) => {
+                check_file(py, &certificates)?;
+                check_file(py, &key)?;
                 builder.client_identity_files(certificates, key)
             }
             (Some(certificates), Some(key)) => {
-                builder.client_identity_pem(certificates.into_text()?, key.into_text()?)
+                builder.client_identity_pem(certificates.into_text(py)?, key.into_text(py)?)
             }
             _ => {
                 return Err(PyValueError::new_err(

@@ -1,11 +1,14 @@
-//! Exceptions for invalid points.
+//! Exceptions for invalid points and for files that cannot be opened.
 
-use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyValueError};
+use std::io;
+
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use waywiser::PointError;
 use waywiser::measure::{ColumnError, SumOverflow};
+use waywiser::{Metric, PointError};
 
+use crate::column::Columns;
 use crate::suspicion::Suspicion;
 
 /// The first point that cannot be measured, with its index in the arrays.
@@ -58,9 +61,14 @@ impl MeasureError {
         }
     }
 
-    /// Returns whether the error is a latitude that is out of range.
-    pub(crate) fn is_latitude(&self) -> bool {
-        matches!(self, Self::Point { source: PointError::Latitude { .. }, .. })
+    /// Returns what the coordinates may be, if the error is a latitude that is out of range.
+    pub(crate) fn suspicion(&self, metric: Metric, columns: &Columns) -> Option<Suspicion> {
+        match self {
+            Self::Point { source: PointError::Latitude { .. }, .. } => {
+                Suspicion::of(metric, columns)
+            }
+            _ => None,
+        }
     }
 
     /// Returns the exception, with the line that has the point.
@@ -87,6 +95,30 @@ impl MeasureError {
             }
             Self::Overflow(error) => PyOverflowError::new_err(error.to_string()),
         }
+    }
+}
+
+/// Returns the exception for an error of opening a file: a subclass of OSError with the name of the file.
+pub(crate) fn os_error(
+    py: Python<'_>,
+    error: &io::Error,
+    name: &str,
+    file: &Bound<'_, PyAny>,
+) -> PyErr {
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return PyMemoryError::new_err(format!("there is not enough memory for {name}"));
+    }
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return PyValueError::new_err(format!("{name:?}: {error}"));
+    }
+    let Some(code) = error.raw_os_error() else {
+        return PyOSError::new_err(format!("{name}: {error}"));
+    };
+    let text = py.import("os").and_then(|os| os.call_method1("strerror", (code,))?.extract());
+    // The class depends on the code, such as FileNotFoundError.
+    match text.and_then(|text: String| py.get_type::<PyOSError>().call1((code, text, file))) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => error,
     }
 }
 

@@ -9,7 +9,7 @@ use waywiser::{Fix, FixBlock, InvalidPoints, Metric, Options, PathAccumulator};
 
 use crate::column::{BLOCK, Block, Column, Columns, Rows};
 use crate::error::{MeasureError, with_capacity};
-use crate::suspicion::{Suspicion, warn_suspicion};
+use crate::suspicion::warn_suspicion;
 use crate::work::{self, Interrupt};
 
 /// A time that is missing: the value of NaT.
@@ -124,9 +124,9 @@ impl Fixes {
         }
     }
 
-    /// Warns if there were invalid points, and the coordinates may have another meaning.
+    /// Warns if the coordinates may have another meaning.
     pub(crate) fn finish(&self, py: Python<'_>, is_any_invalid: bool) -> PyResult<()> {
-        warn_suspicion(py, if is_any_invalid { self.suspicion() } else { None })
+        warn_suspicion(py, self.metric, &self.columns, is_any_invalid)
     }
 
     /// Returns rows in the order of their times, and the earliest and the latest time. Rows with equal times keep their
@@ -184,13 +184,8 @@ impl Fixes {
 
     /// Returns the exception for an error.
     pub(crate) fn exception(&self, error: MeasureError) -> PyErr {
-        let suspicion = if error.is_latitude() { self.suspicion() } else { None };
+        let suspicion = error.suspicion(self.metric, &self.columns);
         error.into_exception(None, suspicion)
-    }
-
-    /// Returns what geographic coordinates may be, if latitudes are out of range.
-    fn suspicion(&self) -> Option<Suspicion> {
-        (self.metric != Metric::Planar).then(|| Suspicion::of(&self.columns)).flatten()
     }
 }
 

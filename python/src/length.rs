@@ -9,7 +9,7 @@ use waywiser::measure::{ColumnError, ExactSum, LineMeter};
 use crate::column::{BLOCK, Columns, Output};
 use crate::error::MeasureError;
 use crate::names::{OnInvalid, metric};
-use crate::suspicion::{Suspicion, warn_suspicion};
+use crate::suspicion::warn_suspicion;
 use crate::work::{self, Threads};
 
 /// Return the length of a path in metres, rounded once from the exact sum of its legs.
@@ -155,18 +155,14 @@ impl Path {
         })
     }
 
-    fn suspicion(&self) -> Option<Suspicion> {
-        (self.metric != Metric::Planar).then(|| Suspicion::of(&self.columns)).flatten()
-    }
-
     fn exception(&self, error: MeasureError) -> PyErr {
-        let suspicion = if error.is_latitude() { self.suspicion() } else { None };
+        let suspicion = error.suspicion(self.metric, &self.columns);
         error.into_exception(None, suspicion)
     }
 
-    /// Warns about invalid points that were not measured, if the coordinates may have another meaning.
+    /// Warns if the coordinates may have another meaning.
     fn finish(&self, py: Python<'_>, is_any_invalid: bool) -> PyResult<()> {
-        warn_suspicion(py, if is_any_invalid { self.suspicion() } else { None })
+        warn_suspicion(py, self.metric, &self.columns, is_any_invalid)
     }
 }
 

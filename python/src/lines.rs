@@ -10,7 +10,7 @@ use waywiser::measure::{ColumnError, LineMeter};
 use crate::column::{BLOCK, Columns, Output, read_integers};
 use crate::error::{MeasureError, with_capacity};
 use crate::names::{self, OnInvalid};
-use crate::suspicion::{Suspicion, warn_suspicion};
+use crate::suspicion::warn_suspicion;
 use crate::work::{self, Interrupt, Threads};
 
 /// Return the length of each line. Line i has the parts line_offsets[i] to line_offsets[i + 1], and part j has the points
@@ -49,12 +49,12 @@ pub(crate) fn ragged_lengths<'py>(
         Ok(())
     };
     let into_exception = |LineError { line, source }| {
-        let suspicion = if source.is_latitude() { lines.suspicion() } else { None };
+        let suspicion = source.suspicion(lines.metric, &lines.columns);
         source.into_exception(Some(line), suspicion)
     };
     let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
     work::in_interruptible_steps(py, count, points_per_line, threads, work, add, into_exception)?;
-    warn_suspicion(py, if is_any_invalid { lines.suspicion() } else { None })?;
+    warn_suspicion(py, lines.metric, &lines.columns, is_any_invalid)?;
     Ok(array)
 }
 
@@ -106,10 +106,6 @@ struct Lines {
 }
 
 impl Lines {
-    fn suspicion(&self) -> Option<Suspicion> {
-        (self.metric != Metric::Planar).then(|| Suspicion::of(&self.columns)).flatten()
-    }
-
     /// Returns the parts of a line.
     #[inline]
     fn parts_of(&self, line: usize) -> Range<usize> {

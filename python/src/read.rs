@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Cursor, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pyo3::exceptions::{PyMemoryError, PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use waywiser::formats::{
@@ -15,6 +15,7 @@ use waywiser::formats::{
     SkipReason, TrackColumn, TrackKind, TrackSink,
 };
 
+use crate::error::os_error;
 use crate::messages;
 use crate::names::{metric, unknown};
 use crate::tracks::{RawTrack, TracksOfFile};
@@ -62,25 +63,6 @@ pub(crate) fn read_files(
 #[pyfunction]
 pub(crate) fn check_read_options(options: Arguments) -> PyResult<()> {
     options.read_options().map(drop)
-}
-
-/// Returns the exception for an error of opening a file: a subclass of OSError with the name of the file.
-fn os_error(py: Python<'_>, error: &io::Error, name: &str, file: &Bound<'_, PyAny>) -> PyErr {
-    if error.kind() == io::ErrorKind::OutOfMemory {
-        return PyMemoryError::new_err(format!("there is not enough memory for {name}"));
-    }
-    if error.kind() == io::ErrorKind::InvalidInput {
-        return PyValueError::new_err(format!("{name:?}: {error}"));
-    }
-    let Some(code) = error.raw_os_error() else {
-        return PyOSError::new_err(format!("{name}: {error}"));
-    };
-    let text = py.import("os").and_then(|os| os.call_method1("strerror", (code,))?.extract());
-    // The class depends on the code, such as FileNotFoundError.
-    match text.and_then(|text: String| py.get_type::<PyOSError>().call1((code, text, file))) {
-        Ok(exception) => PyErr::from_value(exception),
-        Err(error) => error,
-    }
 }
 
 /// The origin of the bytes.

@@ -109,7 +109,8 @@ impl RecorderCore {
         }
         let runtime = runtime(py)?;
         let _context = runtime.enter();
-        let client = connection.client(url)?.connect_lazy().map_err(|error| value_error(&error))?;
+        let client =
+            connection.client(py, url)?.connect_lazy().map_err(|error| value_error(&error))?;
         let (queue, wakeup_fd) = PointQueue::new(buffer_points, has_wakeup_fd)?;
         let (events, points) = (Arc::clone(&queue), Points::of(Arc::clone(&queue)));
         let (flushes, end) = (Flushes::of(Arc::clone(&queue)), TaskEnd(Arc::clone(&queue)));

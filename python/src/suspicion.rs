@@ -1,22 +1,28 @@
-//! What latitudes that are out of range may be: advice in exceptions and warnings.
+//! What unusual coordinates may be: advice in exceptions and warnings.
 
 use pyo3::prelude::*;
+use waywiser::Metric;
 
 use crate::column::{BLOCK, Block, Column, Columns};
 use crate::error::warn;
 
-/// What the values of coordinates may be, if latitudes are out of range.
+/// What the values of geographic coordinates may be, if they are unusual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspicion {
     /// All longitudes fit the range of latitudes.
     Swapped,
     /// The latitudes are large whole numbers.
     ScaledE7,
+    /// The numbers of units of 1e-7 degree are in the range of whole degrees.
+    WholeDegrees,
 }
 
 impl Suspicion {
     /// Returns what the values may be, if latitudes are out of range.
-    pub(crate) fn of(columns: &Columns) -> Option<Self> {
+    pub(crate) fn of(metric: Metric, columns: &Columns) -> Option<Self> {
+        if metric == Metric::Planar {
+            return None;
+        }
         let limit = match columns {
             Columns::Float(..) => 90.0,
             Columns::Int(..) => 90.0e7,
@@ -62,6 +68,28 @@ impl Suspicion {
         }
     }
 
+    /// Returns whether whole degrees may have been passed as units of 1e-7 degree. Most paths are decided by their first
+    /// points.
+    fn of_units(metric: Metric, columns: &Columns) -> Option<Self> {
+        const POINTS: usize = 16;
+        let Columns::Int(x, y) = columns else { return None };
+        if metric == Metric::Planar {
+            return None;
+        }
+        let (mut block, mut is_any_nonzero) = (Block::new(), false);
+        for from in (0..columns.len()).step_by(POINTS) {
+            for (column, limit) in [(x, 180), (y, 90)] {
+                for &value in column.read(from..columns.len().min(from + POINTS), &mut block) {
+                    if value.unsigned_abs() > limit {
+                        return None;
+                    }
+                    is_any_nonzero |= value != 0;
+                }
+            }
+        }
+        is_any_nonzero.then_some(Self::WholeDegrees)
+    }
+
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::Swapped => {
@@ -71,11 +99,25 @@ impl Suspicion {
                 "latitudes are whole numbers outside -90 to 90: units of 1e-7 degree must have the type int32, and \
                  projected coordinates need metric=\"planar\""
             }
+            Self::WholeDegrees => {
+                "coordinates of the type int32 are units of 1e-7 degree, and all of these are within the first 180 units: \
+                 convert whole degrees to float64"
+            }
         }
     }
 }
 
-/// Warns of coordinates that may have another meaning.
-pub(crate) fn warn_suspicion(py: Python<'_>, suspicion: Option<Suspicion>) -> PyResult<()> {
+/// Warns of coordinates that may have another meaning. Invalid points show a wrong order; without them, the values can still
+/// be tiny.
+pub(crate) fn warn_suspicion(
+    py: Python<'_>,
+    metric: Metric,
+    columns: &Columns,
+    is_any_invalid: bool,
+) -> PyResult<()> {
+    let suspicion = match is_any_invalid {
+        true => Suspicion::of(metric, columns),
+        false => Suspicion::of_units(metric, columns),
+    };
     suspicion.map_or(Ok(()), |suspicion| warn(py, suspicion.advice()))
 }

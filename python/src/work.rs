@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
@@ -47,6 +47,7 @@ impl FromPyObject<'_, '_> for Threads {
         }
         match value.extract() {
             Ok(count @ 1..=THREADS_MAX) => Ok(Self(count)),
+            Err(error) if !error.is_instance_of::<PyOverflowError>(value.py()) => Err(error),
             _ => Err(PyValueError::new_err(format!("threads is {}; {}", &*value, advice()))),
         }
     }

@@ -171,6 +171,9 @@ impl ClientBuilder {
                 .map_err(|reason| ClientError::Header { name: name.clone(), reason })?;
             headers.append(parsed, value);
         }
+        if let Some(token) = &self.token {
+            token.check()?;
+        }
         let is_guarded = self.token.is_some() && !url.is_https() && !self.allows_plaintext_token;
         if is_guarded && !url.is_loopback() {
             return Err(ClientError::PlaintextToken { url: self.url });

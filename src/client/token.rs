@@ -79,6 +79,17 @@ impl TokenSource {
         !matches!(*self.0, Source::Value(_))
     }
 
+    /// Checks a token that never changes. Other sources are used at each call.
+    ///
+    /// # Errors
+    /// The token is not valid.
+    pub(super) fn check(&self) -> Result<(), TokenError> {
+        match &*self.0 {
+            Source::Value(value) => value.as_ref().map(drop).map_err(Clone::clone),
+            Source::File { .. } | Source::Callback(_) => Ok(()),
+        }
+    }
+
     /// Returns the value of the `authorization` header with the current token.
     ///
     /// # Errors

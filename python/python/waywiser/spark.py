@@ -367,14 +367,17 @@ def _runs(
 
 def _encoded(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[Any]]:
     """Return a number for each value, and the values of the numbers. Equal values have equal numbers."""
+    encoded = _without_negative_zero(column).combine_chunks().dictionary_encode(null_encoding="encode")
+    codes: NDArray[np.int32] = encoded.indices.to_numpy()
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _without_negative_zero(keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return keys with 0.0 for -0.0, which is equal to it."""
     import pyarrow.compute as pc
     import pyarrow.types as types
 
-    if types.is_floating(column.type):
-        column = pc.add(column, pc.cast(0.0, column.type))  # 0.0 for -0.0
-    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-    codes: NDArray[np.int32] = encoded.indices.to_numpy()
-    return codes, encoded.dictionary.to_pylist()
+    return pc.add(keys, pc.cast(0.0, keys.type)) if types.is_floating(keys.type) else keys
 
 
 def _combined(codes: list[NDArray[np.int32]]) -> NDArray[Any]:
@@ -517,4 +520,5 @@ def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[st
     path = Fold(**options)
     for _, values, _, _, x, y in _runs(one_run, keys, orders, options):
         _extend(path, x, y, keys, values, orders)
-    return pa.table({f"k{i}": table[f"k{i}"][:1] for i in range(len(keys))} | _result(length_name, [path]))
+    key = {f"k{i}": _without_negative_zero(table[f"k{i}"][:1]) for i in range(len(keys))}
+    return pa.table(key | _result(length_name, [path]))
