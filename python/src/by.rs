@@ -18,6 +18,8 @@ use crate::work::{self, Interrupt, Threads};
 
 /// A number that is missing in a column of whole numbers.
 const MISSING: i64 = i64::MIN;
+/// Groups count as at least this many points, so that the summaries of one step of a thread need at most 20 MiB.
+const GROUP_POINTS_MIN: usize = 32;
 
 /// Return the columns of the table of by(): a dict of names to the bytes of numbers. Row i is in the group groups[i], from 0
 /// to group_count - 1.
@@ -72,7 +74,7 @@ pub(crate) fn lengths_by<'py>(
         let scattered = positions.map(|positions| fixes.scattered(py, positions)).transpose()?;
         let sorted_fixes = scattered.as_ref().unwrap_or(&fixes);
         let work = |range: Range<usize>, interrupt: &Interrupt<'_>| {
-            let mut groups = Vec::with_capacity(range.len());
+            let mut groups = with_capacity(range.len()).map_err(GroupError::Memory)?;
             let mut feed = Feed::new(sorted_fixes, ignores_times);
             let mut sorted = Vec::new();
             for group in range {
@@ -92,7 +94,7 @@ pub(crate) fn lengths_by<'py>(
         };
         let into_exception = |error| match error {
             GroupError::Measure(error) => {
-                fixes.exception(error.map_index(|position| order.row(position)))
+                fixes.exception(py, error.map_index(|position| order.row(position)))
             }
             GroupError::Memory(exception) => exception,
             GroupError::Windows { position } => PyValueError::new_err(format!(
@@ -100,7 +102,7 @@ pub(crate) fn lengths_by<'py>(
                 order.row(position)
             )),
         };
-        let points = fixes.len().div_ceil(group_count.max(1)).max(1);
+        let points = fixes.len().div_ceil(group_count.max(1)).max(GROUP_POINTS_MIN);
         let add = |part| add(part).map_err(GroupError::Memory);
         work::in_interruptible_steps(py, group_count, points, threads, work, add, into_exception)?;
     }

@@ -11,6 +11,9 @@ use waywiser::client::{Client, ClientBuilder, TokenSource};
 
 use crate::error::os_error;
 
+/// Maximum size of a file with certificates. Those of a system have about 250 KB.
+const PEM_BYTES_MAX: u64 = 16 << 20;
+
 /// A text or a file, in PEM.
 enum Pem {
     Text(Vec<u8>),
@@ -36,7 +39,10 @@ impl Pem {
     fn into_text(self, py: Python<'_>) -> PyResult<Vec<u8>> {
         match self {
             Self::Text(text) => Ok(text),
-            Self::File(path) => fs::read(&path).map_err(|error| file_error(py, &error, &path)),
+            Self::File(path) => {
+                check_file(py, &path)?;
+                fs::read(&path).map_err(|error| file_error(py, &error, &path))
+            }
         }
     }
 }
@@ -48,9 +54,22 @@ fn file_error(py: Python<'_>, error: &io::Error, path: &Path) -> PyErr {
     }
 }
 
-/// Checks that a file can be opened. It is read again later.
+/// Checks that a file is a regular one of a suitable size, which can be opened. A pipe may have no writer, and the call
+/// could not be interrupted.
 fn check_file(py: Python<'_>, path: &Path) -> PyResult<()> {
-    File::open(path).map(drop).map_err(|error| file_error(py, &error, path))
+    let opened = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => File::open(path).map(|_| Some(metadata.len())),
+        false => Ok(None),
+    });
+    match opened {
+        Ok(Some(..=PEM_BYTES_MAX)) => Ok(()),
+        Ok(Some(size)) => Err(PyValueError::new_err(format!(
+            "{} has {size} bytes, and the limit is {PEM_BYTES_MAX}",
+            path.display()
+        ))),
+        Ok(None) => Err(PyValueError::new_err(format!("{} is not a regular file", path.display()))),
+        Err(error) => Err(file_error(py, &error, path)),
+    }
 }
 
 /// The settings of the connection.
@@ -82,10 +101,8 @@ impl Connection {
             (None, None) => builder,
             (Some(token), None) => builder.token(TokenSource::value(token)),
             (None, Some(path)) => {
-                // A pipe can be read only once.
-                if !path.exists() || path.is_file() {
-                    check_file(py, &path)?;
-                }
+                // It may be a pipe, which can be read only once.
+                fs::metadata(&path).map_err(|error| file_error(py, &error, &path))?;
                 builder.token(TokenSource::file(path))
             }
             (Some(_), Some(_)) => {

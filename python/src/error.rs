@@ -61,18 +61,24 @@ impl MeasureError {
         }
     }
 
-    /// Returns what the coordinates may be, if the error is a latitude that is out of range.
-    pub(crate) fn suspicion(&self, metric: Metric, columns: &Columns) -> Option<Suspicion> {
-        match self {
+    /// Returns the exception, with the line that has the point. If a latitude is out of range, the message says what the
+    /// coordinates may be.
+    pub(crate) fn into_exception(
+        self,
+        py: Python<'_>,
+        line: Option<usize>,
+        metric: Metric,
+        columns: &Columns,
+    ) -> PyErr {
+        let suspicion = match self {
             Self::Point { source: PointError::Latitude { .. }, .. } => {
-                Suspicion::of(metric, columns)
+                match Suspicion::of(py, metric, columns) {
+                    Ok(suspicion) => suspicion,
+                    Err(exception) => return exception,
+                }
             }
             _ => None,
-        }
-    }
-
-    /// Returns the exception, with the line that has the point.
-    pub(crate) fn into_exception(self, line: Option<usize>, suspicion: Option<Suspicion>) -> PyErr {
+        };
         let place = |index| match line {
             Some(line) => format!("line {line}, index {index} of all points"),
             None => format!("index {index}"),

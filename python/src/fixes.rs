@@ -119,7 +119,7 @@ impl Fixes {
         let is_any_invalid = feed.is_any_invalid;
         match outcome {
             Err(work::Stopped::Exception(exception)) => Err(exception),
-            Err(work::Stopped::Error(error)) => Err(self.exception(error)),
+            Err(work::Stopped::Error(error)) => Err(self.exception(py, error)),
             Ok(()) => self.finish(py, is_any_invalid),
         }
     }
@@ -183,9 +183,8 @@ impl Fixes {
     }
 
     /// Returns the exception for an error.
-    pub(crate) fn exception(&self, error: MeasureError) -> PyErr {
-        let suspicion = error.suspicion(self.metric, &self.columns);
-        error.into_exception(None, suspicion)
+    pub(crate) fn exception(&self, py: Python<'_>, error: MeasureError) -> PyErr {
+        error.into_exception(py, None, self.metric, &self.columns)
     }
 }
 
@@ -340,15 +339,23 @@ impl BlockError {
 /// Returns the error of an attribute with this index of the arrays.
 fn value_error(error: &ColumnError, index: usize) -> MeasureError {
     let message = match error {
-        ColumnError::Z { source: FixError::Z(z), .. } => {
-            format!(
-                "elevation {z} is not a number between -2^40 and 2^40; use NaN for a missing one"
-            )
-        }
-        ColumnError::Accuracy { source: FixError::Accuracy(accuracy), .. } => {
-            format!("accuracy {accuracy} is not a number from 0 to 2^40; use NaN for a missing one")
+        ColumnError::Z { source, .. } | ColumnError::Accuracy { source, .. } => {
+            attribute_error(source)
         }
         other => other.to_string(),
     };
     MeasureError::Value { index, message }
+}
+
+/// Returns the message for an attribute that is not valid.
+pub(crate) fn attribute_error(error: &FixError) -> String {
+    match error {
+        FixError::Z(z) => format!(
+            "elevation {z} is not a number between -2^40 and 2^40; use NaN for a missing one"
+        ),
+        FixError::Accuracy(accuracy) => {
+            format!("accuracy {accuracy} is not a number from 0 to 2^40; use NaN for a missing one")
+        }
+        other => other.to_string(),
+    }
 }

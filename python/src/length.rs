@@ -71,8 +71,10 @@ pub(crate) fn length(
         joints.join(ends, |_, _| {})?;
         Ok(total.merge(&sum)?)
     };
-    work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
-    total.merge(&joints.meter.end_line()).map_err(|error| path.exception(error.into()))?;
+    work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| {
+        path.exception(py, error)
+    })?;
+    total.merge(&joints.meter.end_line()).map_err(|error| path.exception(py, error.into()))?;
     path.finish(py, is_any_invalid)?;
     Ok(total.to_f64())
 }
@@ -128,7 +130,9 @@ pub(crate) fn legs<'py>(
         is_any_invalid |= invalid;
         joints.join(ends, |at, leg| out.write(at, &[leg]))
     };
-    work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| path.exception(error))?;
+    work::in_steps(py, path.columns.len(), 1, threads, work, add, |error| {
+        path.exception(py, error)
+    })?;
     path.finish(py, is_any_invalid)?;
     Ok(array)
 }
@@ -155,9 +159,8 @@ impl Path {
         })
     }
 
-    fn exception(&self, error: MeasureError) -> PyErr {
-        let suspicion = error.suspicion(self.metric, &self.columns);
-        error.into_exception(None, suspicion)
+    fn exception(&self, py: Python<'_>, error: MeasureError) -> PyErr {
+        error.into_exception(py, None, self.metric, &self.columns)
     }
 
     /// Warns if the coordinates may have another meaning.

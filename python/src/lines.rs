@@ -48,9 +48,8 @@ pub(crate) fn ragged_lengths<'py>(
         is_any_invalid |= invalid;
         Ok(())
     };
-    let into_exception = |LineError { line, source }| {
-        let suspicion = source.suspicion(lines.metric, &lines.columns);
-        source.into_exception(Some(line), suspicion)
+    let into_exception = |LineError { line, source }: LineError| {
+        source.into_exception(py, Some(line), lines.metric, &lines.columns)
     };
     let points_per_line = lines.columns.len().div_ceil(count.max(1)).max(1);
     work::in_interruptible_steps(py, count, points_per_line, threads, work, add, into_exception)?;

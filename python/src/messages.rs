@@ -1,11 +1,14 @@
 //! Messages of the crate, which name the flags of the command line, with the names of arguments.
 
 /// The flags that messages name, and the arguments.
-const FLAGS: [(&str, &str); 19] = [
+const FLAGS: [(&str, &str); 22] = [
     ("--accuracy-column", "accuracy_column"),
+    ("--ca-file", "ca"),
+    ("--cert", "client_cert"),
     ("--delimiter", "delimiter"),
     ("--format", "format"),
     ("--join-segments", "join_segments=True"),
+    ("--key", "client_key"),
     ("--model", "metric"),
     ("--on-invalid", "on_invalid"),
     ("--only", "only"),
@@ -22,6 +25,9 @@ const FLAGS: [(&str, &str); 19] = [
     ("--y-column", "y_column"),
     ("--z-column", "z_column"),
 ];
+
+/// The placeholder of the name of a file after a flag.
+const FILE: &str = " FILE";
 
 /// The values that messages suggest.
 const VALUES: [&str; 4] = ["ignore", "none", "planar", "skip"];
@@ -40,6 +46,7 @@ pub(crate) fn with_python_names(message: &str) -> String {
             None => text.push_str(flag),
             Some((_, argument)) => {
                 text.push_str(argument);
+                rest = rest.strip_prefix(FILE).unwrap_or(rest);
                 let value = VALUES.iter().find(|value| {
                     let value =
                         after.strip_prefix(' ').and_then(|after| after.strip_prefix(**value));

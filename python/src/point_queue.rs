@@ -1,8 +1,8 @@
 //! The points between the caller of a recorder and its task, and the progress of the task.
 //!
 //! The queue limits the number of points that were accepted and are not durable, wherever they are: in the queue or in
-//! the buffer of the task. The task reads the queue only while it has a connection. Every change that a caller may wait for increases a version: a caller reads the version,
-//! checks what it waits for, and waits until the version differs.
+//! the buffer of the task. The task reads the queue only while it has a connection. Every change that a caller may wait
+//! for increases a version: a caller reads the version, checks what it waits for, and waits until the version differs.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -15,6 +15,8 @@ use tokio_stream::Stream;
 use waywiser::Fix;
 use waywiser::client::{RecordError, RecordEvent, Recorded};
 
+use crate::messages;
+
 /// Maximum number of points in a block of the queue. The task takes one block at once.
 const BLOCK_POINTS: usize = 1024;
 /// Maximum number of events that wait. Older ones are dropped.
@@ -26,9 +28,6 @@ pub(crate) struct PointQueue {
     /// Maximum number of points that are not durable.
     capacity: usize,
     changed: Condvar,
-    /// The end of a socket pair whose other end an event loop of Python watches.
-    #[cfg(unix)]
-    wakeup: Option<std::os::unix::net::UnixStream>,
 }
 
 #[derive(Default)]
@@ -38,6 +37,8 @@ struct State {
     blocks: VecDeque<Vec<Fix>>,
     /// Whether a caller waits for space.
     is_full: bool,
+    /// Whether a caller is adding the points of an array, which stay together.
+    is_in_array: bool,
     /// Whether no more points follow.
     is_ended: bool,
     sent_points: u64,
@@ -51,6 +52,9 @@ struct State {
     outcome: Option<Result<Recorded, String>>,
     points_task: Option<Waker>,
     flush_task: Option<Waker>,
+    /// The end of a socket pair whose other end an event loop of Python watches. It is closed with the task.
+    #[cfg(unix)]
+    wakeup: Option<std::os::unix::net::UnixStream>,
 }
 
 impl State {
@@ -92,8 +96,8 @@ impl PointQueue {
                 (Some(wakeup), Some(reader.into_raw_fd()))
             }
         };
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        Ok((Arc::new(Self { state, capacity, changed, wakeup }), reader))
+        let state = Mutex::new(State { wakeup, ..State::default() });
+        Ok((Arc::new(Self { state, capacity, changed: Condvar::new() }), reader))
     }
 
     /// Creates a queue. There is no file descriptor for event loops on this system.
@@ -114,10 +118,29 @@ impl PointQueue {
         state.version += 1;
         self.changed.notify_all();
         #[cfg(unix)]
-        if let Some(mut wakeup) = self.wakeup.as_ref() {
+        if let Some(wakeup) = &mut state.wakeup {
             // If the buffer is full, the event loop is woken already.
-            let _ = std::io::Write::write(&mut wakeup, &[0]);
+            let _ = std::io::Write::write(wakeup, &[0]);
         }
+    }
+
+    /// Starts or ends an array. While a caller adds an array, no other points are added.
+    pub(crate) fn set_in_array(&self, is_in_array: bool) {
+        let mut state = self.lock();
+        state.is_in_array = is_in_array;
+        self.change(&mut state);
+    }
+
+    /// Adds one point. Returns whether there was space and nobody adds an array.
+    ///
+    /// # Errors
+    /// If the recording has failed, or no more points follow: the task may not read them.
+    pub(crate) fn push_one(&self, point: Fix) -> Result<bool, PushError> {
+        let state = self.lock();
+        if state.is_in_array && state.outcome.is_none() {
+            return Ok(false);
+        }
+        Ok(self.push_to(state, &[point])? == 1)
     }
 
     /// Adds points from the start of a list while there is space. Returns their number.
@@ -125,7 +148,14 @@ impl PointQueue {
     /// # Errors
     /// If the recording has failed, or no more points follow: the task may not read them.
     pub(crate) fn push(&self, points: &[Fix]) -> Result<usize, PushError> {
-        let mut state = self.lock();
+        self.push_to(self.lock(), points)
+    }
+
+    fn push_to(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        points: &[Fix],
+    ) -> Result<usize, PushError> {
         match &state.outcome {
             Some(Err(message)) => return Err(PushError::Failed(message.clone())),
             Some(Ok(_)) => return Err(PushError::Finished),
@@ -202,6 +232,8 @@ impl PointQueue {
             }
             state.outcome = Some(outcome);
             self.change(&mut state);
+            #[cfg(unix)]
+            drop(state.wakeup.take());
         }
     }
 
@@ -306,7 +338,8 @@ pub(crate) struct TaskEnd(pub(crate) Arc<PointQueue>);
 impl TaskEnd {
     /// Stores the outcome of the recording.
     pub(crate) fn finish(self, outcome: Result<Recorded, RecordError>) {
-        self.0.set_outcome(outcome.map_err(|error| error.to_string()));
+        let outcome = outcome.map_err(|error| messages::with_python_names(&error.to_string()));
+        self.0.set_outcome(outcome);
     }
 }
 

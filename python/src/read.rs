@@ -2,9 +2,9 @@
 //!
 //! The readers run without the global interpreter lock. Signals are handled whenever the next bytes are read.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -256,6 +256,11 @@ impl Read for ObjectReader {
     }
 }
 
+/// Opens a file as a file object of Python.
+fn open_unbuffered(py: Python<'_>, path: &Path) -> PyResult<Py<PyAny>> {
+    Ok(py.import("io")?.call_method1("FileIO", (path.as_os_str(),))?.unbind())
+}
+
 /// How to read an input.
 struct Reading<'a> {
     name: &'a str,
@@ -269,14 +274,18 @@ impl Reading<'_> {
         let failure = self.failure.clone();
         match source {
             Source::Path(path) => {
-                let file = File::open(&path)?;
-                let metadata = file.metadata()?;
+                let metadata = fs::metadata(&path)?;
                 if metadata.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));
                 }
                 match metadata.is_file() {
-                    true => self.read_seekable(file),
-                    false => self.read_stream(file),
+                    true => self.read_seekable(File::open(&path)?),
+                    false => {
+                        // Python opens and reads a pipe, because a signal can interrupt its calls.
+                        let object = Python::attach(|py| open_unbuffered(py, &path));
+                        let object = object.map_err(|error| failure.set(error))?;
+                        self.read_stream(ObjectReader { object, failure })
+                    }
                 }
             }
             Source::Bytes(bytes) => self.read_seekable(Cursor::new(bytes)),

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::task::JoinHandle;
 use waywiser::client::{RecordEvent, RetryPolicy};
-use waywiser::measure::{EstimateOptions, WindowOptions};
+use waywiser::measure::{EstimateOptions, FixError, WindowOptions};
 use waywiser::recording::RecordingName;
 use waywiser::{
     Fix, InvalidPoints, Options, OptionsError, PathAccumulator, Point, PointError, Space,
@@ -19,7 +19,7 @@ use waywiser::{
 
 use crate::column::{BLOCK, Block, Column, Columns};
 use crate::connection::Connection;
-use crate::fixes::{Arguments, Fixes};
+use crate::fixes::{self, Arguments, Fixes};
 use crate::point_queue::{Flushes, PointQueue, Points, PushError, TaskEnd};
 use crate::runtime::runtime;
 use crate::{messages, options, summary};
@@ -31,6 +31,8 @@ create_exception!(
     "A recording failed. The durable points stay on the server; a new recorder that sends the same points resumes it."
 );
 
+/// The maximum number of points that are added without the handling of signals.
+const PUSH_POINTS_MAX: usize = 1 << 18;
 /// The longest time without progress, a century.
 const BUDGET_MAX_S: f64 = 100.0 * 365.0 * 86_400.0;
 /// A time that is missing: the value of NaT.
@@ -54,6 +56,18 @@ type RawEvent = (&'static str, Option<u64>, Option<f64>, Option<String>);
 struct Parts {
     queue: Arc<PointQueue>,
     task: JoinHandle<()>,
+}
+
+fn push_error(error: PushError) -> PyErr {
+    match error {
+        PushError::Failed(message) => RecordingError::new_err(message),
+        PushError::Finishing => {
+            PyValueError::new_err("the recorder is finishing; it takes no more points")
+        }
+        PushError::Finished => {
+            PyValueError::new_err("the recorder is finished; it takes no more points")
+        }
+    }
 }
 
 fn value_error(error: &dyn std::error::Error) -> PyErr {
@@ -164,7 +178,19 @@ impl RecorderCore {
     ) -> PyResult<bool> {
         let point = Point::new(self.options.metric().space(), lon, lat);
         let fix = self.fix(point, time, elevation, accuracy).map_err(PyValueError::new_err)?;
-        Ok(self.add(&[fix])? == 1)
+        self.queue()?.push_one(fix).map_err(push_error)
+    }
+
+    /// Starts an array: the recorder takes no other points until `end_array` is called.
+    fn start_array(&self) -> PyResult<()> {
+        self.queue()?.set_in_array(true);
+        Ok(())
+    }
+
+    /// Ends an array.
+    fn end_array(&self) -> PyResult<()> {
+        self.queue()?.set_in_array(false);
+        Ok(())
     }
 
     /// Checks columns of points, as `measure` does.
@@ -184,8 +210,8 @@ impl RecorderCore {
         Fixes::get(py, &given, &options)?.add_to(py, &mut PathAccumulator::new(options))
     }
 
-    /// Adds the points of columns from an index on while there is space. Returns the index of the first point that was
-    /// not added. The columns are arrays that were checked.
+    /// Adds the points of columns from an index on while there is space, up to a limit. Returns the index of the first
+    /// point that was not added, and whether the caller must wait for space. The columns are arrays that were checked.
     fn push(
         &self,
         lon: &Bound<'_, PyAny>,
@@ -194,7 +220,7 @@ impl RecorderCore {
         elevation: Option<&Bound<'_, PyAny>>,
         accuracy: Option<&Bound<'_, PyAny>>,
         from: usize,
-    ) -> PyResult<usize> {
+    ) -> PyResult<(usize, bool)> {
         let positions = Columns::get(lon, lat, self.options.metric())?;
         let len = positions.len();
         let times = time.map(|array| Column::<i64>::of_len(array, "time", len)).transpose()?;
@@ -203,9 +229,10 @@ impl RecorderCore {
         };
         let (elevations, accuracies) =
             (number(elevation, "elevation")?, number(accuracy, "accuracy")?);
+        let end = len.min(from.saturating_add(PUSH_POINTS_MAX));
         let (mut at, mut fixes) = (from, Vec::with_capacity(BLOCK));
-        while at < len {
-            let range = at..len.min(at + BLOCK);
+        while at < end {
+            let range = at..end.min(at + BLOCK);
             let points = self.points(&positions, range.clone());
             let mut blocks = (Block::new(), Block::new(), Block::new());
             let times = times.as_ref().map(|times| times.read(range.clone(), &mut blocks.0));
@@ -223,13 +250,13 @@ impl RecorderCore {
                     |message| PyValueError::new_err(format!("index {}: {message}", at + index));
                 fixes.push(fix.map_err(place)?);
             }
-            let count = self.add(&fixes)?;
+            let count = self.queue()?.push(&fixes).map_err(push_error)?;
             at += count;
             if count < fixes.len() {
-                break;
+                return Ok((at, true));
             }
         }
-        Ok(at)
+        Ok((at, false))
     }
 
     /// Requests that the first `points` points become durable at once.
@@ -298,6 +325,7 @@ impl RecorderCore {
                 Some(("committed", Some(committed_points), None, None))
             }
             RecordEvent::Retrying { wait, reason } => {
+                let reason = messages::with_python_names(&reason);
                 Some(("retrying", None, Some(wait.as_secs_f64()), Some(reason)))
             }
             _ => None,
@@ -315,18 +343,6 @@ impl RecorderCore {
                 "the recorder belongs to the parent process; create a recorder after the fork",
             )),
         }
-    }
-
-    fn add(&self, fixes: &[Fix]) -> PyResult<usize> {
-        self.queue()?.push(fixes).map_err(|error| match error {
-            PushError::Failed(message) => RecordingError::new_err(message),
-            PushError::Finishing => {
-                PyValueError::new_err("the recorder is finishing; it takes no more points")
-            }
-            PushError::Finished => {
-                PyValueError::new_err("the recorder is finished; it takes no more points")
-            }
-        })
     }
 
     /// Returns the points of a range of at most [`BLOCK`].
@@ -374,9 +390,8 @@ impl RecorderCore {
             // `measure` ignores the other values of such a point, too.
             Err(_) => return Ok(Fix::without_position()),
         };
-        let checked = |result: Result<Fix, waywiser::measure::FixError>| {
-            result.map_err(|error| error.to_string())
-        };
+        let checked =
+            |result: Result<Fix, FixError>| result.map_err(|error| fixes::attribute_error(&error));
         if time != NO_TIME {
             fix = checked(fix.at_unix_ns(time))?;
         }

@@ -74,7 +74,7 @@ pub(crate) fn measure_track<'py>(
             summary::summary(py, &path)
         }
         Err(work::Stopped::Exception(exception)) => Err(exception),
-        Err(work::Stopped::Error(error)) => Err(fixes.exception(error)),
+        Err(work::Stopped::Error(error)) => Err(fixes.exception(py, error)),
     }
 }
 

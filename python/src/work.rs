@@ -84,7 +84,7 @@ impl Signals {
     }
 }
 
-/// Tells one thread of a computation whether it must stop.
+/// Reports to one thread of a computation whether it must stop.
 pub(crate) struct Interrupt<'a> {
     signals: &'a Signals,
     /// The time of the next check for signals, in the thread of the caller.

@@ -218,6 +218,27 @@ def test_swapped_arguments():
         ww.length([1.0], [91.0], metric="planar")
 
 
+def test_whole_degrees_as_int32():
+    def e7(*values: int):
+        return np.array(values, dtype=np.int32)
+
+    for measure in (ww.length, ww.legs, ww.measure, lambda lon, lat: ww.line_lengths((lon, lat, [0, 2]))):
+        with pytest.warns(UserWarning, match="units of 1e-7 degree, and all of these are within the first 180 units"):
+            measure(e7(13, -180), e7(46, 90))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for lon, lat in [((13, 14), (46, 91)), ((0, 181), (0, 0)), ((0, 0), (0, 0)), ((0, -(2**31)), (0, 0))]:
+                measure(e7(*lon), e7(*lat))
+            measure(e7(*range(40), 181)[-2:], e7(*[1] * 41)[-2:])
+            measure(np.array([13, 14]), np.array([46, 47]))
+    with pytest.warns(UserWarning, match="units of 1e-7 degree"):
+        ww.length(e7(*[1] * 100_000), e7(*[1] * 100_000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ww.length(e7(*[1] * 100_000, 200), e7(*[1] * 100_001))
+        ww.length(e7(13, 14), e7(46, 47), metric="planar")
+
+
 ERRORS = [
     (([1.0, 2.0], [1.0]), {}, ValueError, "lon has 2 values and lat has 1"),
     ((np.zeros((2, 2)), np.zeros((2, 2))), {}, ValueError, r"lon must have one dimension, but its shape is \(2, 2\)"),

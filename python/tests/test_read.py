@@ -479,6 +479,20 @@ def test_a_keyboard_interrupt_ends_a_read_that_waits(tmp_path: Path) -> None:
         assert b"KeyboardInterrupt" in child.stderr.read()
 
 
+def test_a_keyboard_interrupt_ends_the_opening_of_a_pipe_without_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = "import sys, waywiser\nprint('ready', flush=True)\nwaywiser.read(sys.argv[1])"
+    command = [sys.executable, "-c", code, tmp_path / "pipe"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stderr is not None
+        assert child.stdout.readline() == b"ready\n"
+        while child.poll() is None:
+            child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(0.2)
+        assert b"KeyboardInterrupt" in child.stderr.read()
+
+
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="this system does not count the bytes that are read")
 def test_a_keyboard_interrupt_ends_the_reading_of_an_archive(tmp_path: Path) -> None:
     member = b"lon,lat\n" + b"13.7,46.1\n" * 100_000

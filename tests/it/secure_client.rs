@@ -287,6 +287,16 @@ async fn a_token_is_not_sent_in_plaintext_to_another_machine() {
 }
 
 #[tokio::test]
+async fn a_token_that_never_changes_is_checked_before_the_first_call() {
+    for token in ["", "secret\n", "secret token", "Bearer secret"] {
+        let builder = Client::builder("http://127.0.0.1:1").token(TokenSource::value(token));
+        let error = builder.connect_lazy().unwrap_err();
+        assert!(matches!(error, ClientError::Token(_)), "{error}");
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+}
+
+#[tokio::test]
 async fn every_call_has_the_headers_and_the_token() {
     let mut listener = Listener::start().await;
     let client = Client::builder(format!("http://{}", listener.address))

@@ -7,7 +7,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,8 +59,9 @@ class Recorder(BaseRecorder):
         The maximum number of points in memory: those that `send` has accepted and that are not durable, whether or not
         the server can be reached. `send` waits when it is reached. A point takes 80 to 160 bytes.
     on_event : callable or None
-        Called with a `RecordEvent` for each change, by the thread that uses the recorder, during its calls. It must not
-        call `send` with arrays, which raises RuntimeError during another `send` of arrays.
+        Called with a `RecordEvent` for each change, by the thread that uses the recorder, during its calls. While a
+        `send` waits for space, it must not call `send` or `finish`, which raise RuntimeError then. The call raises the
+        exceptions of on_event: `sent_points` has the number of points that were added before.
     metric : {"geodesic", "haversine", "planar"}
         The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
     on_invalid : {"raise", "split", "skip"}
@@ -108,8 +109,9 @@ class Recorder(BaseRecorder):
     def send(self, lon: Any, lat: Any, time: Any = None, elevation: Any = None, accuracy: Any = None) -> None:
         """Add one point, or the points of arrays. Waits while the buffer is full.
 
-        All points are checked before the first one is added. If an exception such as KeyboardInterrupt interrupts the
-        wait, a part of the points was added, which `sent_points` shows.
+        All points are checked before the first one is added. The points of an array stay together: those of other
+        threads wait for its end. The arrays must not change until `send` returns. If an exception such as
+        KeyboardInterrupt interrupts the wait, a part of the points was added, which `sent_points` shows.
 
         Parameters
         ----------
@@ -131,27 +133,32 @@ class Recorder(BaseRecorder):
         RecordingError
             If the recording has failed.
         RuntimeError
-            If a callback calls it during a `send` of arrays by the same thread, or in a child process.
+            If on_event or a signal handler calls it while another `send` of the same thread waits, or in a child
+            process.
         """
         self._check_open()
         if is_scalar(lon):
-            self._wait_for(self._adding_point(self._point(lon, lat, time, elevation, accuracy)))
+            point = self._point(lon, lat, time, elevation, accuracy)
+            self._deliver()
+            if not self._core.push_one(*point):
+                with self._locked():
+                    self._wait_for(self._adding_point(point))
         else:
             columns = self._columns(lon, lat, time, elevation, accuracy)
-            with self._array_lock():
+            self._deliver()
+            with self._locked():
                 self._wait_for(self._adding(columns))
-        self._deliver()
 
     @contextlib.contextmanager
-    def _array_lock(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Lock the recorder, so that the points of one array are consecutive."""
         # Raises in a child process after a fork: a thread that only the parent has may hold the lock.
         _ = self._core.version
         thread = threading.get_ident()
         if self._lock_owner == thread:
             raise RuntimeError(
-                "send() was called by on_event or a signal handler during another send() of the same thread; "
-                "collect the points, and send them after that send() has returned"
+                "on_event or a signal handler has called send() or finish() while another send() of the same thread "
+                "waits for space; call it after that send() has returned"
             )
         with self._lock:
             try:
@@ -189,10 +196,12 @@ class Recorder(BaseRecorder):
         Raises
         ------
         ValueError
-            If the recorder was closed without a result.
+            If the recorder was closed before.
         RecordingError
             If the recording has failed.
         """
+        with self._ending(), self._locked():
+            self._core.end()
         self._wait_for(self._finishing())
         self._deliver()
         return self._result()
@@ -204,15 +213,16 @@ class Recorder(BaseRecorder):
         """
         self._wait_for(self._closing())
 
-    def _wait_for(self, steps: Iterator[int]) -> None:
+    def _wait_for(self, steps: Generator[int]) -> None:
         # Python ends daemon threads when the interpreter ends. It must not do so within a call of Rust code that waits.
         is_daemon = threading.current_thread().daemon
-        for seen in steps:
-            self._deliver()
-            if is_daemon:
-                time.sleep(_POLL_S)
-            else:
-                self._core.wait(seen, _WAIT_S)
+        with contextlib.closing(steps):
+            for seen in steps:
+                self._deliver()
+                if is_daemon:
+                    time.sleep(_POLL_S)
+                else:
+                    self._core.wait(seen, _WAIT_S)
 
 
 class AsyncRecorder(BaseRecorder):
@@ -256,12 +266,16 @@ class AsyncRecorder(BaseRecorder):
         """Add one point, or the points of arrays. Waits while the buffer is full. See `Recorder.send`."""
         self._check_open()
         if is_scalar(lon):
-            await self._wait_for(self._adding_point(self._point(lon, lat, time, elevation, accuracy)))
+            point = self._point(lon, lat, time, elevation, accuracy)
+            self._deliver()
+            if not self._core.push_one(*point):
+                async with self._lock:
+                    await self._wait_for(self._adding_point(point))
         else:
             columns = self._columns(lon, lat, time, elevation, accuracy)
+            self._deliver()
             async with self._lock:
                 await self._wait_for(self._adding(columns))
-        self._deliver()
 
     async def flush(self) -> None:
         """Make all points durable that were sent before, and wait for it. See `Recorder.flush`."""
@@ -273,6 +287,9 @@ class AsyncRecorder(BaseRecorder):
 
         If it is cancelled, the recording may be finished later; call it again for the result.
         """
+        with self._ending():
+            async with self._lock:
+                self._core.end()
         await self._wait_for(self._finishing())
         self._deliver()
         return self._result()
@@ -281,10 +298,13 @@ class AsyncRecorder(BaseRecorder):
         """Stop without finishing the recording. Points that are not durable are lost. See `Recorder.close`."""
         await self._wait_for(self._closing())
 
-    async def _wait_for(self, steps: Iterator[int]) -> None:
-        for seen in steps:
-            self._deliver()
-            await self._wait(seen)
+    async def _wait_for(self, steps: Generator[int]) -> None:
+        with contextlib.closing(steps):
+            for seen in steps:
+                self._deliver()
+                await self._wait(seen)
+        if not self._waiters and not self._core.is_running:
+            self._release()
 
     async def _wait(self, seen: int) -> None:
         loop = asyncio.get_running_loop()

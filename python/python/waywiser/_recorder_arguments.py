@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import reprlib
 from typing import Any
 
@@ -27,18 +28,28 @@ def check_type(name: str, value: object, types: Any, expected: str) -> None:
         raise TypeError(f"{name} has the type {type(value).__name__}; use {expected}")
 
 
+def check_pem(name: str, value: object) -> None:
+    """Raise an exception if a value is neither the path of a PEM file nor its content. The message does not show it."""
+    check_type(name, value, str | os.PathLike | bytes | None, "the path of a PEM file, or its content as bytes")
+    if isinstance(value, str) and ("-----BEGIN" in value or "\n" in value):
+        raise ValueError(f"{name} is PEM text of the type str; use bytes, or the path of a file")
+
+
 def seconds(retry_for: Any) -> float:
     """Return the argument retry_for in seconds."""
     if isinstance(retry_for, datetime.timedelta):
         return retry_for.total_seconds()
-    if not isinstance(retry_for, int | float | np.integer | np.floating):
-        raise TypeError(f"retry_for is {shown(retry_for)}; use a number of seconds, or a timedelta")
-    return float(retry_for)
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        if isinstance(retry_for, np.timedelta64):
+            return float(retry_for / np.timedelta64(1, "s"))
+        if is_number(retry_for):
+            return float(retry_for)
+    raise TypeError(f"retry_for is {shown(retry_for)}; use a number of seconds, or a timedelta")
 
 
 def checked_buffer_points(buffer_points: Any) -> int:
     """Return the argument buffer_points, if it is valid."""
-    if isinstance(buffer_points, bool) or not isinstance(buffer_points, int | np.integer):
+    if not is_number(buffer_points) or isinstance(buffer_points, float | np.floating):
         raise TypeError(f"buffer_points is {shown(buffer_points)}; use a whole number")
     if not 1 <= buffer_points <= _BUFFER_POINTS_MAX:
         raise ValueError(f"buffer_points is {buffer_points}; use 1 to {_BUFFER_POINTS_MAX}")
@@ -57,13 +68,18 @@ def is_scalar(value: Any) -> bool:
     return isinstance(value, float | int | str | bytes) or not (hasattr(value, "__len__") or _arrays.has_arrow(value))
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number. A duration of numpy, which counts as a whole number there, is none."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool | np.timedelta64)
+
+
 def number(value: Any, name: str) -> float:
     """Return a number, or NaN if it is missing."""
     if value is None or type(value).__name__ in _MISSING:
         return np.nan
     if not is_scalar(value):
         raise TypeError(f"{name} is {shown(value)}, and lon is one number; pass one number, or arrays for all")
-    if not isinstance(value, str | bytes | bool | np.bool_):
+    if not isinstance(value, str | bytes | bool | np.bool_ | np.timedelta64 | np.datetime64):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             return float(value)
     raise TypeError(f"{name} is {shown(value)}, which is not a number")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import datetime
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Unpack
 
 from . import _arrays, _times, _waywiser
 from ._recorder_arguments import (
+    check_pem,
     check_type,
     checked_buffer_points,
     coordinate,
@@ -90,7 +93,7 @@ class BaseRecorder:
         check_type("token", token, str | None, "a str")
         check_type("token_file", token_file, str | os.PathLike | None, "the path of a file")
         for key, pem in (("ca", ca), ("client_cert", client_cert), ("client_key", client_key)):
-            check_type(key, pem, str | os.PathLike | bytes | None, "the path of a PEM file, or its content as bytes")
+            check_pem(key, pem)
         check_type("headers", headers, Mapping | None, "a mapping of str to str")
         for header, value in (headers or {}).items():
             check_type("a name in headers", header, str, "a str")
@@ -120,6 +123,7 @@ class BaseRecorder:
         self._name = name
         self._is_planar = metric == "planar"
         self._on_event = on_event
+        self._events: collections.deque[RecordEvent] = collections.deque()
         self._summary: Summary | None = None
         self._prepare()
 
@@ -184,7 +188,7 @@ class BaseRecorder:
         """
         if self._state in ("open", "finishing"):
             try:
-                self._core.is_finished()
+                self._take_result()
             except RecordingError:
                 return "failed"
         return self._state  # type: ignore[return-value]
@@ -194,17 +198,32 @@ class BaseRecorder:
         """Whether the recorder takes no more points: its state is not "open"."""
         return self.state != "open"
 
+    def _check(self) -> None:
+        """Raise the error of a recorder that has failed or was closed."""
+        if self._state == "closed":
+            raise ValueError("the recorder was closed before the recording was finished")
+        self._core.is_finished()  # raises the error of the recording
+
     def _check_open(self) -> None:
-        if self._state != "closed":
-            self._core.is_finished()  # raises the error of the recording
+        self._check()
         if self._state != "open":
             raise ValueError(f"the recorder is {self._state}; it takes no more points")
 
+    def _take_result(self) -> None:
+        """Store the summary if the recording is finished. Raises the error of a recording that has failed."""
+        summary = self._core.result()
+        if summary is not None:
+            self._summary, self._state = summary, "finished"
+
     def _deliver(self) -> None:
-        """Pass the events to the callback."""
+        """Pass the events to the callback. Those after an exception of the callback are passed later."""
         if self._on_event is not None:
-            for event in self._core.take_events():
-                self._on_event(RecordEvent(*event))
+            if not self._events:
+                self._events.extend(RecordEvent(*event) for event in self._core.take_events())
+            with contextlib.suppress(IndexError):  # another thread takes events, too
+                while self._events:
+                    event = self._events.popleft()
+                    self._on_event(event)
 
     def _point(self, lon: Any, lat: Any, time: Any, elevation: Any, accuracy: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Return the values of one point for the core."""
@@ -216,14 +235,14 @@ class BaseRecorder:
             number(accuracy, "accuracy"),
         )
 
-    def _adding_point(self, point: tuple[Any, Any, Any, Any, Any]) -> Iterator[int]:
+    def _adding_point(self, point: tuple[Any, Any, Any, Any, Any]) -> Generator[int]:
         """Add a point when there is space."""
         while True:
             seen = self._core.version
             if self._core.push_one(*point):
                 return
             yield seen
-            self._check_open()
+            self._check()
 
     def _columns(self, lon: Any, lat: Any, time: Any, elevation: Any, accuracy: Any) -> Columns:
         for key, value in (("lat", lat), ("time", time), ("elevation", elevation), ("accuracy", accuracy)):
@@ -240,44 +259,56 @@ class BaseRecorder:
         self._core.check(*columns._replace(time=times))
         return columns
 
-    def _adding(self, columns: Columns) -> Iterator[int]:
-        """Add the points of columns as there is space."""
+    def _adding(self, columns: Columns) -> Generator[int]:
+        """Add the points of columns as there is space. Other points wait for the end."""
         start, end = 0, len(columns.lon)
-        while start < end:
-            seen = self._core.version
-            start = self._core.push(*columns, start)
-            if start < end:
-                yield seen
-                self._check_open()
+        try:
+            self._core.start_array()
+            while start < end:
+                seen = self._core.version
+                start, is_full = self._core.push(*columns, start)
+                if is_full:
+                    yield seen
+                    self._check()
+        finally:
+            self._core.end_array()
 
-    def _flushing(self) -> Iterator[int]:
+    def _flushing(self) -> Generator[int]:
         """Make all points durable that were sent before."""
         self._check_open()
         points = self._core.sent_points
         self._core.flush(points)
         while True:
             seen = self._core.version
-            self._core.is_finished()  # raises the error of the recording
+            self._check()
             if self._core.committed_points >= points:
                 return
             yield seen
 
-    def _finishing(self) -> Iterator[int]:
-        """Finish the recording and store its summary."""
-        if self._state == "closed":
-            raise ValueError("the recorder was closed without finishing the recording")
-        if self._state == "open":
-            self._state = "finishing"
-        self._core.end()
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Refuse new points while the body of a with statement waits for other calls and ends the queue."""
+        self._check()
+        before = self._state
+        self._state = "finishing" if before == "open" else before
+        try:
+            yield
+        except BaseException:
+            self._state = before if self._state == "finishing" else self._state
+            raise
+        # Another call may have been interrupted in the meantime.
+        self._state = "finishing" if self._state == "open" else self._state
+
+    def _finishing(self) -> Generator[int]:
+        """Wait for the end of the recording and store its summary."""
         while self._summary is None:
             seen = self._core.version
-            summary = self._core.result()  # raises the error of the recording
-            if summary is None:
+            self._check()
+            self._take_result()
+            if self._summary is None:
                 yield seen
-            else:
-                self._summary, self._state = summary, "finished"
 
-    def _closing(self) -> Iterator[int]:
+    def _closing(self) -> Generator[int]:
         """Reset the stream, unless the recording is finished or has failed."""
         state = self.state
         if state == "failed":

@@ -142,7 +142,7 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.int64]:
             times[index] = _checked(ns, index, value, name)
         elif isinstance(value, np.datetime64):
             times[index] = _from_datetime64(np.array([value]), f"index {index} of {name}")[0]
-        elif isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        elif isinstance(value, bool | np.timedelta64) or not isinstance(value, int | float | np.integer | np.floating):
             raise TypeError(f"{name}: index {index} is {value!r}, which is not a time; {_EXPECTED}")
         elif isinstance(value, int | np.integer):
             times[index] = _checked(int(value) * _NS_PER_S, index, f"{value} s since 1970", name)
