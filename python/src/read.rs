@@ -284,7 +284,11 @@ impl Reading<'_> {
                         // Python opens and reads a pipe, because a signal can interrupt its calls.
                         let object = Python::attach(|py| open_unbuffered(py, &path));
                         let object = object.map_err(|error| failure.set(error))?;
-                        self.read_stream(ObjectReader { object, failure })
+                        let close = Python::attach(|py| object.clone_ref(py));
+                        let files = self.read_stream(ObjectReader { object, failure });
+                        let closed = Python::attach(|py| close.call_method0(py, "close"));
+                        closed.map_err(|error| self.failure.set(error))?;
+                        files
                     }
                 }
             }

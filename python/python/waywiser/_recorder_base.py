@@ -201,7 +201,7 @@ class BaseRecorder:
     def _check(self) -> None:
         """Raise the error of a recorder that has failed or was closed."""
         if self._state == "closed":
-            raise ValueError("the recorder was closed before the recording was finished")
+            raise ValueError("the recorder is closed, and the recording was not finished")
         self._core.is_finished()  # raises the error of the recording
 
     def _check_open(self) -> None:
