@@ -433,7 +433,9 @@ def test_the_descriptors_of_ended_recorders_are_closed(server: Server, name: str
     async def record() -> None:
         recorders = []
         for index in range(20):
-            recorder = ww.AsyncRecorder(server.url if index % 4 else "http://127.0.0.1:1", f"{name}-{index}", retry_for=0)
+            recorder = ww.AsyncRecorder(
+                server.url if index % 4 else "http://127.0.0.1:1", f"{name}-{index}", retry_for=0
+            )
             with contextlib.suppress(ww.RecordingError):
                 await recorder.send(1, 2)
                 await (recorder.close() if index % 4 == 1 else recorder.finish())
@@ -478,8 +480,8 @@ def test_calls_that_wait_end_when_the_recorder_is_closed(stopped: Server) -> Non
         def wait(recorder: ww.Recorder = recorder, call: str = call, errors: list[BaseException] = errors) -> None:
             try:
                 getattr(recorder, call)()
-            except Exception as error:
-                errors.append(error)
+            except Exception as raised:
+                errors.append(raised)
 
         thread = threading.Thread(target=wait)
         thread.start()
