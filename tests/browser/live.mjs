@@ -111,6 +111,44 @@ export async function theServerIsLostAndComesBack() {
     await stop(server);
 }
 
+/** A stopped process and a lost network close no connection. The clock of the page runs faster. */
+export async function aSilentServerIsLost() {
+    const server = await startServer(["--ephemeral"]);
+    const recording = stream(server, "quiet");
+    recording.send(10);
+    const page = await openPage(server, "live", { hasClock: true });
+    const state = async () => page.locator("#stream-state").textContent();
+    const listState = async () => page.locator("#list-state").textContent();
+    const updates = () => page.evaluate(() => window.waywiser.live.updates);
+    await select(page, "quiet");
+    await until("the page is live", async () => (await state()) === "Live");
+    // Each event renews the time.
+    for (let round = 0; round < 3; round += 1) {
+        const before = await updates();
+        await page.clock.fastForward(30000);
+        recording.send(10);
+        await until("an update arrives", async () => (await updates()) > before);
+        equal(await state(), "Live", `state after ${round + 1} times 30 s`);
+    }
+    server.child.kill("SIGSTOP");
+    await page.clock.fastForward(46000);
+    const message = "the server has sent nothing for 45 seconds";
+    await until("the stream is lost", async () => (await state()) === `Connection lost: ${message}. Trying again …`);
+    check(await page.locator("#live-length").isVisible(), "the last total is lost");
+    await until("the list is not current", async () => {
+        await page.clock.fastForward(15000);
+        return (await listState()) === `The list is not current: ${message}.`;
+    });
+    server.child.kill("SIGCONT");
+    await until("the page is live again", async () => {
+        await page.clock.fastForward(5000);
+        return (await state()) === "Live" && (await listState()) === "";
+    });
+    await finishStream(recording);
+    await closePage(page);
+    await stop(server);
+}
+
 export async function manyRecordingsHavePages() {
     const server = await startServer(["--ephemeral"]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");

@@ -7,6 +7,8 @@ export const TOKEN_REFUSED = "the token has characters that are not allowed";
 const EVENT_SIZE_MAX = 4 << 20;
 /** Maximum time between two attempts to connect. */
 const RETRY_MS_MAX = 15000;
+/** Maximum time without a byte of a stream of events, or without the answer of a short request. The server sends a comment every 15 s. */
+const SILENCE_MS_MAX = 45000;
 
 /** Returns the token of this tab, or an empty text. */
 export function token() {
@@ -47,6 +49,35 @@ export class ApiFailure extends Error {
     }
 }
 
+/** A limit of the time that a server is silent. A lost network or a stopped server closes no connection. */
+class SilenceLimit {
+    /** @param {AbortSignal} signal the signal that cancels the request earlier */
+    constructor(signal) {
+        const controller = new AbortController();
+        this.signal = controller.signal;
+        const cancel = () => controller.abort(signal.reason);
+        signal.addEventListener("abort", cancel);
+        /** @type {ReturnType<typeof setTimeout> | undefined} */
+        this.timer = undefined;
+        this.renew = () => {
+            clearTimeout(this.timer);
+            this.timer = setTimeout(() => {
+                const message = `the server has sent nothing for ${SILENCE_MS_MAX / 1000} seconds`;
+                controller.abort(new ApiFailure(0, "SILENT", message));
+            }, SILENCE_MS_MAX);
+        };
+        this.end = () => {
+            clearTimeout(this.timer);
+            signal.removeEventListener("abort", cancel);
+        };
+        if (signal.aborted) {
+            cancel();
+        } else {
+            this.renew();
+        }
+    }
+}
+
 /**
  * Sends a request. It fails with an ApiFailure, or with an AbortError if it was cancelled.
  * @param {string} path
@@ -67,7 +98,7 @@ async function send(path, options = {}) {
         response = await fetch(path, { ...options, headers, credentials: "omit", cache: "no-store" });
     } catch (error) {
         if (options.signal?.aborted) {
-            throw error;
+            throw options.signal.reason instanceof ApiFailure ? options.signal.reason : error;
         }
         throw new ApiFailure(0, "UNREACHABLE", "the server cannot be reached");
     }
@@ -86,6 +117,23 @@ async function send(path, options = {}) {
  */
 export async function requestJson(path, options) {
     return (await send(path, options)).json();
+}
+
+/**
+ * Reads a short answer, and fails if the server does not send it in time.
+ * @param {string} path
+ * @param {AbortSignal} signal
+ * @returns {Promise<any>}
+ */
+export async function readJson(path, signal) {
+    const limit = new SilenceLimit(signal);
+    try {
+        return await requestJson(path, { signal: limit.signal });
+    } catch (error) {
+        throw limit.signal.reason instanceof ApiFailure ? limit.signal.reason : error;
+    } finally {
+        limit.end();
+    }
 }
 
 /**
@@ -111,11 +159,12 @@ export async function followEvents(path, signal, onEvent, onState) {
         /** @type {ApiFailure} */
         let failure = new ApiFailure(0, "CLOSED", "the server closed the connection");
         onState("connecting", null);
+        const limit = new SilenceLimit(signal);
         try {
-            const response = await send(path, { signal, headers: { accept: "text/event-stream" } });
+            const response = await send(path, { signal: limit.signal, headers: { accept: "text/event-stream" } });
             onState("open", null);
             failures = 0;
-            for await (const [event, data] of eventsOf(response, signal)) {
+            for await (const [event, data] of eventsOf(response, limit)) {
                 if (event === "end") {
                     onState("ended", null);
                     return;
@@ -131,7 +180,10 @@ export async function followEvents(path, signal, onEvent, onState) {
             if (signal.aborted) {
                 return;
             }
-            failure = error instanceof ApiFailure ? error : new ApiFailure(0, "CLOSED", "the connection was lost");
+            const known = [limit.signal.reason, error].find((reason) => reason instanceof ApiFailure);
+            failure = known ?? new ApiFailure(0, "CLOSED", "the connection was lost");
+        } finally {
+            limit.end();
         }
         const isFinal = failure.status >= 400 && failure.status < 500 && failure.status !== 429;
         onState(isFinal ? "ended" : "lost", failure);
@@ -147,15 +199,16 @@ export async function followEvents(path, signal, onEvent, onState) {
 /**
  * Returns the events of a response, each with its name and its data.
  * @param {Response} response
- * @param {AbortSignal} signal
+ * @param {SilenceLimit} limit renewed with each part of the response
  * @returns {AsyncGenerator<[string, string]>}
  */
-async function* eventsOf(response, signal) {
+async function* eventsOf(response, limit) {
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     let text = "";
-    while (reader && !signal.aborted) {
+    while (reader && !limit.signal.aborted) {
         const { done, value } = await reader.read();
+        limit.renew();
         if (done) {
             return;
         }

@@ -3,7 +3,7 @@
 // A browser opens at most six connections to a server over HTTP/1.1, for all tabs together. Therefore only the selected
 // recording has a stream of events, and only while the page is visible.
 
-import { ApiFailure, followEvents, pause, recordingPath, requestJson } from "./api.js";
+import { ApiFailure, followEvents, pause, readJson, recordingPath } from "./api.js";
 import { showBars } from "./chart.js";
 import { announce, byId, element } from "./dom.js";
 import { escapeName, foldCase, formatAge, formatCount, formatDuration, formatLength, formatName, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
@@ -491,7 +491,7 @@ export class LiveView {
  */
 function listRecordings(parameters, signal) {
     const given = Object.entries(parameters).filter(([, value]) => value !== "");
-    return requestJson(`api/paths?${new URLSearchParams([...given, ["view", "BASIC"]])}`, { signal });
+    return readJson(`api/paths?${new URLSearchParams([...given, ["view", "BASIC"]])}`, signal);
 }
 
 /**
