@@ -149,6 +149,39 @@ export async function aSilentServerIsLost() {
     await stop(server);
 }
 
+/** A server that is busy says when to come back. The clock of the page runs faster. */
+export async function aBusyServerIsAskedLater(server) {
+    const page = await openPage(server, "live", { hasClock: true });
+    page.expected.push(/Failed to load resource.*(429|503)/);
+    const counts = { list: 0, events: 0 };
+    let isBusy = false;
+    const busy = (status) => ({
+        status, headers: { "retry-after": "100" }, json: { error: { status, reason: "SERVER_BUSY", message: "try later" } },
+    });
+    await page.route(/api\/paths\?/, (route) => {
+        counts.list += 1;
+        return route.fulfill(isBusy ? busy(429) : { json: { paths: [{ name: "paths/busy" }] } });
+    });
+    await page.route(/events\?recent_points=true$/, (route) => {
+        counts.events += 1;
+        return route.fulfill(busy(503));
+    });
+    await page.reload();
+    await select(page, "busy");
+    await until("the stream is refused", async () => (await page.locator("#stream-state").textContent()).includes("try later"));
+    isBusy = true;
+    await page.clock.fastForward(6000);
+    await until("the list is refused", async () => (await page.locator("#list-state").textContent()).includes("try later"));
+    const before = { ...counts };
+    await page.clock.fastForward(80000);
+    // The answers to requests of this time would have arrived before this one.
+    await page.evaluate(() => fetch("page/main.js"));
+    equal(counts, before, "requests before the time");
+    await page.clock.fastForward(40000);
+    await until("the server is asked again", () => counts.list > before.list && counts.events > before.events);
+    await closePage(page);
+}
+
 export async function manyRecordingsHavePages() {
     const server = await startServer(["--ephemeral"]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");

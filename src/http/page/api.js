@@ -5,8 +5,10 @@ const TOKEN_KEY = "waywiser-token";
 export const TOKEN_REFUSED = "the token has characters that are not allowed";
 /** Maximum size of an event. */
 const EVENT_SIZE_MAX = 4 << 20;
-/** Maximum time between two attempts to connect. */
+/** Maximum time between two attempts to connect, if the server asks for no longer one. */
 const RETRY_MS_MAX = 15000;
+/** Maximum time that a server can ask to wait. */
+const RETRY_AFTER_MS_MAX = 300000;
 /** Maximum time without a byte of a stream of events, or without the answer of a short request. The server sends a comment every 15 s. */
 const SILENCE_MS_MAX = 45000;
 
@@ -41,11 +43,13 @@ export class ApiFailure extends Error {
      * @param {number} status
      * @param {string} reason
      * @param {string} message
+     * @param {number} [retryAfterMs] the time that the server asks to wait
      */
-    constructor(status, reason, message) {
+    constructor(status, reason, message, retryAfterMs = 0) {
         super(message);
         this.status = status;
         this.reason = reason;
+        this.retryAfterMs = retryAfterMs;
     }
 }
 
@@ -79,6 +83,15 @@ class SilenceLimit {
 }
 
 /**
+ * Returns the time in milliseconds that an answer asks to wait, or 0.
+ * @param {Response} response
+ */
+function retryAfterOf(response) {
+    const wait = 1000 * Number(response.headers.get("retry-after") ?? 0);
+    return wait > 0 ? Math.min(wait, RETRY_AFTER_MS_MAX) : 0;
+}
+
+/**
  * Sends a request. It fails with an ApiFailure, or with an AbortError if it was cancelled.
  * @param {string} path
  * @param {RequestInit} [options]
@@ -107,7 +120,8 @@ async function send(path, options = {}) {
     }
     const body = await response.json().catch(() => null);
     const { reason, message } = body?.error ?? {};
-    throw new ApiFailure(response.status, reason ?? "UNKNOWN", message ?? `the server answered with status ${response.status}`);
+    const text = message ?? `the server answered with status ${response.status}`;
+    throw new ApiFailure(response.status, reason ?? "UNKNOWN", text, retryAfterOf(response));
 }
 
 /**
@@ -190,9 +204,9 @@ export async function followEvents(path, signal, onEvent, onState) {
         if (isFinal) {
             return;
         }
-        const wait = Math.min(1000 * 2 ** failures, RETRY_MS_MAX);
+        const wait = Math.min(2000 * 2 ** failures, RETRY_MS_MAX) * (0.5 + Math.random() / 2);
         failures += 1;
-        await pause(wait * (0.75 + Math.random() / 2), signal);
+        await pause(Math.max(wait, failure.retryAfterMs), signal);
     }
 }
 

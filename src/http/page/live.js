@@ -144,7 +144,7 @@ export class LiveView {
         const { signal } = polling;
         while (!signal.aborted) {
             const page = this.pages[this.pages.length - 1];
-            let requests = 1;
+            let [requests, retryAfterMs] = [1, 0];
             try {
                 if (this.prefix) {
                     const found = await searchRecordings(this.prefix, signal);
@@ -172,6 +172,7 @@ export class LiveView {
                     return;
                 }
                 const failure = error instanceof ApiFailure ? error : new ApiFailure(0, "INVALID", "the answer is not valid");
+                ({ retryAfterMs } = failure);
                 this.showState("list", `The list is not current: ${failure.message}.`);
                 if (failure.status === 401 || failure.status === 403) {
                     this.clear();
@@ -187,7 +188,7 @@ export class LiveView {
                 }
             }
             // A search of many requests is repeated after a longer time.
-            await pause(POLL_MS * requests, signal);
+            await pause(Math.max(POLL_MS * requests, retryAfterMs), signal);
         }
     }
 
