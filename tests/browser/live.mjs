@@ -503,6 +503,41 @@ export async function daysAreBarsAndPositionsAreOnTheMap(server) {
     await closePage(page);
 }
 
+/** Bars by hour have the hours of their time zone as labels, and bars of longer windows their days. */
+export async function theLabelsOfBarsAreThoseOfTheirWindows(server) {
+    const page = await openLive(server);
+    const windows = Array.from({ length: 30 }, (_, hour) => ({
+        start_time: new Date(Date.UTC(2024, 4, 1, hour)).toISOString(), length_m: 1000 + hour,
+    }));
+    let options = {};
+    const recording = () => ({ name: "paths/van", committed_points: 10, summary: { length_m: 5000, windows, options: { windows: options } } });
+    await page.route(/api\/paths\?/, (route) => route.fulfill({ json: { paths: [recording()] } }));
+    await page.route(/events\?recent_points=true$/, (route) => {
+        const state = JSON.stringify(recording());
+        return route.fulfill({ contentType: "text/event-stream", body: `event: path\ndata: ${state}\n\nevent: end\ndata: {}\n\n` });
+    });
+    for (const [unit, zone, first, last] of [
+        ["HOUR", "Asia/Kolkata", "2024-05-01 05:30", "10:30"],
+        ["HOUR", "UTC", "2024-05-01 00:00", "05:00"],
+        ["HOUR", "unknown", "2024-05-01 00:00", "05:00"],
+        ["DAY", "Asia/Kolkata", "2024-05-01", "05-02"],
+        ["MONTH", "Asia/Kolkata", "2024-05", "2024-05"],
+    ]) {
+        options = { unit: `WINDOW_UNIT_${unit}`, time_zone: zone };
+        await page.reload();
+        await select(page, "van");
+        const bars = page.locator("#live-days");
+        await until("the bars are shown", async () => (await bars.locator("rect").count()) === windows.length);
+        const starts = (await bars.locator("tbody td:first-child").allTextContents()).reverse();
+        equal(starts[0], first, `the first row by ${unit} in ${zone}`);
+        equal(new Set(starts).size, { HOUR: 30, DAY: 2, MONTH: 1 }[unit], `different rows by ${unit}`);
+        const ticks = await bars.locator("text.tick[text-anchor=middle]").allTextContents();
+        equal(ticks.at(-1), last, `the last label by ${unit} in ${zone}`);
+        check(ticks.every((tick) => tick !== ""), "a label is empty");
+    }
+    await closePage(page);
+}
+
 /** Follows a recording through many updates. The page must not keep them. */
 export async function memoryIsSteady(server, { minutes }) {
     const recording = stream(server, "long");

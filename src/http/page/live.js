@@ -472,12 +472,13 @@ export class LiveView {
         const windows = summary?.windows ?? [];
         byId("live-days").hidden = windows.length === 0;
         if (windows.length > 0) {
-            const days = windows.map((window) => ({ start: localDay(window, summary?.options?.windows?.time_zone), length: window.length_m ?? window.length ?? 0 }));
+            const period = (summary?.options?.windows?.unit ?? "DAY").toLowerCase().replace("window_unit_", "");
+            const zone = summary?.options?.windows?.time_zone;
+            const days = windows.map((window) => ({ start: localStart(window, zone), length: window.length_m ?? window.length ?? 0 }));
             const key = JSON.stringify(days);
             // The table stays as it is while nothing changes.
             if (byId("live-days").dataset.key !== key) {
                 byId("live-days").dataset.key = key;
-                const period = (summary?.options?.windows?.unit ?? "DAY").toLowerCase().replace("window_unit_", "");
                 showBars(byId("live-days"), days, isPlanar, period);
             }
         }
@@ -579,14 +580,15 @@ function boundsOf(recording) {
 }
 
 /**
- * Returns the day at which a window starts in its time zone.
+ * Returns the day and the time at which a window starts in its time zone, as yyyy-MM-ddTHH:mm.
  * @param {{start_time: string}} window
  * @param {string | undefined} zone
  */
-function localDay(window, zone) {
+function localStart(window, zone) {
     try {
-        return new Intl.DateTimeFormat("sv", { timeZone: zone || "UTC", dateStyle: "short" }).format(new Date(window.start_time));
+        const format = new Intl.DateTimeFormat("sv", { timeZone: zone || "UTC", dateStyle: "short", timeStyle: "short" });
+        return format.format(new Date(window.start_time)).replace(" ", "T");
     } catch {
-        return window.start_time.slice(0, 10);
+        return window.start_time.slice(0, 16);
     }
 }
