@@ -290,6 +290,39 @@ export async function aTokenIsRequestedAndKept() {
     await stop(server);
 }
 
+/** Another token cannot help against a proxy, or the check of the site that caused a request. */
+export async function aTokenIsRequestedOnlyIfItCanHelp(server) {
+    const page = await openPage(server, "live");
+    page.expected.push(/Failed to load resource.*403/);
+    const panel = page.locator("#token-panel");
+    const isOpen = () => panel.evaluate((details) => details.open);
+    const refused = (reason) => ({ status: 403, json: { error: { status: 403, reason, message: `refused for ${reason}` } } });
+    // The answer of the server to a request of another site.
+    await page.route(/api\/measure/, async (route) => {
+        const headers = { ...route.request().headers(), "sec-fetch-site": "cross-site" };
+        await route.fulfill({ response: await route.fetch({ headers }) });
+    });
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    const status = page.locator("#measure-status");
+    await page.click("nav a[href='#measure']");
+    await page.setInputFiles("#file", file);
+    await until("the refusal is shown", async () => /another site|not the host/.test(await status.textContent()));
+    check(!(await isOpen()), "the page requests a token for CROSS_SITE");
+    for (const [reason, isHelp] of [["UNKNOWN", false], ["ROLE_REQUIRED", true]]) {
+        await page.route(/api\/(measure|paths)/, (route) => route.fulfill(refused(reason)));
+        await page.click("nav a[href='#measure']");
+        await page.setInputFiles("#file", file);
+        await until("the refusal is shown", async () => (await status.textContent()).includes(reason));
+        equal(await isOpen(), isHelp, `${reason}: the panel is open after a measurement`);
+        await panel.evaluate((details) => (details.open = false));
+        await page.click("nav a[href='#live']");
+        await until("the refusal is in the list", async () => (await page.locator("#list-state").textContent()).includes(reason));
+        equal(await isOpen(), isHelp, `${reason}: the panel is open after a request of the list`);
+        equal((await page.locator("#live-none").textContent()).includes("token"), isHelp, `${reason}: the text of the list`);
+    }
+    await closePage(page);
+}
+
 export async function aRecordingThatIsMadeAgainIsFollowed() {
     const server = await startServer(["--ephemeral"]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");

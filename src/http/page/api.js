@@ -51,6 +51,11 @@ export class ApiFailure extends Error {
         this.reason = reason;
         this.retryAfterMs = retryAfterMs;
     }
+
+    /** Returns whether another token can help. A proxy, or the check of the site that caused a request, refuses with 403, too. */
+    get isOfToken() {
+        return this.status === 401 || (this.status === 403 && ["ROLE_REQUIRED", "NAMESPACE_FORBIDDEN"].includes(this.reason));
+    }
 }
 
 /** A limit of the time that a server is silent. A lost network or a stopped server closes no connection. */

@@ -174,7 +174,7 @@ export class LiveView {
                 const failure = error instanceof ApiFailure ? error : new ApiFailure(0, "INVALID", "the answer is not valid");
                 ({ retryAfterMs } = failure);
                 this.showState("list", `The list is not current: ${failure.message}.`);
-                if (failure.status === 401 || failure.status === 403) {
+                if (failure.isOfToken) {
                     this.clear();
                     this.listStatus = failure.status;
                     this.showState("list", `The list is not current: ${failure.message}.`);
@@ -242,7 +242,7 @@ export class LiveView {
                     ended: failure ? `Not followed: ${failure.message}.` : "Finished",
                 };
                 this.showState("stream", texts[state], state);
-                if (failure?.status === 401 || failure?.status === 403) {
+                if (failure?.isOfToken) {
                     this.onUnauthorized(failure);
                 }
             },

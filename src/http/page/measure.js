@@ -205,7 +205,7 @@ export class MeasureView {
             return;
         }
         this.report(this.withHint(`${error.message}.`.replace(/\.\.$/, ".")), true);
-        if (error.status === 401 || error.status === 403) {
+        if (error.isOfToken) {
             this.onUnauthorized(error);
         }
     }
