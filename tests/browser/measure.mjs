@@ -418,6 +418,11 @@ export async function errorsAreShown(server) {
     await page.setInputFiles("#file", scratchFile("cut.gpx", "<gpx><trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/>\n<trk"));
     await page.waitForSelector("#errors .is-error");
     check(await page.locator("#total").isVisible(), "the numbers of a file with an error are hidden");
+    equal(
+        await page.locator("#measure-status").textContent(),
+        "cut.gpx: 1\u00a0track, 2\u00a0points; the file could not be measured completely",
+        "status of a file with an error",
+    );
     // Nothing is left of the file before, but the filters.
     await page.setInputFiles("#file", scratchFile("nothing.txt", "nothing to measure"));
     await page.waitForSelector("#measure-status.is-error");
@@ -466,6 +471,11 @@ export async function theTextsOfFilesThatFail() {
     await open(page, archive);
     const names = await page.locator("#tracks .row-button").allTextContents();
     equal(names.toSorted(), ["first.csv \u00b7 1", "second.csv \u00b7 1"], "tracks");
+    equal(
+        await status.textContent(),
+        "members.zip: 2\u00a0tracks, 4\u00a0points; 1 of 3 files could not be measured completely",
+        "status of an archive with errors",
+    );
     // Both are the first track of their file.
     const rows = page.locator("#tracks .row-button");
     for (const [index, name] of names.entries()) {
