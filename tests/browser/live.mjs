@@ -197,6 +197,26 @@ export async function manyRecordingsHavePages() {
     check(await page.locator("#live-next").isDisabled(), "there is a page after the last one");
     await page.click("#live-previous");
     await until("the first page is shown again", async () => (await rows.count()) === 50);
+    // A second press before the answer does nothing, and the button keeps the focus.
+    const tokens = [];
+    await page.route(/api\/paths\?/, async (route) => {
+        const token = new URL(route.request().url()).searchParams.get("page_token");
+        tokens.push(token);
+        await route.fulfill({ json: { paths: [{ name: `paths/after-${token}` }], next_page_token: `${token}+` } });
+    });
+    await page.locator("#live-next").focus();
+    await page.evaluate(() => ["", "", ""].forEach(() => document.getElementById("live-next").click()));
+    await until("the second page is shown", async () => (await rows.count()) === 1);
+    equal(await page.locator("#live-page").textContent(), "Page 2", "page after three presses");
+    check(await page.evaluate(() => document.activeElement.id === "live-next"), "the button has lost the focus");
+    await page.click("#live-next");
+    await until("the third page is shown", async () => (await rows.getAttribute("data-name")) === `paths/after-${tokens[0]}+`);
+    equal([new Set(tokens).size, await page.locator("#live-page").textContent()], [2, "Page 3"], "tokens and page");
+    await page.unroute(/api\/paths\?/);
+    // The token of another list is not used for a search.
+    await page.fill("#live-prefix", "car");
+    await until("the first page of the search is shown", async () => (await rows.count()) === 50);
+    equal(await page.locator("#live-page").textContent(), "Page 1", "page of the search");
     await page.fill("#live-prefix", "car-05");
     await until("the list has only those names", async () => (await rows.count()) === 5);
     await closePage(page);

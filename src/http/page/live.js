@@ -42,6 +42,8 @@ export class LiveView {
         /** @type {string[]} */
         this.pages = [];
         this.nextPage = "";
+        /** Whether the server has returned the page of the list that was requested last. */
+        this.isPageKnown = false;
         /** The status of the last answer with a list, or of the refusal of the token; null before the first one. */
         /** @type {number | null} */
         this.listStatus = null;
@@ -68,15 +70,14 @@ export class LiveView {
             this.keepsInView = this.isFitting = false;
             this.showFollowButton();
         };
-        byId("live-next").addEventListener("click", () => this.turn(true));
-        byId("live-previous").addEventListener("click", () => this.turn(false));
+        byId("live-next").addEventListener("click", () => this.showNextPage());
+        byId("live-previous").addEventListener("click", () => this.showPage(this.pages.slice(0, -1)));
         let timer = 0;
         byId("live-prefix").addEventListener("input", (event) => {
             clearTimeout(timer);
             timer = window.setTimeout(() => {
                 this.prefix = /** @type {HTMLInputElement} */ (event.target).value.trim();
-                this.pages = [];
-                this.restart();
+                this.showPage([]);
             }, 250);
         });
         document.addEventListener("visibilitychange", () => this.restart());
@@ -113,6 +114,7 @@ export class LiveView {
         this.trail = [];
         this.pages = [];
         this.nextPage = "";
+        this.isPageKnown = false;
         this.listStatus = null;
         this.keepsInView = this.isFitting = this.isPartial = false;
         for (const id of ["live-name", "live-total", "live-figures", "live-days"]) {
@@ -127,14 +129,35 @@ export class LiveView {
         this.map.fit();
     }
 
-    /** @param {boolean} forward */
-    turn(forward) {
-        if (forward && this.nextPage) {
-            this.pages.push(this.nextPage);
-        } else if (!forward) {
-            this.pages.pop();
+    showNextPage() {
+        if (this.nextPage) {
+            this.showPage([...this.pages, this.nextPage]);
         }
+    }
+
+    /**
+     * Requests a page of the list. Until its answer, the page after it is not known.
+     * @param {string[]} pages the tokens of the pages up to this one
+     */
+    showPage(pages) {
+        this.pages = pages;
+        this.nextPage = "";
+        this.isPageKnown = false;
+        this.showPageButtons();
         this.restart();
+    }
+
+    showPageButtons() {
+        const { pages, nextPage, isPageKnown } = this;
+        const next = /** @type {HTMLButtonElement} */ (byId("live-next"));
+        if (isPageKnown) {
+            byId("live-pages").hidden = pages.length === 0 && !nextPage;
+        }
+        byId("live-page").textContent = `Page ${pages.length + 1}`;
+        /** @type {HTMLButtonElement} */ (byId("live-previous")).disabled = pages.length === 0;
+        // A button that is disabled until the answer would lose the focus.
+        next.disabled = isPageKnown && !nextPage;
+        next.setAttribute("aria-disabled", String(!nextPage));
     }
 
     /** Reads the list until the view is left. */
@@ -165,6 +188,7 @@ export class LiveView {
                     this.nextPage = list.next_page_token ?? "";
                 }
                 this.listStatus = 200;
+                this.isPageKnown = true;
                 this.showState("list", "");
                 this.showList();
             } catch (error) {
@@ -185,6 +209,9 @@ export class LiveView {
                 if (failure.status === 400 && this.pages.length > 0) {
                     // A token of a page is not valid any more.
                     this.pages = [];
+                    this.nextPage = "";
+                    this.isPageKnown = false;
+                    this.showPageButtons();
                 }
             }
             // A search of many requests is repeated after a longer time.
@@ -312,10 +339,7 @@ export class LiveView {
         byId("live-partial").hidden = !this.isPartial;
         byId("live-empty").hidden = recordings.length > 0 || reason !== "" || this.listStatus === null;
         byId("live-hint").hidden = recordings.length === 0 || this.selectedName !== "";
-        byId("live-pages").hidden = this.pages.length === 0 && !this.nextPage;
-        byId("live-page").textContent = `Page ${this.pages.length + 1}`;
-        /** @type {HTMLButtonElement} */ (byId("live-previous")).disabled = this.pages.length === 0;
-        /** @type {HTMLButtonElement} */ (byId("live-next")).disabled = !this.nextPage;
+        this.showPageButtons();
         const list = byId("recordings");
         const known = new Map([...list.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.name, child]));
         const rows = recordings.map((recording) => {
