@@ -170,6 +170,31 @@ export async function dropsAFileOfEachFormat(server) {
     await closePage(page);
 }
 
+/** A file that is pasted or dropped in another view is shown in the view that measures files. */
+export async function aFileOpensItsViewFromEachOther(server) {
+    const page = await openPage(server);
+    const paste = (name, content) =>
+        page.evaluate(
+            ([fileName, text]) => {
+                const clipboardData = new DataTransfer();
+                clipboardData.items.add(new File([text], fileName));
+                document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+            },
+            [name, content],
+        );
+    for (const view of ["live", "phone"]) {
+        for (const [kind, give] of [["pasted", paste], ["dropped", (...file) => drop(page, ...file)]]) {
+            await page.click(`nav a[href='#${view}']`);
+            const before = await answers(page);
+            await give(`${kind}.csv`, "lon,lat\n13,46\n13.1,46.1\n");
+            await settled(page, before + 1);
+            check(await page.locator("#measure-status").isVisible(), `${view}: a file that is ${kind} is measured in a hidden view`);
+            equal(await page.locator("#measure-status").textContent(), `${kind}.csv: 1\u00a0track, 2\u00a0points`, "status");
+        }
+    }
+    await closePage(page);
+}
+
 /** Returns whether the program was built without this format. */
 function isWithoutParquet(file) {
     const { stderr } = spawnSync(WAYWISER, ["measure", file], { encoding: "utf8" });

@@ -111,6 +111,7 @@ export class MeasureView {
         document.addEventListener("paste", (event) => {
             const files = [...(event.clipboardData?.files ?? [])];
             if (files.length > 0) {
+                location.hash = "#measure";
                 this.open(files);
             }
         });
