@@ -194,6 +194,35 @@ export async function tilesOfTheOperatorAreShown() {
     await stop(server);
 }
 
+/** Only the first button moves the map, and only while it is pressed. */
+export async function onlyTheFirstButtonMovesTheMap(server) {
+    const page = await openPage(server);
+    await (await measured(page))(() => page.setInputFiles("#file", scratchFile("drag.csv", "lon,lat\n13,46\n13.1,46.1\n")));
+    const canvas = page.locator("#measure-map canvas");
+    await canvas.scrollIntoViewIfNeeded();
+    const box = await canvas.boundingBox();
+    const view = () => page.evaluate(() => ({ ...window.waywiser.measure.map.view }));
+    const to = (x) => page.mouse.move(box.x + x, box.y + 100, { steps: 4 });
+    for (const button of ["right", "middle", "left"]) {
+        await to(100);
+        const before = await view();
+        await page.mouse.down({ button });
+        await to(160);
+        const after = await view();
+        const moved = Math.round((before.x - after.x) * before.scale);
+        equal(moved, button === "left" ? 60 : 0, `pixels by which the ${button} button moves the map`);
+        await page.mouse.up({ button });
+    }
+    // The end of the press is lost, as it is if a menu opens.
+    await page.mouse.down();
+    await page.evaluate(() => addEventListener("pointerup", (event) => event.stopImmediatePropagation(), { capture: true, once: true }));
+    await page.mouse.up();
+    const before = await view();
+    await to(220);
+    equal(await view(), before, "the view after a movement without a button");
+    await closePage(page);
+}
+
 /** Touch: one finger moves the map, two zoom it. */
 export async function twoFingersZoom(server) {
     const page = await openPage(server, "measure", { viewport: { width: 360, height: 740 }, hasTouch: true });
@@ -204,7 +233,7 @@ export async function twoFingersZoom(server) {
         const box = map.canvas.getBoundingClientRect();
         map.canvas.setPointerCapture = () => {};
         const send = (type, pointerId, x) =>
-            map.canvas.dispatchEvent(new PointerEvent(type, { pointerId, clientX: box.left + x, clientY: box.top + 90, pointerType: "touch" }));
+            map.canvas.dispatchEvent(new PointerEvent(type, { pointerId, clientX: box.left + x, clientY: box.top + 90, pointerType: "touch", buttons: type === "pointerup" ? 0 : 1 }));
         send("pointerdown", 1, 100);
         send("pointerdown", 2, 200);
         send("pointermove", 2, 300);

@@ -276,10 +276,17 @@ export class MapView {
             return { x: event.clientX - box.left, y: event.clientY - box.top };
         };
         canvas.addEventListener("pointerdown", (event) => {
+            if (event.button !== 0) {
+                return;
+            }
             canvas.setPointerCapture(event.pointerId);
             this.pointers.set(event.pointerId, at(event));
         });
         canvas.addEventListener("pointermove", (event) => {
+            if ((event.buttons & 1) === 0) {
+                // A menu or another window may have received the end of the press.
+                this.pointers.delete(event.pointerId);
+            }
             const before = this.pointers.get(event.pointerId);
             const now = at(event);
             if (!before) {
