@@ -194,6 +194,50 @@ export async function tilesOfTheOperatorAreShown() {
     await stop(server);
 }
 
+/** A tile that fails is requested again, later each time. The clock of the page runs faster. */
+export async function aTileThatFailsIsRequestedAgain() {
+    const server = await startServer(["--ephemeral", "--tiles", "https://tiles.example.org/{z}/{x}/{y}.png"]);
+    const page = await openPage(server, "", { tiles: "tiles.example.org", hasClock: true, expected: [/Failed to load resource.*503/] });
+    const counts = new Map();
+    let isFailing = true;
+    const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+    await page.route("https://tiles.example.org/**", (route) => {
+        counts.set(route.request().url(), (counts.get(route.request().url()) ?? 0) + 1);
+        return route.fulfill(isFailing ? { status: 503 } : { contentType: "image/png", body: Buffer.from(pixel, "base64") });
+    });
+    const file = scratchFile("tiles.csv", "lon,lat\n13,46\n13.1,46.1\n");
+    await (await measured(page))(() => page.setInputFiles("#file", file));
+    const tiles = () =>
+        page.evaluate(() =>
+            [...window.waywiser.measure.map.tiles.values()].map(({ image, failures }) => ({ failures, isShown: image.naturalWidth > 0 })),
+        );
+    const have = (failures) => async () => {
+        const all = await tiles();
+        return all.length > 0 && all.every((tile) => tile.failures === failures);
+    };
+    await until("all tiles have failed", have(1));
+    const { size } = counts;
+    const most = () => Math.max(...counts.values());
+    equal(most(), 1, "requests of a tile");
+    const drawAfter = async (milliseconds) => {
+        await page.clock.fastForward(milliseconds);
+        await page.evaluate(() => window.waywiser.measure.map.render());
+    };
+    await drawAfter(3000);
+    equal([most(), counts.size], [1, size], "requests before the time");
+    await drawAfter(3000);
+    await until("all tiles have failed again", have(2));
+    equal(most(), 2, "requests of a tile");
+    await drawAfter(6000);
+    equal([most(), counts.size], [2, size], "requests before the second time");
+    isFailing = false;
+    await drawAfter(6000);
+    await until("all tiles are shown", async () => (await tiles()).every(({ isShown }) => isShown));
+    equal([most(), counts.size], [3, size], "requests until the tiles are shown");
+    await closePage(page);
+    await stop(server);
+}
+
 /** Only the first button moves the map, and only while it is pressed. */
 export async function onlyTheFirstButtonMovesTheMap(server) {
     const page = await openPage(server);

@@ -18,6 +18,9 @@ const TILE_ZOOM_MAX = 19;
 const LAND_ZOOM_MAX = 8;
 /** Maximum number of tiles that are kept. */
 const TILES_MAX = 256;
+/** The time after which a tile that failed is requested again. It doubles with each failure, up to the maximum. */
+const TILE_RETRY_MS = 5000;
+const TILE_RETRY_MS_MAX = 300000;
 const MARGIN = 28;
 /** The scale above which the map does not move on its own to a box that it keeps in view, about a metre for each pixel. */
 const KEPT_SCALE_MAX = TILE_SIZE * 2 ** 17;
@@ -38,6 +41,7 @@ let landRings = null;
  * @property {number} key
  */
 /** @typedef {{x: number, y: number, color: string, label: string, isOld: boolean}} MapMarker */
+/** @typedef {{image: HTMLImageElement, failures: number, isDue: boolean}} MapTile */
 
 export class MapView {
     /**
@@ -74,7 +78,7 @@ export class MapView {
         /** Reports that the user has moved the map. */
         /** @type {(() => void) | null} */
         this.onMoved = null;
-        /** @type {Map<string, HTMLImageElement>} */
+        /** @type {Map<string, MapTile>} */
         this.tiles = new Map();
         /** @type {Map<number, {x: number, y: number}>} */
         this.pointers = new Map();
@@ -522,7 +526,7 @@ export class MapView {
                     .replace("{z}", String(zoom))
                     .replace("{x}", String(wrapped))
                     .replace("{y}", String(row));
-                const image = this.tile(url);
+                const { image } = this.tile(url);
                 if (image.complete && image.naturalWidth > 0) {
                     const [x, y] = [this.screenX(column / count), this.screenY(row / count)];
                     context.drawImage(image, x, y, side + 0.5, side + 0.5);
@@ -533,19 +537,36 @@ export class MapView {
 
     /** @param {string} url */
     tile(url) {
-        let image = this.tiles.get(url);
-        if (!image) {
-            image = new Image();
-            image.addEventListener("load", () => this.draw());
-            image.src = url;
-        }
+        const known = this.tiles.get(url);
+        const tile = known && !known.isDue ? known : this.requestTile(url, known?.failures ?? 0);
         // The tile that was used last is at the end.
         this.tiles.delete(url);
-        this.tiles.set(url, image);
+        this.tiles.set(url, tile);
         while (this.tiles.size > TILES_MAX) {
             this.tiles.delete([...this.tiles.keys()][0]);
         }
-        return image;
+        return tile;
+    }
+
+    /**
+     * @param {string} url
+     * @param {number} failures the number of requests that have failed
+     */
+    requestTile(url, failures) {
+        const tile = { image: new Image(), failures, isDue: false };
+        tile.image.addEventListener("load", () => this.draw());
+        tile.image.addEventListener("error", () => {
+            tile.failures += 1;
+            setTimeout(
+                () => {
+                    tile.isDue = true;
+                    this.draw();
+                },
+                Math.min(TILE_RETRY_MS * 2 ** failures, TILE_RETRY_MS_MAX),
+            );
+        });
+        tile.image.src = url;
+        return tile;
     }
 
     drawGraticule() {
