@@ -181,7 +181,7 @@ export class MapView {
         this.kept = null;
     }
 
-    /** Moves the view to everything, as the user wants. */
+    /** Shows everything because the user requested it, and stops following the recording. */
     showAll() {
         this.fit();
         this.onMoved?.();
@@ -808,11 +808,10 @@ export class MapView {
 
     /** Returns the length of a pixel in the middle of the map. */
     unitsPerPixel() {
-        const { x, y, scale } = this.view;
+        const { y, scale } = this.view;
         if (this.projection.isPlanar) {
             return 1 / scale;
         }
-        void x;
         return (EARTH_M * Math.cos((mercator.latitude(y) * Math.PI) / 180)) / scale;
     }
 
