@@ -64,6 +64,11 @@ async function follow(server, writer) {
     const shown = await length(page);
     const { summary } = await (await fetch(`${server.http}api/paths/growing`)).json();
     equal(shown, summary.length_m, "the last total");
+    // The list says that the recording is finished, and the details say how old its last fix is.
+    const row = page.locator("#recordings li[data-name='paths/growing']");
+    equal(await row.locator(".age").textContent(), "finished", "age in the list");
+    const fix = page.locator("#live-figures div").first();
+    check(/^Last (fix|update)(\d+\u00a0(d|h|min|s)( \d+\u00a0(d|h|min|s))? ago|just now)$/.test(await fix.textContent()), `age: ${await fix.textContent()}`);
     await closePage(page);
 }
 

@@ -411,7 +411,7 @@ export class LiveView {
             }
         }
         if (this.selected) {
-            setText(byId("live-age"), ageText(this.selected));
+            setText(byId("live-age"), fixAge(this.selected));
         }
     }
 
@@ -479,7 +479,7 @@ export class LiveView {
             element("div", {}, element("dt", {}, name), element("dd", { id }, text));
         const moving = seconds(summary?.moving_time);
         const entries = [
-            stat("Last fix", ageText(selected), "live-age"),
+            stat(fix?.time ? "Last fix" : "Last update", fixAge(selected), "live-age"),
             stat("Points", formatCount(selected.committed_points ?? 0, "point"), "live-points"),
             stat("All points", formatLength(summary?.raw_length_m ?? summary?.raw_length, isPlanar)),
             summary?.estimated_length_m == null
@@ -576,12 +576,20 @@ function setText(place, text) {
     }
 }
 
-/** @param {Recording} recording */
-function ageText(recording) {
-    if (recording.complete) {
-        return "finished";
-    }
+/**
+ * Returns the age of the last point, or of the last update if the points have no times.
+ * @param {Recording} recording
+ */
+function fixAge(recording) {
     return formatAge(recording.last_point?.time ?? recording.update_time, Date.now());
+}
+
+/**
+ * Returns the text of a recording in the list.
+ * @param {Recording} recording
+ */
+function ageText(recording) {
+    return recording.complete ? "finished" : fixAge(recording);
 }
 
 /** @param {Recording | null} recording */
