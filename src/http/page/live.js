@@ -21,15 +21,9 @@ const SEARCH_PAGES_MAX = 20;
 /** A recording whose last fix is older than this has a muted colour. */
 const OLD_S = 600;
 
-/** The view of recordings. */
-export class LiveView {
-    /**
-     * @param {PageData} data
-     * @param {(failure: ApiFailure) => void} onUnauthorized
-     */
-    constructor(data, onUnauthorized) {
-        this.onUnauthorized = onUnauthorized;
-        this.map = new MapView(byId("live-map"), "Map of the recordings", data);
+/** What the view has read with a token, and what the user has selected. */
+class LiveState {
+    constructor() {
         /** @type {Recording[]} */
         this.recordings = [];
         /** @type {Recording | null} */
@@ -47,14 +41,27 @@ export class LiveView {
         /** The status of the last answer with a list, or of the refusal of the token; null before the first one. */
         /** @type {number | null} */
         this.listStatus = null;
-        /** The beginning of the names that the user searches for. */
-        this.prefix = "";
         /** Whether a search has found only a part of the recordings, because the server has too many. */
         this.isPartial = false;
         /** Whether the map keeps the selected recording in view, until the user moves the map. */
         this.keepsInView = false;
         /** Whether the map moves to the selected recording when its positions are known. */
         this.isFitting = false;
+    }
+}
+
+/** The view of recordings. */
+export class LiveView extends LiveState {
+    /**
+     * @param {PageData} data
+     * @param {(failure: ApiFailure) => void} onUnauthorized
+     */
+    constructor(data, onUnauthorized) {
+        super();
+        this.onUnauthorized = onUnauthorized;
+        this.map = new MapView(byId("live-map"), "Map of the recordings", data);
+        /** The beginning of the names that the user searches for. */
+        this.prefix = "";
         /** Whether the next state is the first one of a stream. */
         this.isFirst = true;
         this.isOpen = false;
@@ -94,33 +101,29 @@ export class LiveView {
 
     /** Reads everything again, with the current token. Does nothing while the view is not visible. */
     restart() {
-        this.polling?.abort();
-        this.following?.abort();
-        this.polling = this.following = null;
+        this.stop();
         if (this.isOpen && document.visibilityState === "visible") {
             this.poll();
             this.follow();
         }
     }
 
-    /** Removes everything that was read with the token before. */
-    clear() {
+    /** Cancels the requests. */
+    stop() {
         this.polling?.abort();
         this.following?.abort();
         this.polling = this.following = null;
-        this.recordings = [];
-        this.selected = null;
-        this.selectedName = "";
-        this.trail = [];
-        this.pages = [];
-        this.nextPage = "";
-        this.isPageKnown = false;
-        this.listStatus = null;
-        this.keepsInView = this.isFitting = this.isPartial = false;
+    }
+
+    /** Removes everything that was read with the token before. */
+    clear() {
+        this.stop();
+        Object.assign(this, new LiveState());
         for (const id of ["live-name", "live-total", "live-figures", "live-days"]) {
             byId(id).replaceChildren();
         }
         delete byId("live-days").dataset.key;
+        byId("live-pages").hidden = true;
         this.showState("list", "");
         this.showState("stream", "");
         this.showSelected();
