@@ -194,6 +194,56 @@ export async function tilesOfTheOperatorAreShown() {
     await stop(server);
 }
 
+/** No label and no text about the origin of the map is where the scale bar is. */
+export async function nothingIsUnderTheScaleBar() {
+    const credit = "\u00a9 OpenStreetMap contributors, \u00a9 a company with a name that is long";
+    const server = await startServer(["--ephemeral", "--tiles", "https://tiles.example.org/{z}/{x}/{y}.png", "--tiles-attribution", credit]);
+    const page = await openPage(server, "phone", { viewport: { width: 360, height: 740 }, tiles: "tiles.example.org" });
+    await page.route("https://tiles.example.org/**", (route) => route.fulfill({ contentType: "image/svg+xml", body: "<svg xmlns='http://www.w3.org/2000/svg'/>" }));
+    await page.click("nav a[href='#live']");
+    await until("the map has its size", () => page.evaluate(() => window.waywiser.live.map.size.width > 0));
+    const { faults, labels, bar, attribution } = await page.evaluate(() => {
+        const { map } = window.waywiser.live;
+        const { context } = map;
+        /** The texts and the filled rectangles of a frame. */
+        let [texts, boxes] = [[], []];
+        const draw = context.fillText.bind(context);
+        const fill = context.fillRect.bind(context);
+        context.fillText = (text, x, y) => {
+            texts.push({ text, left: x, right: x + context.measureText(text).width, top: y - 8, bottom: y + 2 });
+            draw(text, x, y);
+        };
+        context.fillRect = (x, y, width, height) => {
+            boxes.push({ left: x, right: x + width, top: y, bottom: y + height });
+            fill(x, y, width, height);
+        };
+        const [faults, labels] = [[], []];
+        let bar;
+        for (let step = 0; step < 60; step += 1) {
+            map.view = { x: 0.53 + step * 7e-4, y: 0.35 + step * 5e-4, scale: 256 * 2 ** (3 + (step % 12)) };
+            const at = (x, y) => ({ x: map.view.x + (x - map.size.width / 2) / map.view.scale, y: map.view.y + (y - map.size.height / 2) / map.view.scale });
+            map.markers = [{ ...at(10 + step * 2, map.size.height - 2 - step), color: "track0", label: "phone", isOld: false }];
+            [texts, boxes] = [[], []];
+            map.render();
+            bar = boxes.at(-1);
+            const scale = texts.pop();
+            if (!(scale.left > bar.left && scale.right < bar.right + 1)) {
+                faults.push("the scale is not in its bar");
+            }
+            labels.push(texts.filter(({ text }) => text === "phone").length);
+            const covered = texts.filter(({ left, right, top, bottom }) => left < bar.right && right > bar.left && top < bar.bottom && bottom > bar.top);
+            faults.push(...covered.map(({ text }) => `${step}: ${text}`));
+        }
+        const canvas = map.canvas.getBoundingClientRect();
+        return { faults, labels, bar: canvas.left + 138, attribution: document.querySelector("#live-map .attribution").getBoundingClientRect().left };
+    });
+    equal(faults, [], "texts under the scale bar");
+    equal(labels, labels.map(() => 1), "labels of the marker");
+    check(attribution > bar, `the attribution starts at ${attribution}, and the scale bar may end at ${bar}`);
+    await closePage(page);
+    await stop(server);
+}
+
 /** A tile that fails is requested again, later each time. The clock of the page runs faster. */
 export async function aTileThatFailsIsRequestedAgain() {
     const server = await startServer(["--ephemeral", "--tiles", "https://tiles.example.org/{z}/{x}/{y}.png"]);

@@ -26,6 +26,7 @@ const MARGIN = 28;
 const KEPT_SCALE_MAX = TILE_SIZE * 2 ** 17;
 /** Maximum number of letters of a label. */
 const LABEL_LETTERS_MAX = 28;
+const SCALE_FONT = "12px system-ui, sans-serif";
 
 /** @type {ReturnType<typeof decodeRings> | null} */
 let landRings = null;
@@ -41,6 +42,7 @@ let landRings = null;
  * @property {number} key
  */
 /** @typedef {{x: number, y: number, color: string, label: string, isOld: boolean}} MapMarker */
+/** A rectangle on the canvas. @typedef {{left: number, right: number, top: number, bottom: number}} Frame */
 /** @typedef {{image: HTMLImageElement, failures: number, isDue: boolean}} MapTile */
 
 export class MapView {
@@ -456,11 +458,12 @@ export class MapView {
             this.drawLand();
             this.drawTiles();
         }
-        this.drawGraticule();
+        const bar = this.scaleBar();
+        this.drawGraticule(bar.frame);
         this.frames.vertices = this.drawLines(this.isMoving ? MOVING_VERTICES_MAX : RESTING_VERTICES_MAX);
         this.drawRejected();
-        this.drawMarkers();
-        this.drawScale();
+        this.drawMarkers(bar.frame);
+        this.drawScale(bar);
         this.canvas.setAttribute("aria-label", this.description());
         this.frames.count += 1;
         this.frames.milliseconds.push(performance.now() - start);
@@ -569,7 +572,8 @@ export class MapView {
         return tile;
     }
 
-    drawGraticule() {
+    /** @param {Frame} bar the frame of the scale bar, which no label may cover */
+    drawGraticule(bar) {
         const { context, colors, projection } = this;
         const { width, height } = this.size;
         const visible = this.visible();
@@ -604,6 +608,9 @@ export class MapView {
         }
         context.stroke();
         for (const [text, x, y] of texts) {
+            if (touches({ left: x, right: x + context.measureText(text).width, top: y - 10, bottom: y + 3 }, bar)) {
+                continue;
+            }
             if (x < width - 60 && y > 24) {
                 context.fillText(text, x, y);
             } else if (y === 14 && x > 60 && x < width - 110) {
@@ -736,7 +743,8 @@ export class MapView {
         context.stroke();
     }
 
-    drawMarkers() {
+    /** @param {Frame} bar the frame of the scale bar */
+    drawMarkers(bar) {
         const { context, colors } = this;
         const dot = (/** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ radius, /** @type {string} */ fill) => {
             context.beginPath();
@@ -768,7 +776,7 @@ export class MapView {
                 labels.push([label, sx, sy]);
             }
         }
-        this.drawLabels(labels.reverse());
+        this.drawLabels(labels.reverse(), bar);
         if (this.cursor) {
             const { xs, ys, box } = this.cursor.line.vertices;
             const { index } = this.cursor;
@@ -779,12 +787,14 @@ export class MapView {
     }
 
     /**
-     * Draws labels next to their points, on the side that has space. A label that would cover an earlier one is left out.
+     * Draws labels next to their points, on the side that has space, and above the scale bar. A label that would cover an earlier one is
+     * left out.
      * @param {[string, number, number][]} labels
+     * @param {Frame} bar the frame of the scale bar
      */
-    drawLabels(labels) {
+    drawLabels(labels, bar) {
         const { context, colors } = this;
-        /** @type {{left: number, right: number, y: number}[]} */
+        /** @type {Frame[]} */
         const drawn = [];
         context.font = "600 12px system-ui, sans-serif";
         context.strokeStyle = colors.halo;
@@ -796,12 +806,13 @@ export class MapView {
             const width = context.measureText(text).width;
             const isRight = x + 11 + width <= this.size.width - 4 || x - 11 - width < 4;
             const left = isRight ? x + 11 : x - 11 - width;
-            const right = left + width;
-            const covers = drawn.some((other) => left < other.right + 4 && right > other.left - 4 && Math.abs(y - other.y) < 14);
-            if (!covers) {
-                drawn.push({ left, right, y });
-                context.strokeText(text, left, y + 4);
-                context.fillText(text, left, y + 4);
+            const frameAt = (/** @type {number} */ middle) => ({ left: left - 2, right: left + width + 2, top: middle - 7, bottom: middle + 7 });
+            const middle = touches(frameAt(y), bar) ? bar.top - 10 : y;
+            const frame = frameAt(middle);
+            if (!drawn.some((other) => touches(frame, other))) {
+                drawn.push(frame);
+                context.strokeText(text, left, middle + 4);
+                context.fillText(text, left, middle + 4);
             }
         }
     }
@@ -815,17 +826,25 @@ export class MapView {
         return (EARTH_M * Math.cos((mercator.latitude(y) * Math.PI) / 180)) / scale;
     }
 
-    drawScale() {
-        const { context, colors } = this;
-        const { height } = this.size;
+    /** Returns the scale bar: its text, its length and its frame. */
+    scaleBar() {
+        const { context } = this;
         const unit = this.unitsPerPixel();
         const length = roundDown(unit * 120);
         const pixels = length / unit;
         const text = formatRoundLength(length, this.projection.isPlanar);
-        context.font = "12px system-ui, sans-serif";
-        const [left, bottom] = [12, height - 14];
+        context.font = SCALE_FONT;
+        const right = 18 + Math.max(pixels, context.measureText(text).width);
+        return { text, pixels, frame: { left: 6, right, top: this.size.height - 36, bottom: this.size.height - 6 } };
+    }
+
+    /** @param {ReturnType<MapView["scaleBar"]>} bar */
+    drawScale({ text, pixels, frame }) {
+        const { context, colors } = this;
+        const [left, bottom] = [frame.left + 6, frame.bottom - 8];
+        context.font = SCALE_FONT;
         context.fillStyle = colors.scale;
-        context.fillRect(left - 6, bottom - 22, Math.max(pixels, context.measureText(text).width) + 12, 30);
+        context.fillRect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
         context.strokeStyle = context.fillStyle = colors.ink;
         context.lineWidth = 1.5;
         context.beginPath();
@@ -848,6 +867,14 @@ export class MapView {
         const count = this.lines.length + this.markers.length;
         return `${this.label}: ${count} shown, centre ${place}, width ${width}. Arrow keys move, plus and minus zoom, 0 shows everything.`;
     }
+}
+
+/**
+ * @param {Frame} a
+ * @param {Frame} b
+ */
+function touches(a, b) {
+    return a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top;
 }
 
 /**
