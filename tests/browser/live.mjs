@@ -369,6 +369,25 @@ export async function aRecordingThatIsMadeAgainIsFollowed() {
     await stop(server);
 }
 
+/** Browsers remove the segments . and .. of a path. */
+export async function recordingsNamedLikeFoldersAreFollowed() {
+    const server = await startServer(["--ephemeral"]);
+    const names = [".", "..", "..."];
+    for (const [index, name] of names.entries()) {
+        const file = scratchFile("small.csv", `lon,lat\n13,46\n13.1,46\n${"13,46\n".repeat(index)}`);
+        run(["record", "--server", server.grpc, "--name", `paths/${name}`, file]);
+    }
+    const page = await openLive(server);
+    for (const [index, name] of names.entries()) {
+        await select(page, name);
+        await until(`${name} is followed`, async () => (await page.locator("#stream-state").textContent()) === "Finished");
+        equal(await page.locator("#live-name").textContent(), name, "name");
+        equal(await page.locator("#live-points").textContent(), `${index + 2}\u00a0points`, "points");
+    }
+    await closePage(page);
+    await stop(server);
+}
+
 export async function theSkipLinkStaysInTheView(server) {
     const page = await openLive(server);
     await page.focus(".skip");

@@ -271,5 +271,7 @@ export function pause(milliseconds, signal) {
  * @param {string} name
  */
 export function recordingPath(name) {
-    return `api/paths/${encodeURIComponent(name.replace(/^paths\//, ""))}`;
+    const id = name.replace(/^paths\//, "");
+    // Browsers remove the segments . and .. of a path, also if they are escaped.
+    return `api/paths/${encodeURIComponent([".", ".."].includes(id) ? `paths/${id}` : id)}`;
 }
