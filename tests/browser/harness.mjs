@@ -174,11 +174,12 @@ async function serveFiles(page, server) {
             const name = new URL(route.request().url()).pathname.replace("/page/", "").replace("/", "") || "index.html";
             // The page may be closed meanwhile.
             const response = await route.fetch().catch(() => null);
-            if (response) {
+            const text = await response?.text().catch(() => null);
+            if (response && typeof text === "string") {
                 const file = readFileSync(path.join(folder, name), "utf8");
                 // The settings are those of the server.
-                const data = /id="data">(.*)<\/script>/.exec(await response.text())?.[1] ?? "{}";
-                await route.fulfill({ response, body: file.replace('id="data">{}', () => `id="data">${data}`) });
+                const data = /id="data">(.*)<\/script>/.exec(text)?.[1] ?? "{}";
+                await route.fulfill({ response, body: file.replace('id="data">{}', () => `id="data">${data}`) }).catch(() => {});
             }
         });
     }
