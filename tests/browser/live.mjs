@@ -125,6 +125,8 @@ export async function aSilentServerIsLost() {
     const state = async () => page.locator("#stream-state").textContent();
     const listState = async () => page.locator("#list-state").textContent();
     const updates = () => page.evaluate(() => window.waywiser.live.updates);
+    let streams = 0;
+    page.on("request", (request) => (streams += request.url().includes("/events") ? 1 : 0));
     await select(page, "quiet");
     await until("the page is live", async () => (await state()) === "Live");
     // Each event renews the time.
@@ -133,7 +135,7 @@ export async function aSilentServerIsLost() {
         await page.clock.fastForward(30000);
         recording.send(10);
         await until("an update arrives", async () => (await updates()) > before);
-        equal(await state(), "Live", `state after ${round + 1} times 30 s`);
+        equal([await state(), streams], ["Live", 1], `state and streams after ${round + 1} times 30 s`);
     }
     server.child.kill("SIGSTOP");
     await page.clock.fastForward(46000);
