@@ -117,9 +117,9 @@ export async function openBrowser() {
     return browser;
 }
 
-/** Opens a page. Its faults are what a page must never do, and what the test does not expect. */
+/** Opens a page. With `hasClock`, the test can move its clock forward. Its faults are what a page must never do, and what the test does not expect. */
 export async function openPage(server, view = "", options = {}) {
-    const { tiles, expected = [], ...ofContext } = options;
+    const { tiles, expected = [], hasClock = false, ...ofContext } = options;
     const context = await (await openBrowser()).newContext({ viewport: { width: 1440, height: 900 }, ...ofContext });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await context.newPage();
@@ -147,6 +147,9 @@ export async function openPage(server, view = "", options = {}) {
             faults.push(`console: ${text} ${message.location().url}`);
         }
     });
+    if (hasClock) {
+        await page.clock.install();
+    }
     await serveFiles(page, server);
     await page.goto(`${server.http}${view ? `#${view}` : ""}`);
     await exposeViews(page);
@@ -171,11 +174,12 @@ async function serveFiles(page, server) {
             const name = new URL(route.request().url()).pathname.replace("/page/", "").replace("/", "") || "index.html";
             // The page may be closed meanwhile.
             const response = await route.fetch().catch(() => null);
-            if (response) {
+            const text = await response?.text().catch(() => null);
+            if (response && typeof text === "string") {
                 const file = readFileSync(path.join(folder, name), "utf8");
                 // The settings are those of the server.
-                const data = /id="data">(.*)<\/script>/.exec(await response.text())?.[1] ?? "{}";
-                await route.fulfill({ response, body: file.replace('id="data">{}', () => `id="data">${data}`) });
+                const data = /id="data">(.*)<\/script>/.exec(text)?.[1] ?? "{}";
+                await route.fulfill({ response, body: file.replace('id="data">{}', () => `id="data">${data}`) }).catch(() => {});
             }
         });
     }

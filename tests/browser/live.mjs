@@ -64,6 +64,11 @@ async function follow(server, writer) {
     const shown = await length(page);
     const { summary } = await (await fetch(`${server.http}api/paths/growing`)).json();
     equal(shown, summary.length_m, "the last total");
+    // The list says that the recording is finished, and the details say how old its last fix is.
+    const row = page.locator("#recordings li[data-name='paths/growing']");
+    equal(await row.locator(".age").textContent(), "finished", "age in the list");
+    const fix = page.locator("#live-figures div").first();
+    check(/^Last (fix|update)(\d+\u00a0(d|h|min|s)( \d+\u00a0(d|h|min|s))? ago|just now)$/.test(await fix.textContent()), `age: ${await fix.textContent()}`);
     await closePage(page);
 }
 
@@ -111,6 +116,79 @@ export async function theServerIsLostAndComesBack() {
     await stop(server);
 }
 
+/** A stopped process and a lost network close no connection. The clock of the page runs faster. */
+export async function aSilentServerIsLost() {
+    const server = await startServer(["--ephemeral"]);
+    const recording = stream(server, "quiet");
+    recording.send(10);
+    const page = await openPage(server, "live", { hasClock: true });
+    const state = async () => page.locator("#stream-state").textContent();
+    const listState = async () => page.locator("#list-state").textContent();
+    const updates = () => page.evaluate(() => window.waywiser.live.updates);
+    let streams = 0;
+    page.on("request", (request) => (streams += request.url().includes("/events") ? 1 : 0));
+    await select(page, "quiet");
+    await until("the page is live", async () => (await state()) === "Live");
+    // Each event renews the time.
+    for (let round = 0; round < 3; round += 1) {
+        const before = await updates();
+        await page.clock.fastForward(30000);
+        recording.send(10);
+        await until("an update arrives", async () => (await updates()) > before);
+        equal([await state(), streams], ["Live", 1], `state and streams after ${round + 1} times 30 s`);
+    }
+    server.child.kill("SIGSTOP");
+    await page.clock.fastForward(46000);
+    const message = "the server has sent nothing for 45 seconds";
+    await until("the stream is lost", async () => (await state()) === `Connection lost: ${message}. Trying again …`);
+    check(await page.locator("#live-length").isVisible(), "the last total is lost");
+    await until("the list is not current", async () => {
+        await page.clock.fastForward(15000);
+        return (await listState()) === `The list is not current: ${message}.`;
+    });
+    server.child.kill("SIGCONT");
+    await until("the page is live again", async () => {
+        await page.clock.fastForward(5000);
+        return (await state()) === "Live" && (await listState()) === "";
+    });
+    await finishStream(recording);
+    await closePage(page);
+    await stop(server);
+}
+
+/** A server that is busy says when to come back. The clock of the page runs faster. */
+export async function aBusyServerIsAskedLater(server) {
+    const page = await openPage(server, "live", { hasClock: true });
+    page.expected.push(/Failed to load resource.*(429|503)/);
+    const counts = { list: 0, events: 0 };
+    let isBusy = false;
+    const busy = (status) => ({
+        status, headers: { "retry-after": "100" }, json: { error: { status, reason: "SERVER_BUSY", message: "try later" } },
+    });
+    await page.route(/api\/paths\?/, (route) => {
+        counts.list += 1;
+        return route.fulfill(isBusy ? busy(429) : { json: { paths: [{ name: "paths/busy" }] } });
+    });
+    await page.route(/events\?recent_points=true$/, (route) => {
+        counts.events += 1;
+        return route.fulfill(busy(503));
+    });
+    await page.reload();
+    await select(page, "busy");
+    await until("the stream is refused", async () => (await page.locator("#stream-state").textContent()).includes("try later"));
+    isBusy = true;
+    await page.clock.fastForward(6000);
+    await until("the list is refused", async () => (await page.locator("#list-state").textContent()).includes("try later"));
+    const before = { ...counts };
+    await page.clock.fastForward(80000);
+    // The answers to requests of this time would have arrived before this one.
+    await page.evaluate(() => fetch("page/main.js"));
+    equal(counts, before, "requests before the time");
+    await page.clock.fastForward(40000);
+    await until("the server is asked again", () => counts.list > before.list && counts.events > before.events);
+    await closePage(page);
+}
+
 export async function manyRecordingsHavePages() {
     const server = await startServer(["--ephemeral"]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
@@ -126,6 +204,26 @@ export async function manyRecordingsHavePages() {
     check(await page.locator("#live-next").isDisabled(), "there is a page after the last one");
     await page.click("#live-previous");
     await until("the first page is shown again", async () => (await rows.count()) === 50);
+    // A second press before the answer does nothing, and the button keeps the focus.
+    const tokens = [];
+    await page.route(/api\/paths\?/, async (route) => {
+        const token = new URL(route.request().url()).searchParams.get("page_token");
+        tokens.push(token);
+        await route.fulfill({ json: { paths: [{ name: `paths/after-${token}` }], next_page_token: `${token}+` } });
+    });
+    await page.locator("#live-next").focus();
+    await page.evaluate(() => ["", "", ""].forEach(() => document.getElementById("live-next").click()));
+    await until("the second page is shown", async () => (await rows.count()) === 1);
+    equal(await page.locator("#live-page").textContent(), "Page 2", "page after three presses");
+    check(await page.evaluate(() => document.activeElement.id === "live-next"), "the button has lost the focus");
+    await page.click("#live-next");
+    await until("the third page is shown", async () => (await rows.getAttribute("data-name")) === `paths/after-${tokens[0]}+`);
+    equal([new Set(tokens).size, await page.locator("#live-page").textContent()], [2, "Page 3"], "tokens and page");
+    await page.unroute(/api\/paths\?/);
+    // The token of another list is not used for a search.
+    await page.fill("#live-prefix", "car");
+    await until("the first page of the search is shown", async () => (await rows.count()) === 50);
+    equal(await page.locator("#live-page").textContent(), "Page 1", "page of the search");
     await page.fill("#live-prefix", "car-05");
     await until("the list has only those names", async () => (await rows.count()) === 5);
     await closePage(page);
@@ -219,6 +317,39 @@ export async function aTokenIsRequestedAndKept() {
     await stop(server);
 }
 
+/** Another token cannot help against a proxy, or the check of the site that caused a request. */
+export async function aTokenIsRequestedOnlyIfItCanHelp(server) {
+    const page = await openPage(server, "live");
+    page.expected.push(/Failed to load resource.*403/);
+    const panel = page.locator("#token-panel");
+    const isOpen = () => panel.evaluate((details) => details.open);
+    const refused = (reason) => ({ status: 403, json: { error: { status: 403, reason, message: `refused for ${reason}` } } });
+    // The answer of the server to a request of another site.
+    await page.route(/api\/measure/, async (route) => {
+        const headers = { ...route.request().headers(), "sec-fetch-site": "cross-site" };
+        await route.fulfill({ response: await route.fetch({ headers }) });
+    });
+    const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
+    const status = page.locator("#measure-status");
+    await page.click("nav a[href='#measure']");
+    await page.setInputFiles("#file", file);
+    await until("the refusal is shown", async () => /another site|not the host/.test(await status.textContent()));
+    check(!(await isOpen()), "the page requests a token for CROSS_SITE");
+    for (const [reason, isHelp] of [["UNKNOWN", false], ["ROLE_REQUIRED", true]]) {
+        await page.route(/api\/(measure|paths)/, (route) => route.fulfill(refused(reason)));
+        await page.click("nav a[href='#measure']");
+        await page.setInputFiles("#file", file);
+        await until("the refusal is shown", async () => (await status.textContent()).includes(reason));
+        equal(await isOpen(), isHelp, `${reason}: the panel is open after a measurement`);
+        await panel.evaluate((details) => (details.open = false));
+        await page.click("nav a[href='#live']");
+        await until("the refusal is in the list", async () => (await page.locator("#list-state").textContent()).includes(reason));
+        equal(await isOpen(), isHelp, `${reason}: the panel is open after a request of the list`);
+        equal((await page.locator("#live-none").textContent()).includes("token"), isHelp, `${reason}: the text of the list`);
+    }
+    await closePage(page);
+}
+
 export async function aRecordingThatIsMadeAgainIsFollowed() {
     const server = await startServer(["--ephemeral"]);
     const file = scratchFile("small.csv", "lon,lat\n13,46\n13.1,46\n");
@@ -236,6 +367,25 @@ export async function aRecordingThatIsMadeAgainIsFollowed() {
     const before = await updates();
     await select(page, "again");
     await until("the recording is followed", async () => (await updates()) > before);
+    await closePage(page);
+    await stop(server);
+}
+
+/** Browsers remove the segments . and .. of a path. */
+export async function recordingsNamedLikeFoldersAreFollowed() {
+    const server = await startServer(["--ephemeral"]);
+    const names = [".", "..", "..."];
+    for (const [index, name] of names.entries()) {
+        const file = scratchFile("small.csv", `lon,lat\n13,46\n13.1,46\n${"13,46\n".repeat(index)}`);
+        run(["record", "--server", server.grpc, "--name", `paths/${name}`, file]);
+    }
+    const page = await openLive(server);
+    for (const [index, name] of names.entries()) {
+        await select(page, name);
+        await until(`${name} is followed`, async () => (await page.locator("#stream-state").textContent()) === "Finished");
+        equal(await page.locator("#live-name").textContent(), name, "name");
+        equal(await page.locator("#live-points").textContent(), `${index + 2}\u00a0points`, "points");
+    }
     await closePage(page);
     await stop(server);
 }
@@ -429,6 +579,41 @@ export async function daysAreBarsAndPositionsAreOnTheMap(server) {
     const shown = await page.evaluate(() => [window.waywiser.live.map.markers.length, window.waywiser.live.trail.length]);
     equal(shown, [3, 2], "markers and positions");
     check(/^\d\u00a0s ago$/.test(await page.locator("#live-age").textContent()), "the age of the last fix");
+    await closePage(page);
+}
+
+/** Bars by hour have the hours of their time zone as labels, and bars of longer windows their days. */
+export async function theLabelsOfBarsAreThoseOfTheirWindows(server) {
+    const page = await openLive(server);
+    const windows = Array.from({ length: 30 }, (_, hour) => ({
+        start_time: new Date(Date.UTC(2024, 4, 1, hour)).toISOString(), length_m: 1000 + hour,
+    }));
+    let options = {};
+    const recording = () => ({ name: "paths/van", committed_points: 10, summary: { length_m: 5000, windows, options: { windows: options } } });
+    await page.route(/api\/paths\?/, (route) => route.fulfill({ json: { paths: [recording()] } }));
+    await page.route(/events\?recent_points=true$/, (route) => {
+        const state = JSON.stringify(recording());
+        return route.fulfill({ contentType: "text/event-stream", body: `event: path\ndata: ${state}\n\nevent: end\ndata: {}\n\n` });
+    });
+    for (const [unit, zone, first, last] of [
+        ["HOUR", "Asia/Kolkata", "2024-05-01 05:30", "10:30"],
+        ["HOUR", "UTC", "2024-05-01 00:00", "05:00"],
+        ["HOUR", "unknown", "2024-05-01 00:00", "05:00"],
+        ["DAY", "Asia/Kolkata", "2024-05-01", "05-02"],
+        ["MONTH", "Asia/Kolkata", "2024-05", "2024-05"],
+    ]) {
+        options = { unit: `WINDOW_UNIT_${unit}`, time_zone: zone };
+        await page.reload();
+        await select(page, "van");
+        const bars = page.locator("#live-days");
+        await until("the bars are shown", async () => (await bars.locator("rect").count()) === windows.length);
+        const starts = (await bars.locator("tbody td:first-child").allTextContents()).reverse();
+        equal(starts[0], first, `the first row by ${unit} in ${zone}`);
+        equal(new Set(starts).size, { HOUR: 30, DAY: 2, MONTH: 1 }[unit], `different rows by ${unit}`);
+        const ticks = await bars.locator("text.tick[text-anchor=middle]").allTextContents();
+        equal(ticks.at(-1), last, `the last label by ${unit} in ${zone}`);
+        check(ticks.every((tick) => tick !== ""), "a label is empty");
+    }
     await closePage(page);
 }
 

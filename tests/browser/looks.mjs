@@ -194,6 +194,129 @@ export async function tilesOfTheOperatorAreShown() {
     await stop(server);
 }
 
+/** No label and no text about the origin of the map is where the scale bar is. */
+export async function nothingIsUnderTheScaleBar() {
+    const credit = "\u00a9 OpenStreetMap contributors, \u00a9 a company with a name that is long";
+    const server = await startServer(["--ephemeral", "--tiles", "https://tiles.example.org/{z}/{x}/{y}.png", "--tiles-attribution", credit]);
+    const page = await openPage(server, "phone", { viewport: { width: 360, height: 740 }, tiles: "tiles.example.org" });
+    await page.route("https://tiles.example.org/**", (route) => route.fulfill({ contentType: "image/svg+xml", body: "<svg xmlns='http://www.w3.org/2000/svg'/>" }));
+    await page.click("nav a[href='#live']");
+    await until("the map has its size", () => page.evaluate(() => window.waywiser.live.map.size.width > 0));
+    const { faults, labels, bar, attribution } = await page.evaluate(() => {
+        const { map } = window.waywiser.live;
+        const { context } = map;
+        /** The texts and the filled rectangles of a frame. */
+        let [texts, boxes] = [[], []];
+        const draw = context.fillText.bind(context);
+        const fill = context.fillRect.bind(context);
+        context.fillText = (text, x, y) => {
+            texts.push({ text, left: x, right: x + context.measureText(text).width, top: y - 8, bottom: y + 2 });
+            draw(text, x, y);
+        };
+        context.fillRect = (x, y, width, height) => {
+            boxes.push({ left: x, right: x + width, top: y, bottom: y + height });
+            fill(x, y, width, height);
+        };
+        const [faults, labels] = [[], []];
+        let bar;
+        for (let step = 0; step < 60; step += 1) {
+            map.view = { x: 0.53 + step * 7e-4, y: 0.35 + step * 5e-4, scale: 256 * 2 ** (3 + (step % 12)) };
+            const at = (x, y) => ({ x: map.view.x + (x - map.size.width / 2) / map.view.scale, y: map.view.y + (y - map.size.height / 2) / map.view.scale });
+            map.markers = [{ ...at(10 + step * 2, map.size.height - 2 - step), color: "track0", label: "phone", isOld: false }];
+            [texts, boxes] = [[], []];
+            map.render();
+            bar = boxes.at(-1);
+            const scale = texts.pop();
+            if (!(scale.left > bar.left && scale.right < bar.right + 1)) {
+                faults.push("the scale is not in its bar");
+            }
+            labels.push(texts.filter(({ text }) => text === "phone").length);
+            const covered = texts.filter(({ left, right, top, bottom }) => left < bar.right && right > bar.left && top < bar.bottom && bottom > bar.top);
+            faults.push(...covered.map(({ text }) => `${step}: ${text}`));
+        }
+        const canvas = map.canvas.getBoundingClientRect();
+        return { faults, labels, bar: canvas.left + 138, attribution: document.querySelector("#live-map .attribution").getBoundingClientRect().left };
+    });
+    equal(faults, [], "texts under the scale bar");
+    equal(labels, labels.map(() => 1), "labels of the marker");
+    check(attribution > bar, `the attribution starts at ${attribution}, and the scale bar may end at ${bar}`);
+    await closePage(page);
+    await stop(server);
+}
+
+/** A tile that fails is requested again, later each time. The clock of the page runs faster. */
+export async function aTileThatFailsIsRequestedAgain() {
+    const server = await startServer(["--ephemeral", "--tiles", "https://tiles.example.org/{z}/{x}/{y}.png"]);
+    const page = await openPage(server, "", { tiles: "tiles.example.org", hasClock: true, expected: [/Failed to load resource.*503/] });
+    const counts = new Map();
+    let isFailing = true;
+    const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+    await page.route("https://tiles.example.org/**", (route) => {
+        counts.set(route.request().url(), (counts.get(route.request().url()) ?? 0) + 1);
+        return route.fulfill(isFailing ? { status: 503 } : { contentType: "image/png", body: Buffer.from(pixel, "base64") });
+    });
+    const file = scratchFile("tiles.csv", "lon,lat\n13,46\n13.1,46.1\n");
+    await (await measured(page))(() => page.setInputFiles("#file", file));
+    const tiles = () =>
+        page.evaluate(() =>
+            [...window.waywiser.measure.map.tiles.values()].map(({ image, failures }) => ({ failures, isShown: image.naturalWidth > 0 })),
+        );
+    const have = (failures) => async () => {
+        const all = await tiles();
+        return all.length > 0 && all.every((tile) => tile.failures === failures);
+    };
+    await until("all tiles have failed", have(1));
+    const { size } = counts;
+    const most = () => Math.max(...counts.values());
+    equal(most(), 1, "requests of a tile");
+    const drawAfter = async (milliseconds) => {
+        await page.clock.fastForward(milliseconds);
+        await page.evaluate(() => window.waywiser.measure.map.render());
+    };
+    await drawAfter(3000);
+    equal([most(), counts.size], [1, size], "requests before the time");
+    await drawAfter(3000);
+    await until("all tiles have failed again", have(2));
+    equal(most(), 2, "requests of a tile");
+    await drawAfter(6000);
+    equal([most(), counts.size], [2, size], "requests before the second time");
+    isFailing = false;
+    await drawAfter(6000);
+    await until("all tiles are shown", async () => (await tiles()).every(({ isShown }) => isShown));
+    equal([most(), counts.size], [3, size], "requests until the tiles are shown");
+    await closePage(page);
+    await stop(server);
+}
+
+/** Only the first button moves the map, and only while it is pressed. */
+export async function onlyTheFirstButtonMovesTheMap(server) {
+    const page = await openPage(server);
+    await (await measured(page))(() => page.setInputFiles("#file", scratchFile("drag.csv", "lon,lat\n13,46\n13.1,46.1\n")));
+    const canvas = page.locator("#measure-map canvas");
+    await canvas.scrollIntoViewIfNeeded();
+    const box = await canvas.boundingBox();
+    const view = () => page.evaluate(() => ({ ...window.waywiser.measure.map.view }));
+    const to = (x) => page.mouse.move(box.x + x, box.y + 100, { steps: 4 });
+    for (const button of ["right", "middle", "left"]) {
+        await to(100);
+        const before = await view();
+        await page.mouse.down({ button });
+        await to(160);
+        const after = await view();
+        const moved = Math.round((before.x - after.x) * before.scale);
+        equal(moved, button === "left" ? 60 : 0, `pixels by which the ${button} button moves the map`);
+        await page.mouse.up({ button });
+    }
+    // The end of the press is lost, as it is if a menu opens.
+    await page.mouse.down();
+    await page.evaluate(() => addEventListener("pointerup", (event) => event.stopImmediatePropagation(), { capture: true, once: true }));
+    await page.mouse.up();
+    const before = await view();
+    await to(220);
+    equal(await view(), before, "the view after a movement without a button");
+    await closePage(page);
+}
+
 /** Touch: one finger moves the map, two zoom it. */
 export async function twoFingersZoom(server) {
     const page = await openPage(server, "measure", { viewport: { width: 360, height: 740 }, hasTouch: true });
@@ -204,7 +327,7 @@ export async function twoFingersZoom(server) {
         const box = map.canvas.getBoundingClientRect();
         map.canvas.setPointerCapture = () => {};
         const send = (type, pointerId, x) =>
-            map.canvas.dispatchEvent(new PointerEvent(type, { pointerId, clientX: box.left + x, clientY: box.top + 90, pointerType: "touch" }));
+            map.canvas.dispatchEvent(new PointerEvent(type, { pointerId, clientX: box.left + x, clientY: box.top + 90, pointerType: "touch", buttons: type === "pointerup" ? 0 : 1 }));
         send("pointerdown", 1, 100);
         send("pointerdown", 2, 200);
         send("pointermove", 2, 300);

@@ -170,6 +170,31 @@ export async function dropsAFileOfEachFormat(server) {
     await closePage(page);
 }
 
+/** A file that is pasted or dropped in another view is shown in the view that measures files. */
+export async function aFileOpensItsViewFromEachOther(server) {
+    const page = await openPage(server);
+    const paste = (name, content) =>
+        page.evaluate(
+            ([fileName, text]) => {
+                const clipboardData = new DataTransfer();
+                clipboardData.items.add(new File([text], fileName));
+                document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+            },
+            [name, content],
+        );
+    for (const view of ["live", "phone"]) {
+        for (const [kind, give] of [["pasted", paste], ["dropped", (...file) => drop(page, ...file)]]) {
+            await page.click(`nav a[href='#${view}']`);
+            const before = await answers(page);
+            await give(`${kind}.csv`, "lon,lat\n13,46\n13.1,46.1\n");
+            await settled(page, before + 1);
+            check(await page.locator("#measure-status").isVisible(), `${view}: a file that is ${kind} is measured in a hidden view`);
+            equal(await page.locator("#measure-status").textContent(), `${kind}.csv: 1\u00a0track, 2\u00a0points`, "status");
+        }
+    }
+    await closePage(page);
+}
+
 /** Returns whether the program was built without this format. */
 function isWithoutParquet(file) {
     const { stderr } = spawnSync(WAYWISER, ["measure", file], { encoding: "utf8" });
@@ -418,6 +443,11 @@ export async function errorsAreShown(server) {
     await page.setInputFiles("#file", scratchFile("cut.gpx", "<gpx><trk><trkseg><trkpt lat='0' lon='1'/><trkpt lat='0' lon='2'/>\n<trk"));
     await page.waitForSelector("#errors .is-error");
     check(await page.locator("#total").isVisible(), "the numbers of a file with an error are hidden");
+    equal(
+        await page.locator("#measure-status").textContent(),
+        "cut.gpx: 1\u00a0track, 2\u00a0points; the file could not be measured completely",
+        "status of a file with an error",
+    );
     // Nothing is left of the file before, but the filters.
     await page.setInputFiles("#file", scratchFile("nothing.txt", "nothing to measure"));
     await page.waitForSelector("#measure-status.is-error");
@@ -466,6 +496,11 @@ export async function theTextsOfFilesThatFail() {
     await open(page, archive);
     const names = await page.locator("#tracks .row-button").allTextContents();
     equal(names.toSorted(), ["first.csv \u00b7 1", "second.csv \u00b7 1"], "tracks");
+    equal(
+        await status.textContent(),
+        "members.zip: 2\u00a0tracks, 4\u00a0points; 1 of 3 files could not be measured completely",
+        "status of an archive with errors",
+    );
     // Both are the first track of their file.
     const rows = page.locator("#tracks .row-button");
     for (const [index, name] of names.entries()) {

@@ -5,8 +5,12 @@ const TOKEN_KEY = "waywiser-token";
 export const TOKEN_REFUSED = "the token has characters that are not allowed";
 /** Maximum size of an event. */
 const EVENT_SIZE_MAX = 4 << 20;
-/** Maximum time between two attempts to connect. */
+/** Maximum time between two attempts to connect, if the server asks for no longer one. */
 const RETRY_MS_MAX = 15000;
+/** Maximum time that a server can ask to wait. */
+const RETRY_AFTER_MS_MAX = 300000;
+/** Maximum time without a byte of a stream of events, or without the answer of a short request. The server sends a comment every 15 s. */
+const SILENCE_MS_MAX = 45000;
 
 /** Returns the token of this tab, or an empty text. */
 export function token() {
@@ -39,12 +43,57 @@ export class ApiFailure extends Error {
      * @param {number} status
      * @param {string} reason
      * @param {string} message
+     * @param {number} [retryAfterMs] the time that the server asks to wait
      */
-    constructor(status, reason, message) {
+    constructor(status, reason, message, retryAfterMs = 0) {
         super(message);
         this.status = status;
         this.reason = reason;
+        this.retryAfterMs = retryAfterMs;
     }
+
+    /** Returns whether another token can help. A proxy, or the check of the site that caused a request, refuses with 403, too. */
+    get isOfToken() {
+        return this.status === 401 || (this.status === 403 && ["ROLE_REQUIRED", "NAMESPACE_FORBIDDEN"].includes(this.reason));
+    }
+}
+
+/** A limit of the time that a server is silent. A lost network or a stopped server closes no connection. */
+class SilenceLimit {
+    /** @param {AbortSignal} signal the signal that cancels the request earlier */
+    constructor(signal) {
+        const controller = new AbortController();
+        this.signal = controller.signal;
+        const cancel = () => controller.abort(signal.reason);
+        signal.addEventListener("abort", cancel);
+        /** @type {ReturnType<typeof setTimeout> | undefined} */
+        this.timer = undefined;
+        this.renew = () => {
+            clearTimeout(this.timer);
+            this.timer = setTimeout(() => {
+                const message = `the server has sent nothing for ${SILENCE_MS_MAX / 1000} seconds`;
+                controller.abort(new ApiFailure(0, "SILENT", message));
+            }, SILENCE_MS_MAX);
+        };
+        this.end = () => {
+            clearTimeout(this.timer);
+            signal.removeEventListener("abort", cancel);
+        };
+        if (signal.aborted) {
+            cancel();
+        } else {
+            this.renew();
+        }
+    }
+}
+
+/**
+ * Returns the time in milliseconds that an answer asks to wait, or 0.
+ * @param {Response} response
+ */
+function retryAfterOf(response) {
+    const wait = 1000 * Number(response.headers.get("retry-after") ?? 0);
+    return wait > 0 ? Math.min(wait, RETRY_AFTER_MS_MAX) : 0;
 }
 
 /**
@@ -67,7 +116,7 @@ async function send(path, options = {}) {
         response = await fetch(path, { ...options, headers, credentials: "omit", cache: "no-store" });
     } catch (error) {
         if (options.signal?.aborted) {
-            throw error;
+            throw options.signal.reason instanceof ApiFailure ? options.signal.reason : error;
         }
         throw new ApiFailure(0, "UNREACHABLE", "the server cannot be reached");
     }
@@ -76,7 +125,8 @@ async function send(path, options = {}) {
     }
     const body = await response.json().catch(() => null);
     const { reason, message } = body?.error ?? {};
-    throw new ApiFailure(response.status, reason ?? "UNKNOWN", message ?? `the server answered with status ${response.status}`);
+    const text = message ?? `the server answered with status ${response.status}`;
+    throw new ApiFailure(response.status, reason ?? "UNKNOWN", text, retryAfterOf(response));
 }
 
 /**
@@ -86,6 +136,23 @@ async function send(path, options = {}) {
  */
 export async function requestJson(path, options) {
     return (await send(path, options)).json();
+}
+
+/**
+ * Reads a short answer, and fails if the server does not send it in time.
+ * @param {string} path
+ * @param {AbortSignal} signal
+ * @returns {Promise<any>}
+ */
+export async function readJson(path, signal) {
+    const limit = new SilenceLimit(signal);
+    try {
+        return await requestJson(path, { signal: limit.signal });
+    } catch (error) {
+        throw limit.signal.reason instanceof ApiFailure ? limit.signal.reason : error;
+    } finally {
+        limit.end();
+    }
 }
 
 /**
@@ -111,11 +178,12 @@ export async function followEvents(path, signal, onEvent, onState) {
         /** @type {ApiFailure} */
         let failure = new ApiFailure(0, "CLOSED", "the server closed the connection");
         onState("connecting", null);
+        const limit = new SilenceLimit(signal);
         try {
-            const response = await send(path, { signal, headers: { accept: "text/event-stream" } });
+            const response = await send(path, { signal: limit.signal, headers: { accept: "text/event-stream" } });
             onState("open", null);
             failures = 0;
-            for await (const [event, data] of eventsOf(response, signal)) {
+            for await (const [event, data] of eventsOf(response, limit)) {
                 if (event === "end") {
                     onState("ended", null);
                     return;
@@ -131,31 +199,35 @@ export async function followEvents(path, signal, onEvent, onState) {
             if (signal.aborted) {
                 return;
             }
-            failure = error instanceof ApiFailure ? error : new ApiFailure(0, "CLOSED", "the connection was lost");
+            const known = [limit.signal.reason, error].find((reason) => reason instanceof ApiFailure);
+            failure = known ?? new ApiFailure(0, "CLOSED", "the connection was lost");
+        } finally {
+            limit.end();
         }
         const isFinal = failure.status >= 400 && failure.status < 500 && failure.status !== 429;
         onState(isFinal ? "ended" : "lost", failure);
         if (isFinal) {
             return;
         }
-        const wait = Math.min(1000 * 2 ** failures, RETRY_MS_MAX);
+        const wait = Math.min(2000 * 2 ** failures, RETRY_MS_MAX) * (0.5 + Math.random() / 2);
         failures += 1;
-        await pause(wait * (0.75 + Math.random() / 2), signal);
+        await pause(Math.max(wait, failure.retryAfterMs), signal);
     }
 }
 
 /**
  * Returns the events of a response, each with its name and its data.
  * @param {Response} response
- * @param {AbortSignal} signal
+ * @param {SilenceLimit} limit renewed with each part of the response
  * @returns {AsyncGenerator<[string, string]>}
  */
-async function* eventsOf(response, signal) {
+async function* eventsOf(response, limit) {
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     let text = "";
-    while (reader && !signal.aborted) {
+    while (reader && !limit.signal.aborted) {
         const { done, value } = await reader.read();
+        limit.renew();
         if (done) {
             return;
         }
@@ -199,5 +271,7 @@ export function pause(milliseconds, signal) {
  * @param {string} name
  */
 export function recordingPath(name) {
-    return `api/paths/${encodeURIComponent(name.replace(/^paths\//, ""))}`;
+    const id = name.replace(/^paths\//, "");
+    // Browsers remove the segments . and .. of a path, also if they are escaped.
+    return `api/paths/${encodeURIComponent([".", ".."].includes(id) ? `paths/${id}` : id)}`;
 }

@@ -3,7 +3,7 @@
 // A browser opens at most six connections to a server over HTTP/1.1, for all tabs together. Therefore only the selected
 // recording has a stream of events, and only while the page is visible.
 
-import { ApiFailure, followEvents, pause, recordingPath, requestJson } from "./api.js";
+import { ApiFailure, followEvents, pause, readJson, recordingPath } from "./api.js";
 import { showBars } from "./chart.js";
 import { announce, byId, element } from "./dom.js";
 import { escapeName, foldCase, formatAge, formatCount, formatDuration, formatLength, formatName, formatNumber, formatSpeed, formatTime, lengthParts, seconds } from "./format.js";
@@ -21,15 +21,9 @@ const SEARCH_PAGES_MAX = 20;
 /** A recording whose last fix is older than this has a muted colour. */
 const OLD_S = 600;
 
-/** The view of recordings. */
-export class LiveView {
-    /**
-     * @param {PageData} data
-     * @param {(failure: ApiFailure) => void} onUnauthorized
-     */
-    constructor(data, onUnauthorized) {
-        this.onUnauthorized = onUnauthorized;
-        this.map = new MapView(byId("live-map"), "Map of the recordings", data);
+/** What the view has read with a token, and what the user has selected. */
+class LiveState {
+    constructor() {
         /** @type {Recording[]} */
         this.recordings = [];
         /** @type {Recording | null} */
@@ -42,17 +36,32 @@ export class LiveView {
         /** @type {string[]} */
         this.pages = [];
         this.nextPage = "";
+        /** Whether the server has returned the page of the list that was requested last. */
+        this.isPageKnown = false;
         /** The status of the last answer with a list, or of the refusal of the token; null before the first one. */
         /** @type {number | null} */
         this.listStatus = null;
-        /** The beginning of the names that the user searches for. */
-        this.prefix = "";
         /** Whether a search has found only a part of the recordings, because the server has too many. */
         this.isPartial = false;
         /** Whether the map keeps the selected recording in view, until the user moves the map. */
         this.keepsInView = false;
         /** Whether the map moves to the selected recording when its positions are known. */
         this.isFitting = false;
+    }
+}
+
+/** The view of recordings. */
+export class LiveView extends LiveState {
+    /**
+     * @param {PageData} data
+     * @param {(failure: ApiFailure) => void} onUnauthorized
+     */
+    constructor(data, onUnauthorized) {
+        super();
+        this.onUnauthorized = onUnauthorized;
+        this.map = new MapView(byId("live-map"), "Map of the recordings", data);
+        /** The beginning of the names that the user searches for. */
+        this.prefix = "";
         /** Whether the next state is the first one of a stream. */
         this.isFirst = true;
         this.isOpen = false;
@@ -68,15 +77,14 @@ export class LiveView {
             this.keepsInView = this.isFitting = false;
             this.showFollowButton();
         };
-        byId("live-next").addEventListener("click", () => this.turn(true));
-        byId("live-previous").addEventListener("click", () => this.turn(false));
+        byId("live-next").addEventListener("click", () => this.showNextPage());
+        byId("live-previous").addEventListener("click", () => this.showPage(this.pages.slice(0, -1)));
         let timer = 0;
         byId("live-prefix").addEventListener("input", (event) => {
             clearTimeout(timer);
             timer = window.setTimeout(() => {
                 this.prefix = /** @type {HTMLInputElement} */ (event.target).value.trim();
-                this.pages = [];
-                this.restart();
+                this.showPage([]);
             }, 250);
         });
         document.addEventListener("visibilitychange", () => this.restart());
@@ -93,32 +101,29 @@ export class LiveView {
 
     /** Reads everything again, with the current token. Does nothing while the view is not visible. */
     restart() {
-        this.polling?.abort();
-        this.following?.abort();
-        this.polling = this.following = null;
+        this.stop();
         if (this.isOpen && document.visibilityState === "visible") {
             this.poll();
             this.follow();
         }
     }
 
-    /** Removes everything that was read with the token before. */
-    clear() {
+    /** Cancels the requests. */
+    stop() {
         this.polling?.abort();
         this.following?.abort();
         this.polling = this.following = null;
-        this.recordings = [];
-        this.selected = null;
-        this.selectedName = "";
-        this.trail = [];
-        this.pages = [];
-        this.nextPage = "";
-        this.listStatus = null;
-        this.keepsInView = this.isFitting = this.isPartial = false;
+    }
+
+    /** Removes everything that was read with the token before. */
+    clear() {
+        this.stop();
+        Object.assign(this, new LiveState());
         for (const id of ["live-name", "live-total", "live-figures", "live-days"]) {
             byId(id).replaceChildren();
         }
         delete byId("live-days").dataset.key;
+        byId("live-pages").hidden = true;
         this.showState("list", "");
         this.showState("stream", "");
         this.showSelected();
@@ -127,14 +132,35 @@ export class LiveView {
         this.map.fit();
     }
 
-    /** @param {boolean} forward */
-    turn(forward) {
-        if (forward && this.nextPage) {
-            this.pages.push(this.nextPage);
-        } else if (!forward) {
-            this.pages.pop();
+    showNextPage() {
+        if (this.nextPage) {
+            this.showPage([...this.pages, this.nextPage]);
         }
+    }
+
+    /**
+     * Requests a page of the list. Until its answer, the page after it is not known.
+     * @param {string[]} pages the tokens of the pages up to this one
+     */
+    showPage(pages) {
+        this.pages = pages;
+        this.nextPage = "";
+        this.isPageKnown = false;
+        this.showPageButtons();
         this.restart();
+    }
+
+    showPageButtons() {
+        const { pages, nextPage, isPageKnown } = this;
+        const next = /** @type {HTMLButtonElement} */ (byId("live-next"));
+        if (isPageKnown) {
+            byId("live-pages").hidden = pages.length === 0 && !nextPage;
+        }
+        byId("live-page").textContent = `Page ${pages.length + 1}`;
+        /** @type {HTMLButtonElement} */ (byId("live-previous")).disabled = pages.length === 0;
+        // A button that is disabled until the answer would lose the focus.
+        next.disabled = isPageKnown && !nextPage;
+        next.setAttribute("aria-disabled", String(!nextPage));
     }
 
     /** Reads the list until the view is left. */
@@ -144,7 +170,7 @@ export class LiveView {
         const { signal } = polling;
         while (!signal.aborted) {
             const page = this.pages[this.pages.length - 1];
-            let requests = 1;
+            let [requests, retryAfterMs] = [1, 0];
             try {
                 if (this.prefix) {
                     const found = await searchRecordings(this.prefix, signal);
@@ -165,6 +191,7 @@ export class LiveView {
                     this.nextPage = list.next_page_token ?? "";
                 }
                 this.listStatus = 200;
+                this.isPageKnown = true;
                 this.showState("list", "");
                 this.showList();
             } catch (error) {
@@ -172,8 +199,9 @@ export class LiveView {
                     return;
                 }
                 const failure = error instanceof ApiFailure ? error : new ApiFailure(0, "INVALID", "the answer is not valid");
+                ({ retryAfterMs } = failure);
                 this.showState("list", `The list is not current: ${failure.message}.`);
-                if (failure.status === 401 || failure.status === 403) {
+                if (failure.isOfToken) {
                     this.clear();
                     this.listStatus = failure.status;
                     this.showState("list", `The list is not current: ${failure.message}.`);
@@ -184,10 +212,13 @@ export class LiveView {
                 if (failure.status === 400 && this.pages.length > 0) {
                     // A token of a page is not valid any more.
                     this.pages = [];
+                    this.nextPage = "";
+                    this.isPageKnown = false;
+                    this.showPageButtons();
                 }
             }
             // A search of many requests is repeated after a longer time.
-            await pause(POLL_MS * requests, signal);
+            await pause(Math.max(POLL_MS * requests, retryAfterMs), signal);
         }
     }
 
@@ -241,7 +272,7 @@ export class LiveView {
                     ended: failure ? `Not followed: ${failure.message}.` : "Finished",
                 };
                 this.showState("stream", texts[state], state);
-                if (failure?.status === 401 || failure?.status === 403) {
+                if (failure?.isOfToken) {
                     this.onUnauthorized(failure);
                 }
             },
@@ -311,10 +342,7 @@ export class LiveView {
         byId("live-partial").hidden = !this.isPartial;
         byId("live-empty").hidden = recordings.length > 0 || reason !== "" || this.listStatus === null;
         byId("live-hint").hidden = recordings.length === 0 || this.selectedName !== "";
-        byId("live-pages").hidden = this.pages.length === 0 && !this.nextPage;
-        byId("live-page").textContent = `Page ${this.pages.length + 1}`;
-        /** @type {HTMLButtonElement} */ (byId("live-previous")).disabled = this.pages.length === 0;
-        /** @type {HTMLButtonElement} */ (byId("live-next")).disabled = !this.nextPage;
+        this.showPageButtons();
         const list = byId("recordings");
         const known = new Map([...list.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.name, child]));
         const rows = recordings.map((recording) => {
@@ -386,7 +414,7 @@ export class LiveView {
             }
         }
         if (this.selected) {
-            setText(byId("live-age"), ageText(this.selected));
+            setText(byId("live-age"), fixAge(this.selected));
         }
     }
 
@@ -454,7 +482,7 @@ export class LiveView {
             element("div", {}, element("dt", {}, name), element("dd", { id }, text));
         const moving = seconds(summary?.moving_time);
         const entries = [
-            stat("Last fix", ageText(selected), "live-age"),
+            stat(fix?.time ? "Last fix" : "Last update", fixAge(selected), "live-age"),
             stat("Points", formatCount(selected.committed_points ?? 0, "point"), "live-points"),
             stat("All points", formatLength(summary?.raw_length_m ?? summary?.raw_length, isPlanar)),
             summary?.estimated_length_m == null
@@ -471,12 +499,13 @@ export class LiveView {
         const windows = summary?.windows ?? [];
         byId("live-days").hidden = windows.length === 0;
         if (windows.length > 0) {
-            const days = windows.map((window) => ({ start: localDay(window, summary?.options?.windows?.time_zone), length: window.length_m ?? window.length ?? 0 }));
+            const period = (summary?.options?.windows?.unit ?? "DAY").toLowerCase().replace("window_unit_", "");
+            const zone = summary?.options?.windows?.time_zone;
+            const days = windows.map((window) => ({ start: localStart(window, zone), length: window.length_m ?? window.length ?? 0 }));
             const key = JSON.stringify(days);
             // The table stays as it is while nothing changes.
             if (byId("live-days").dataset.key !== key) {
                 byId("live-days").dataset.key = key;
-                const period = (summary?.options?.windows?.unit ?? "DAY").toLowerCase().replace("window_unit_", "");
                 showBars(byId("live-days"), days, isPlanar, period);
             }
         }
@@ -491,7 +520,7 @@ export class LiveView {
  */
 function listRecordings(parameters, signal) {
     const given = Object.entries(parameters).filter(([, value]) => value !== "");
-    return requestJson(`api/paths?${new URLSearchParams([...given, ["view", "BASIC"]])}`, { signal });
+    return readJson(`api/paths?${new URLSearchParams([...given, ["view", "BASIC"]])}`, signal);
 }
 
 /**
@@ -550,12 +579,20 @@ function setText(place, text) {
     }
 }
 
-/** @param {Recording} recording */
-function ageText(recording) {
-    if (recording.complete) {
-        return "finished";
-    }
+/**
+ * Returns the age of the last point, or of the last update if the points have no times.
+ * @param {Recording} recording
+ */
+function fixAge(recording) {
     return formatAge(recording.last_point?.time ?? recording.update_time, Date.now());
+}
+
+/**
+ * Returns the text of a recording in the list.
+ * @param {Recording} recording
+ */
+function ageText(recording) {
+    return recording.complete ? "finished" : fixAge(recording);
 }
 
 /** @param {Recording | null} recording */
@@ -578,14 +615,15 @@ function boundsOf(recording) {
 }
 
 /**
- * Returns the day at which a window starts in its time zone.
+ * Returns the day and the time at which a window starts in its time zone, as yyyy-MM-ddTHH:mm.
  * @param {{start_time: string}} window
  * @param {string | undefined} zone
  */
-function localDay(window, zone) {
+function localStart(window, zone) {
     try {
-        return new Intl.DateTimeFormat("sv", { timeZone: zone || "UTC", dateStyle: "short" }).format(new Date(window.start_time));
+        const format = new Intl.DateTimeFormat("sv", { timeZone: zone || "UTC", dateStyle: "short", timeStyle: "short" });
+        return format.format(new Date(window.start_time)).replace(" ", "T");
     } catch {
-        return window.start_time.slice(0, 10);
+        return window.start_time.slice(0, 16);
     }
 }

@@ -18,11 +18,15 @@ const TILE_ZOOM_MAX = 19;
 const LAND_ZOOM_MAX = 8;
 /** Maximum number of tiles that are kept. */
 const TILES_MAX = 256;
+/** The time after which a tile that failed is requested again. It doubles with each failure, up to the maximum. */
+const TILE_RETRY_MS = 5000;
+const TILE_RETRY_MS_MAX = 300000;
 const MARGIN = 28;
 /** The scale above which the map does not move on its own to a box that it keeps in view, about a metre for each pixel. */
 const KEPT_SCALE_MAX = TILE_SIZE * 2 ** 17;
 /** Maximum number of letters of a label. */
 const LABEL_LETTERS_MAX = 28;
+const SCALE_FONT = "12px system-ui, sans-serif";
 
 /** @type {ReturnType<typeof decodeRings> | null} */
 let landRings = null;
@@ -38,6 +42,8 @@ let landRings = null;
  * @property {number} key
  */
 /** @typedef {{x: number, y: number, color: string, label: string, isOld: boolean}} MapMarker */
+/** A rectangle on the canvas. @typedef {{left: number, right: number, top: number, bottom: number}} Frame */
+/** @typedef {{image: HTMLImageElement, failures: number, isDue: boolean}} MapTile */
 
 export class MapView {
     /**
@@ -74,7 +80,7 @@ export class MapView {
         /** Reports that the user has moved the map. */
         /** @type {(() => void) | null} */
         this.onMoved = null;
-        /** @type {Map<string, HTMLImageElement>} */
+        /** @type {Map<string, MapTile>} */
         this.tiles = new Map();
         /** @type {Map<number, {x: number, y: number}>} */
         this.pointers = new Map();
@@ -177,7 +183,7 @@ export class MapView {
         this.kept = null;
     }
 
-    /** Moves the view to everything, as the user wants. */
+    /** Shows everything because the user requested it, and stops following the recording. */
     showAll() {
         this.fit();
         this.onMoved?.();
@@ -276,10 +282,17 @@ export class MapView {
             return { x: event.clientX - box.left, y: event.clientY - box.top };
         };
         canvas.addEventListener("pointerdown", (event) => {
+            if (event.button !== 0) {
+                return;
+            }
             canvas.setPointerCapture(event.pointerId);
             this.pointers.set(event.pointerId, at(event));
         });
         canvas.addEventListener("pointermove", (event) => {
+            if ((event.buttons & 1) === 0) {
+                // A menu or another window may have received the end of the press.
+                this.pointers.delete(event.pointerId);
+            }
             const before = this.pointers.get(event.pointerId);
             const now = at(event);
             if (!before) {
@@ -445,11 +458,12 @@ export class MapView {
             this.drawLand();
             this.drawTiles();
         }
-        this.drawGraticule();
+        const bar = this.scaleBar();
+        this.drawGraticule(bar.frame);
         this.frames.vertices = this.drawLines(this.isMoving ? MOVING_VERTICES_MAX : RESTING_VERTICES_MAX);
         this.drawRejected();
-        this.drawMarkers();
-        this.drawScale();
+        this.drawMarkers(bar.frame);
+        this.drawScale(bar);
         this.canvas.setAttribute("aria-label", this.description());
         this.frames.count += 1;
         this.frames.milliseconds.push(performance.now() - start);
@@ -515,7 +529,7 @@ export class MapView {
                     .replace("{z}", String(zoom))
                     .replace("{x}", String(wrapped))
                     .replace("{y}", String(row));
-                const image = this.tile(url);
+                const { image } = this.tile(url);
                 if (image.complete && image.naturalWidth > 0) {
                     const [x, y] = [this.screenX(column / count), this.screenY(row / count)];
                     context.drawImage(image, x, y, side + 0.5, side + 0.5);
@@ -526,22 +540,40 @@ export class MapView {
 
     /** @param {string} url */
     tile(url) {
-        let image = this.tiles.get(url);
-        if (!image) {
-            image = new Image();
-            image.addEventListener("load", () => this.draw());
-            image.src = url;
-        }
+        const known = this.tiles.get(url);
+        const tile = known && !known.isDue ? known : this.requestTile(url, known?.failures ?? 0);
         // The tile that was used last is at the end.
         this.tiles.delete(url);
-        this.tiles.set(url, image);
+        this.tiles.set(url, tile);
         while (this.tiles.size > TILES_MAX) {
             this.tiles.delete([...this.tiles.keys()][0]);
         }
-        return image;
+        return tile;
     }
 
-    drawGraticule() {
+    /**
+     * @param {string} url
+     * @param {number} failures the number of requests that have failed
+     */
+    requestTile(url, failures) {
+        const tile = { image: new Image(), failures, isDue: false };
+        tile.image.addEventListener("load", () => this.draw());
+        tile.image.addEventListener("error", () => {
+            tile.failures += 1;
+            setTimeout(
+                () => {
+                    tile.isDue = true;
+                    this.draw();
+                },
+                Math.min(TILE_RETRY_MS * 2 ** failures, TILE_RETRY_MS_MAX),
+            );
+        });
+        tile.image.src = url;
+        return tile;
+    }
+
+    /** @param {Frame} bar the frame of the scale bar, which no label may cover */
+    drawGraticule(bar) {
         const { context, colors, projection } = this;
         const { width, height } = this.size;
         const visible = this.visible();
@@ -576,6 +608,9 @@ export class MapView {
         }
         context.stroke();
         for (const [text, x, y] of texts) {
+            if (touches({ left: x, right: x + context.measureText(text).width, top: y - 10, bottom: y + 3 }, bar)) {
+                continue;
+            }
             if (x < width - 60 && y > 24) {
                 context.fillText(text, x, y);
             } else if (y === 14 && x > 60 && x < width - 110) {
@@ -708,7 +743,8 @@ export class MapView {
         context.stroke();
     }
 
-    drawMarkers() {
+    /** @param {Frame} bar the frame of the scale bar */
+    drawMarkers(bar) {
         const { context, colors } = this;
         const dot = (/** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ radius, /** @type {string} */ fill) => {
             context.beginPath();
@@ -740,7 +776,7 @@ export class MapView {
                 labels.push([label, sx, sy]);
             }
         }
-        this.drawLabels(labels.reverse());
+        this.drawLabels(labels.reverse(), bar);
         if (this.cursor) {
             const { xs, ys, box } = this.cursor.line.vertices;
             const { index } = this.cursor;
@@ -751,12 +787,14 @@ export class MapView {
     }
 
     /**
-     * Draws labels next to their points, on the side that has space. A label that would cover an earlier one is left out.
+     * Draws labels next to their points, on the side that has space, and above the scale bar. A label that would cover an earlier one is
+     * left out.
      * @param {[string, number, number][]} labels
+     * @param {Frame} bar the frame of the scale bar
      */
-    drawLabels(labels) {
+    drawLabels(labels, bar) {
         const { context, colors } = this;
-        /** @type {{left: number, right: number, y: number}[]} */
+        /** @type {Frame[]} */
         const drawn = [];
         context.font = "600 12px system-ui, sans-serif";
         context.strokeStyle = colors.halo;
@@ -768,37 +806,45 @@ export class MapView {
             const width = context.measureText(text).width;
             const isRight = x + 11 + width <= this.size.width - 4 || x - 11 - width < 4;
             const left = isRight ? x + 11 : x - 11 - width;
-            const right = left + width;
-            const covers = drawn.some((other) => left < other.right + 4 && right > other.left - 4 && Math.abs(y - other.y) < 14);
-            if (!covers) {
-                drawn.push({ left, right, y });
-                context.strokeText(text, left, y + 4);
-                context.fillText(text, left, y + 4);
+            const frameAt = (/** @type {number} */ middle) => ({ left: left - 2, right: left + width + 2, top: middle - 7, bottom: middle + 7 });
+            const middle = touches(frameAt(y), bar) ? bar.top - 10 : y;
+            const frame = frameAt(middle);
+            if (!drawn.some((other) => touches(frame, other))) {
+                drawn.push(frame);
+                context.strokeText(text, left, middle + 4);
+                context.fillText(text, left, middle + 4);
             }
         }
     }
 
     /** Returns the length of a pixel in the middle of the map. */
     unitsPerPixel() {
-        const { x, y, scale } = this.view;
+        const { y, scale } = this.view;
         if (this.projection.isPlanar) {
             return 1 / scale;
         }
-        void x;
         return (EARTH_M * Math.cos((mercator.latitude(y) * Math.PI) / 180)) / scale;
     }
 
-    drawScale() {
-        const { context, colors } = this;
-        const { height } = this.size;
+    /** Returns the scale bar: its text, its length and its frame. */
+    scaleBar() {
+        const { context } = this;
         const unit = this.unitsPerPixel();
         const length = roundDown(unit * 120);
         const pixels = length / unit;
         const text = formatRoundLength(length, this.projection.isPlanar);
-        context.font = "12px system-ui, sans-serif";
-        const [left, bottom] = [12, height - 14];
+        context.font = SCALE_FONT;
+        const right = 18 + Math.max(pixels, context.measureText(text).width);
+        return { text, pixels, frame: { left: 6, right, top: this.size.height - 36, bottom: this.size.height - 6 } };
+    }
+
+    /** @param {ReturnType<MapView["scaleBar"]>} bar */
+    drawScale({ text, pixels, frame }) {
+        const { context, colors } = this;
+        const [left, bottom] = [frame.left + 6, frame.bottom - 8];
+        context.font = SCALE_FONT;
         context.fillStyle = colors.scale;
-        context.fillRect(left - 6, bottom - 22, Math.max(pixels, context.measureText(text).width) + 12, 30);
+        context.fillRect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
         context.strokeStyle = context.fillStyle = colors.ink;
         context.lineWidth = 1.5;
         context.beginPath();
@@ -821,6 +867,14 @@ export class MapView {
         const count = this.lines.length + this.markers.length;
         return `${this.label}: ${count} shown, centre ${place}, width ${width}. Arrow keys move, plus and minus zoom, 0 shows everything.`;
     }
+}
+
+/**
+ * @param {Frame} a
+ * @param {Frame} b
+ */
+function touches(a, b) {
+    return a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top;
 }
 
 /**

@@ -111,6 +111,7 @@ export class MeasureView {
         document.addEventListener("paste", (event) => {
             const files = [...(event.clipboardData?.files ?? [])];
             if (files.length > 0) {
+                location.hash = "#measure";
                 this.open(files);
             }
         });
@@ -205,7 +206,7 @@ export class MeasureView {
             return;
         }
         this.report(this.withHint(`${error.message}.`.replace(/\.\.$/, ".")), true);
-        if (error.status === 401 || error.status === 403) {
+        if (error.isOfToken) {
             this.onUnauthorized(error);
         }
     }
@@ -273,7 +274,7 @@ export class MeasureView {
         byId("measure").classList.remove("has-failed");
         const name = this.file?.name ?? result.title ?? result.tracks[0]?.file ?? "";
         const texts = [formatCount(result.total.tracks, "track"), formatCount(result.total.points, "point")];
-        this.report(`${name}: ${texts.join(", ")}`, false);
+        this.report(`${name}: ${texts.join(", ")}${failedText(result.total)}`, false);
         byId("errors").replaceChildren(
             ...result.errors.map((text) => element("li", { class: "is-error" }, this.withHint(text))),
             ...this.notes().map((text) => element("li", {}, this.withHint(text))),
@@ -495,6 +496,17 @@ export class MeasureView {
  */
 function lengthOf(of, name) {
     return of[`${name}_m`] ?? of[name] ?? null;
+}
+
+/**
+ * Returns how many files have errors. The list of the errors may be too long to be complete.
+ * @param {Total} total
+ */
+function failedText({ files, failed_files: failed }) {
+    if (failed === 0) {
+        return "";
+    }
+    return `; ${files === 1 ? "the file" : `${formatNumber(failed)} of ${formatNumber(files)} files`} could not be measured completely`;
 }
 
 /**

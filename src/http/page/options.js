@@ -77,7 +77,7 @@ export class OptionControls {
     /**
      * @param {HTMLElement} parent
      * @param {Preset[]} presets
-     * @param {(isFinal: boolean) => void} onChange
+     * @param {() => void} onChange
      */
     constructor(parent, presets, onChange) {
         /** What the presets set. */
@@ -147,10 +147,10 @@ export class OptionControls {
         this.update();
     }
 
-    /** @param {(isFinal: boolean) => void} onChange */
+    /** @param {() => void} onChange */
     changed(onChange) {
         this.update();
-        onChange(false);
+        onChange();
     }
 
     reset() {

@@ -80,6 +80,7 @@ interface Track extends Lengths {
 
 interface Total extends Lengths {
     files: number;
+    failed_files: number;
     tracks: number;
 }
 
