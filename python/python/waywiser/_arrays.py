@@ -143,6 +143,18 @@ def arrow_array(values: Any) -> pa.Array:
     return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
 
 
+def without_views(array: Any, large: bool = True) -> Any:
+    """Return an array, or an array in chunks, with texts and bytes in a layout for which pyarrow has a selection."""
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    if types.is_string_view(array.type):
+        return array.cast(pa.large_string() if large else pa.string())
+    if types.is_binary_view(array.type):
+        return array.cast(pa.large_binary() if large else pa.binary())
+    return array
+
+
 def comparable(array: pa.Array) -> pa.Array:
     """Return keys in which equal numbers have equal bits: -0.0 becomes 0.0, and NaN becomes null."""
     import pyarrow.compute as pc

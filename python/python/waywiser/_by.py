@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from . import _waywiser
-from ._arrays import arrow_array, comparable, has_arrow, has_numpy_dtype
+from ._arrays import arrow_array, comparable, has_arrow, has_numpy_dtype, without_views
 from ._types import FilterOptions, Metric, OnInvalid, Period
 
 if TYPE_CHECKING:
@@ -180,11 +180,11 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         if found is not None:
             distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
             return distinct, np.frombuffer(found[0], dtype=np.int32)
-    array = comparable(_without_views(array))
+    array = comparable(without_views(array))
     values = None
     if types.is_dictionary(array.type):
         # The values of a dictionary may repeat and have nulls.
-        encoded = pc.dictionary_encode(comparable(_without_views(array.dictionary)), null_encoding="encode")
+        encoded = pc.dictionary_encode(comparable(without_views(array.dictionary)), null_encoding="encode")
         values, array = encoded.dictionary, encoded.indices.take(array.indices)
         null = values.is_null().index(True).as_py()
         if null >= 0:
@@ -197,13 +197,3 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         ) from None
     keys = encoded.dictionary if values is None else values.take(encoded.dictionary)
     return keys, encoded.indices.to_numpy()
-
-
-def _without_views(array: pa.Array) -> pa.Array:
-    """Return texts and bytes in a layout for which pyarrow has a selection."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
-    if types.is_string_view(array.type):
-        return array.cast(pa.large_string())
-    return array.cast(pa.large_binary()) if types.is_binary_view(array.type) else array

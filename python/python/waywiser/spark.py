@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from ._arrays import coordinates
+from ._arrays import coordinates, without_views
 from ._types import FilterOptions, Metric, OnInvalid, Period
 from ._waywiser import Fold
 
@@ -221,7 +221,7 @@ def _by(table: pa.Table, options: dict[str, Any]) -> pa.Table:
     from ._by import by as table_by
 
     names = ("time", "lon", "lat", "elevation", "accuracy")
-    table = table.sort_by([(name, "ascending") for name in names if name in table.column_names])
+    table = _without_views(table).sort_by([(name, "ascending") for name in names if name in table.column_names])
     optional = {name: table[name] for name in ("elevation", "accuracy") if name in table.column_names}
     found = table_by(table["key"], table["time"], table["lon"], table["lat"], **optional, **options)
     for index, field in enumerate(found.schema):
@@ -326,10 +326,20 @@ def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         if batch.num_rows:
             chunk.append(batch)
         if sum(batch.num_rows for batch in chunk) >= _CHUNK:
-            yield pa.Table.from_batches(chunk)
+            yield _without_views(pa.Table.from_batches(chunk))
             chunk = []
     if chunk:
-        yield pa.Table.from_batches(chunk)
+        yield _without_views(pa.Table.from_batches(chunk))
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Return a table with texts and bytes of the types that Spark has. Sail reads those of Parquet files as views."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        plain = without_views(column, large=False)
+        if plain is not column:
+            table = table.set_column(index, field.name, plain)
+    return table
 
 
 def _runs(
@@ -465,7 +475,7 @@ def _merge(
     states = [batch for batch in batches if batch.num_rows]
     if not states:
         return
-    table = pa.Table.from_batches(states).combine_chunks()
+    table = _without_views(pa.Table.from_batches(states)).combine_chunks()
     names = [f"k{i}" for i in range(len(keys))]
     codes = [_encoded(table[name])[0] for name in names]
     firsts, lasts = ([table[f"{end}{i}"].to_numpy() for i in range(len(orders) + 2)] for end in _ENDS)
@@ -516,6 +526,7 @@ def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[st
     """Measure all points of a key."""
     import pyarrow as pa
 
+    table = _without_views(table)
     one_run = table.set_column(table.column_names.index("run"), "run", pa.nulls(table.num_rows, pa.int32()))
     path = Fold(**options)
     for _, values, _, _, x, y in _runs(one_run, keys, orders, options):
