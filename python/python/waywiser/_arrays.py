@@ -131,8 +131,8 @@ def has_numpy_dtype(values: Any) -> bool:
     return isinstance(getattr(values, "dtype", None), np.dtype)
 
 
-def arrow_array(values: Any) -> pa.Array:
-    """Return the content of an object with the Arrow PyCapsule interface as one array."""
+def arrow_chunks(values: Any) -> pa.Array | pa.ChunkedArray:
+    """Return the content of an object with the Arrow PyCapsule interface as an array, or in its chunks if it has others."""
     import pyarrow as pa
 
     if isinstance(values, pa.Array):
@@ -140,7 +140,32 @@ def arrow_array(values: Any) -> pa.Array:
     if hasattr(values, "__arrow_c_array__"):
         return pa.array(values)
     chunked = pa.chunked_array(values)
-    return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+    return chunked.chunk(0) if chunked.num_chunks == 1 else chunked
+
+
+def arrow_array(values: Any) -> pa.Array:
+    """Return the content of an object with the Arrow PyCapsule interface as one array."""
+    import pyarrow as pa
+
+    array = arrow_chunks(values)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def encoded(array: pa.Array | pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
+    """Return a number for each value, and the values of the numbers. Equal values have equal numbers.
+
+    Chunks are encoded one by one: one array of type string or binary cannot have more than 2 GiB of text.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.dictionary_encode(array, null_encoding="encode")
+    if isinstance(found, pa.Array):
+        return found.indices.to_numpy(), found.dictionary
+    if not found.num_chunks:
+        return np.empty(0, np.int32), pa.nulls(0, array.type)
+    # All chunks have the same dictionary.
+    return np.concatenate([chunk.indices.to_numpy() for chunk in found.chunks]), found.chunk(0).dictionary
 
 
 def without_views(array: Any, large: bool = True) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from . import _waywiser
-from ._arrays import arrow_array, comparable, has_arrow, has_numpy_dtype, without_views
+from ._arrays import arrow_array, arrow_chunks, comparable, encoded, has_arrow, has_numpy_dtype, without_views
 from ._types import FilterOptions, Metric, OnInvalid, Period
 
 if TYPE_CHECKING:
@@ -165,9 +165,7 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     import pyarrow.types as types
 
     if has_arrow(key) and not has_numpy_dtype(key):
-        array = arrow_array(key)
-        if isinstance(array, pa.ChunkedArray):  # without chunks
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
+        array = arrow_chunks(key)
     else:
         if isinstance(key, str | bytes) or np.ndim(key) != 1:
             raise ValueError("key must have one dimension: one value for each row")
@@ -183,17 +181,17 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     array = comparable(without_views(array))
     values = None
     if types.is_dictionary(array.type):
+        array = arrow_array(array)
         # The values of a dictionary may repeat and have nulls.
-        encoded = pc.dictionary_encode(comparable(without_views(array.dictionary)), null_encoding="encode")
-        values, array = encoded.dictionary, encoded.indices.take(array.indices)
+        codes, values = encoded(comparable(without_views(array.dictionary)))
+        array = pa.array(codes).take(array.indices)
         null = values.is_null().index(True).as_py()
         if null >= 0:
             array = pc.if_else(pc.equal(array, null), None, array)
     try:
-        encoded = pc.dictionary_encode(array, null_encoding="encode")
+        codes, distinct = encoded(array)
     except pa.ArrowNotImplementedError:
         raise TypeError(
             f"key has the Arrow type {array.type}, whose values cannot be compared; use numbers or texts"
         ) from None
-    keys = encoded.dictionary if values is None else values.take(encoded.dictionary)
-    return keys, encoded.indices.to_numpy()
+    return distinct if values is None else values.take(distinct), codes

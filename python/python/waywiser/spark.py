@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from ._arrays import coordinates, without_views
+from ._arrays import coordinates, encoded, without_views
 from ._types import FilterOptions, Metric, OnInvalid, Period
 from ._waywiser import Fold
 
@@ -353,12 +353,12 @@ def _runs(
     The engine may have sorted the rows. This is not required.
     """
     names = [f"k{i}" for i in range(len(keys))]
-    encoded = [_encoded(table[name]) for name in [*names, "run"]]
+    columns = [_encoded(table[name]) for name in [*names, "run"]]
     values = [_numbers(table, f"o{i}", name, keys) for i, name in enumerate(orders)]
     planar = options["metric"] == "planar"
     x, y = (_degrees(c, planar) for c in coordinates(table["x"], table["y"], ("lon", "lat"), planar))
     values += [np.where(np.isnan(c), np.inf, c) for c in (x, y)]
-    codes = _combined([codes for codes, _ in encoded])
+    codes = _combined([codes for codes, _ in columns])
     order = _order(codes, values)
     if order is not None:
         codes, x, y = codes[order], x[order], y[order]
@@ -366,7 +366,7 @@ def _runs(
     starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
     ends = np.append(starts[1:], len(x))
     rows = starts if order is None else order[starts]
-    found = [[unique[code] for code in codes[rows].tolist()] for codes, unique in encoded]
+    found = [[unique[code] for code in codes[rows].tolist()] for codes, unique in columns]
     identities = zip(*(map(repr, column) for column in found))
     firsts, lasts = (zip(*(column[at].tolist() for column in values)) for at in (starts, ends - 1))
     for identity, key, first, last, start, end in zip(
@@ -377,9 +377,8 @@ def _runs(
 
 def _encoded(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[Any]]:
     """Return a number for each value, and the values of the numbers. Equal values have equal numbers."""
-    encoded = _without_negative_zero(column).combine_chunks().dictionary_encode(null_encoding="encode")
-    codes: NDArray[np.int32] = encoded.indices.to_numpy()
-    return codes, encoded.dictionary.to_pylist()
+    codes, values = encoded(_without_negative_zero(column))
+    return codes, values.to_pylist()
 
 
 def _without_negative_zero(keys: pa.ChunkedArray) -> pa.ChunkedArray:
