@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ import pytest
 import waywiser as ww
 from formats import CSV, FILES, GPX
 from tracks import as_row, summary_row
+from waywiser import _read
 
 WAYWISER = os.environ.get("WAYWISER")
 needs_program = pytest.mark.skipif(WAYWISER is None, reason="the variable WAYWISER does not name the program")
@@ -524,3 +526,27 @@ def test_import_loads_no_heavy_module() -> None:
     code = "import sys, waywiser\nprint(*({'pyarrow', 'pandas', 'shapely', 'asyncio'} & sys.modules.keys()))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pyarrow", "pandas", "shapely"} & set(loaded)
+
+
+def test_tracks_of_earlier_files_are_not_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.gpx").write_bytes(GPX)
+    found: list[weakref.ref[ww.Track]] = []
+    alive_counts: list[int] = []
+
+    def read_one(*arguments: Any) -> bool:
+        alive_counts.append(sum(each() is not None for each in found))
+        return original(*arguments)
+
+    original = _read._read_one
+    monkeypatch.setattr(_read, "_read_one", read_one)
+    expected = [(repr(track), track.lon.tolist()) for track in ww.read(tmp_path)]
+    alive_counts.clear()
+    tracks = []
+    for track in ww.iter_tracks(tmp_path):
+        assert all(each() is None for each in found)
+        found.append(weakref.ref(track))
+        tracks.append((repr(track), track.lon.tolist()))
+        del track
+    assert len(tracks) > 3 and tracks == expected
+    assert alive_counts == [0, 0, 0]

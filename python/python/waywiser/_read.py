@@ -301,7 +301,10 @@ def _iter_tracks(
         if on_note is not None:
             for note in result.notes:
                 on_note(note)
-        yield from result
+        # Each track is released when the caller does not need it, and all before the next file is read.
+        result.reverse()
+        while result:
+            yield result.pop()
 
 
 def _results(source: Source, report: _Report | None, options: dict[str, Any]) -> Iterator[Tracks]:
