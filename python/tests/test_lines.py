@@ -324,3 +324,14 @@ def test_a_stream_whose_schema_cannot_be_read_is_refused():
 
     with pytest.raises(ValueError, match="the Arrow stream is released"):
         ww.line_lengths(Released(pa.array([[1.0]]), "geoarrow.linestring"))
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+def test_malformed_wkb_is_an_error_with_its_index(kind):
+    for malformed in (LINE.wkb[:-1], b"", b"LINESTRING (0 0, 1 1)"):
+        with pytest.raises(ValueError, match="^index 2: "):
+            ww.line_lengths(pa.array([LINE.wkb, None, malformed, b""], kind))
+    # An empty CIRCULARSTRING, which shapely does not have.
+    curve = bytes([1]) + (8).to_bytes(4, "little") + bytes(4)
+    with pytest.raises((TypeError, ValueError), match="^index 1: "):
+        ww.line_lengths(pa.array([LINE.wkb, curve], kind))

@@ -55,9 +55,9 @@ def line_lengths(
     Raises
     ------
     ValueError
-        A position is not valid and on_invalid is "raise", or the CRS is projected.
+        A position is not valid and on_invalid is "raise", a value is not valid WKB, or the CRS is projected.
     TypeError
-        `lines` has none of these types.
+        `lines` has none of these types, or a geometry is a curve.
     """
     options: dict[str, Any] = {"metric": metric, "on_invalid": on_invalid, "threads": threads}
     if isinstance(lines, tuple) and len(lines) == 3 and not hasattr(lines[0], "geom_type"):
@@ -178,14 +178,31 @@ def _of_arrow(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
     if types.is_binary_view(array.type):
         array = array.cast(pa.large_binary())
     if types.is_binary(array.type) or types.is_large_binary(array.type):
-        import shapely
-
-        return _of_shapely(shapely.from_wkb(array.to_numpy(zero_copy_only=False)), options)
+        return _of_shapely(_from_wkb(array.to_numpy(zero_copy_only=False)), options)
     missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
     lengths = np.zeros(len(array)) if name in _POINTS else _of_lists(array, options)
     if missing is not None:
         lengths[missing] = np.nan
     return lengths
+
+
+def _from_wkb(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the geometries of values in WKB, in which None is missing."""
+    import shapely
+
+    try:
+        geometries: NDArray[Any] = shapely.from_wkb(values)
+        return geometries
+    except (shapely.errors.ShapelyError, NotImplementedError):
+        # shapely does not return the index of the value.
+        for index, value in enumerate(values):
+            try:
+                shapely.from_wkb(value)
+            except NotImplementedError as error:  # curves
+                raise TypeError(f"index {index}: {error}") from error
+            except shapely.errors.ShapelyError as error:
+                raise ValueError(f"index {index}: {error}") from error
+        raise
 
 
 def _of_lists(array: pa.Array, options: dict[str, Any]) -> NDArray[np.float64]:
