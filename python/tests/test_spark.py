@@ -326,3 +326,27 @@ def test_workers_get_keys_as_views(kind):
     assert whole["k0"].type == plain and whole["point_count"].to_pylist() == [1]
     table = pa.table({"key": key, "time": [3, 2, 1, 0], "lon": [1.0, 2.0, 3.0, 4.0], "lat": [0.0] * 4})
     assert ws._by(table, {})["key"].type == plain
+
+
+def test_by_has_the_statistics_of_the_function_for_one_machine(spark):
+    table = points(300, 9, missing=False)
+    table["z"] = np.arange(300) % 7 * 2.0
+    df = spark.createDataFrame(
+        [row[1:] for row in table.astype(object).where(table.notna(), None).itertuples()],
+        "device string, time timestamp, lon double, lat double, z double",
+    )
+    columns = {"key": "device", "time": "time", "elevation": "z"}
+    options = {"statistics": True, "min_climb": 3, "stopped_speed": 1.0}
+    got = {row["device"]: row.asDict() for row in ws.by(df, **columns, **options).collect()}
+    rows = table.sort_values(["time", "lon", "lat"])
+    want = ww.by(rows.device, rows.time, rows.lon, rows.lat, elevation=rows.z, **options).to_pylist()
+    assert len(got) == len(want) == 4
+    for row in want:
+        found = got[row["key"]]
+        for name in ("length_m", "length_3d_m", "ascent_m", "stop_count", "max_speed_mps"):
+            assert found[name] == row[name], name
+    with pytest.raises(ValueError, match="min_climb has no effect without statistics=True"):
+        ws.by(df, **columns, min_climb=3)
+    for name in ("threads", "thread"):
+        with pytest.raises(TypeError, match=name):
+            ws.by(df, **columns, **{name: 2})

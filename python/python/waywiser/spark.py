@@ -168,6 +168,7 @@ def by(
     timezone: str = "UTC",
     metric: Metric = "geodesic",
     on_invalid: OnInvalid = "raise",
+    statistics: bool = False,
     **options: Unpack[FilterOptions],
 ) -> DataFrame:
     """Measure the path of each key, as waywiser.by() does: with filters, estimates, and lengths per day or month.
@@ -182,8 +183,8 @@ def by(
         The points, in any order.
     key, time, lon, lat, elevation, accuracy : str
         Names of columns; see waywiser.by().
-    every, timezone, metric, on_invalid, **options
-        See waywiser.by().
+    every, timezone, metric, on_invalid, statistics, **options
+        See waywiser.by(). Each key is measured in one thread.
 
     Returns
     -------
@@ -194,10 +195,16 @@ def by(
     ------
     ValueError
         When the job runs: see waywiser.by().
+    TypeError
+        An argument is unknown or has a wrong type.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
+    from ._by import by as table_by
+
+    for name in options.keys() & (table_by.__kwdefaults__ or {}).keys():
+        raise TypeError(f"{name} is not an argument of waywiser.spark.by")
     sources = {"key": key, "time": time, "lon": lon, "lat": lat, "elevation": elevation, "accuracy": accuracy}
     points = df.select(*(F.col(_quote(source)).alias(name) for name, source in sources.items() if source is not None))
     given: dict[str, Any] = {
@@ -205,6 +212,7 @@ def by(
         "timezone": timezone,
         "metric": metric,
         "on_invalid": on_invalid,
+        "statistics": statistics,
         **options,
     }
     # An empty table has the types of the result, and checks the options before a job starts.
