@@ -263,8 +263,6 @@ def test_wrong_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as missing:
         ww.read(tmp_path / "missing.gpx")
     assert missing.value.filename == str(tmp_path / "missing.gpx")
-    with pytest.raises(ValueError, match="the folder has no files"):
-        ww.read(tmp_path)
     for source in (None, 3, 1.5, ["a.gpx"], object()):
         with pytest.raises(TypeError, match="use a path, bytes or a binary file object"):
             ww.read(source)  # type: ignore[arg-type]
@@ -550,3 +548,22 @@ def test_tracks_of_earlier_files_are_not_in_memory(tmp_path: Path, monkeypatch: 
         del track
     assert len(tracks) > 3 and tracks == expected
     assert alive_counts == [0, 0, 0]
+
+
+def test_folders_and_archives_without_tracks(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    message = f"{empty}: the folder has no files"
+    with pytest.raises(ValueError, match="the folder has no files"):
+        ww.read(empty)
+    assert ww.read(empty, errors="skip").errors == [message]
+    messages: list[str] = []
+    assert ww.read(empty, errors=messages.append) == [] and messages == [message]
+    with pytest.warns(UserWarning, match="the folder has no files"):
+        assert list(ww.iter_tracks(empty, errors="warn")) == []
+    (tmp_path / "notes.md").write_text("# Walks, and more\n")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as members:
+        members.write(tmp_path / "notes.md", "notes.md")
+    for source, count in ((tmp_path / "a.zip", 1), (tmp_path, 2)):
+        found = ww.read(source)
+        assert (found, found.errors, len(found.notes)) == ([], [], count)

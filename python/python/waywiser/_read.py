@@ -249,7 +249,8 @@ def read(
     FileNotFoundError, OSError
         If a file cannot be opened or read.
     ValueError
-        If a file is malformed or has no tracks, with the position in the file, and if an option is not valid.
+        If a file is malformed or has no tracks, with the position in the file, if a folder has no files, and if an
+        option is not valid. A folder or an archive whose files are all skipped has no tracks and notes, and is no error.
     """
     options = dict(locals())
     del options["source"], options["errors"]
@@ -385,7 +386,11 @@ class _Skipped:
     """A path in a folder that is not read, and the error if it cannot be read."""
 
     note: str
-    error: OSError | None = None
+    error: OSError | ValueError | None = None
+
+
+def _refused(message: str) -> _Skipped:
+    return _Skipped(message, ValueError(message))
 
 
 def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
@@ -396,7 +401,7 @@ def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
         root = os.fsdecode(source)
         files = sorted(_walk(root), key=lambda found: found[0].split(os.sep))
         if not files:
-            raise ValueError(f"{root}: the folder has no files")
+            files = [(root, _refused(f"{root}: the folder has no files"))]
         for path, skipped in files:
             yield (path if skipped is None else skipped), True
     else:
