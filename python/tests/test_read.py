@@ -567,3 +567,35 @@ def test_folders_and_archives_without_tracks(tmp_path: Path) -> None:
     for source, count in ((tmp_path / "a.zip", 1), (tmp_path, 2)):
         found = ww.read(source)
         assert (found, found.errors, len(found.notes)) == ([], [], count)
+
+
+def test_the_number_of_files_in_a_folder_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_read, "_FILES_MAX", 5)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for number in range(4):
+        (outside / f"{number}.gpx").write_bytes(GPX)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.gpx").write_bytes(GPX)
+    # A link to another folder is followed.
+    (folder / "link").symlink_to(outside, target_is_directory=True)
+    assert len({track.file for track in ww.read(folder)}) == 5
+    (folder / "b.gpx").write_bytes(GPX)
+    # The other files are not listed.
+    original = _read._walk
+    listed: list[str] = []
+
+    def walk(root: str) -> Any:
+        for each in original(root):
+            listed.append(each[0])
+            yield each
+
+    monkeypatch.setattr(_read, "_walk", walk)
+    for number in range(4, 9):
+        (outside / f"{number}.gpx").write_bytes(GPX)
+    message = f"{folder}: the folder has more than 5 files; read the folders in it one by one"
+    with pytest.raises(ValueError, match="more than 5 files"):
+        ww.read(folder)
+    assert len(listed) == 6
+    assert ww.read(folder, errors="skip").errors == [message]

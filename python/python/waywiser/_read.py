@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -200,8 +201,9 @@ def read(
     from the content and not from the name. For Parquet, read the columns with pyarrow, or build the package with the
     feature parquet.
 
-    A folder stands for all files in it and in the folders in it, sorted by name. Hidden files are skipped. Files of a
-    folder or of an archive that are not track files are skipped, with a note.
+    A folder stands for all files in it and in the folders in it, sorted by name, at most 1 048 576. Hidden files are
+    skipped. Links are followed, also to files and folders that are not in the folder; each of these is read once. Files
+    of a folder or of an archive that are not track files are skipped, with a note.
 
     Parameters
     ----------
@@ -249,8 +251,8 @@ def read(
     FileNotFoundError, OSError
         If a file cannot be opened or read.
     ValueError
-        If a file is malformed or has no tracks, with the position in the file, if a folder has no files, and if an
-        option is not valid. A folder or an archive whose files are all skipped has no tracks and notes, and is no error.
+        If a file is malformed or has no tracks, with the position in the file, if a folder has no files or too
+        many, and if an option is not valid. A folder or an archive whose files are all skipped has no tracks and notes, and is no error.
     """
     options = dict(locals())
     del options["source"], options["errors"]
@@ -389,6 +391,10 @@ class _Skipped:
     error: OSError | ValueError | None = None
 
 
+#: Maximum number of files in a folder and the folders in it.
+_FILES_MAX = 1 << 20
+
+
 def _refused(message: str) -> _Skipped:
     return _Skipped(message, ValueError(message))
 
@@ -399,9 +405,13 @@ def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
         yield bytes(source), False
     elif isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
         root = os.fsdecode(source)
-        files = sorted(_walk(root), key=lambda found: found[0].split(os.sep))
+        # One more than the limit, so that the excess is noticed.
+        files = sorted(itertools.islice(_walk(root), _FILES_MAX + 1), key=lambda found: found[0].split(os.sep))
         if not files:
             files = [(root, _refused(f"{root}: the folder has no files"))]
+        if len(files) > _FILES_MAX:
+            message = f"the folder has more than {_FILES_MAX} files; read the folders in it one by one"
+            files = [(root, _refused(f"{root}: {message}"))]
         for path, skipped in files:
             yield (path if skipped is None else skipped), True
     else:
