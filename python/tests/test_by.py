@@ -566,3 +566,9 @@ def test_keys_in_chunks_may_have_more_than_2_gib_of_text():
     assert table["key"].type == pa.string() and len(table["key"][1].as_py()) == 2**26
     codes, _ = ws._encoded(key)
     assert codes.tolist() == [0] + [1] * 33
+
+
+@pytest.mark.parametrize("key", [[[1], [1, 2], [3]], [[1], [2], [3]], [("a",), ("a", "b"), ()], "abc", 1, None])
+def test_keys_have_one_dimension(key):
+    with pytest.raises(ValueError, match="key must have one dimension"):
+        ww.by(key, None, [0, 1, 2], [0, 0, 0])

@@ -160,6 +160,8 @@ def test_containers_of_geometries():
     lengths = [path_length(LINE)] * 3
     assert ww.line_lengths((LINE, LINE, LINE)).tolist() == lengths
     assert ww.line_lengths(pd.Series([LINE] * 3)).tolist() == lengths
+    for missing in ((None, LINE, LINE), (LINE, None, LINE), (None, None, LINE), (None, None, None)):
+        np.testing.assert_array_equal(ww.line_lengths(missing), ww.line_lengths(list(missing)))
     assert ww.line_lengths(pa.array([LINE.wkb] * 3, pa.binary_view())).tolist() == lengths
 
 

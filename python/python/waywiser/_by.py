@@ -158,6 +158,14 @@ def _is_off(value: Any) -> bool:
     return value == "ignored" if isinstance(value, str) else isinstance(value, bool | np.bool_) and not value
 
 
+def _dimensions(values: Any) -> int | None:
+    """Return the number of dimensions; None if sequences have different lengths."""
+    try:
+        return np.ndim(values)
+    except ValueError:
+        return None
+
+
 def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     """Return the distinct keys in the order of their first rows, and the number of the key of each row."""
     import pyarrow as pa
@@ -167,7 +175,7 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     if has_arrow(key) and not has_numpy_dtype(key):
         array = arrow_chunks(key)
     else:
-        if isinstance(key, str | bytes) or np.ndim(key) != 1:
+        if isinstance(key, str | bytes) or _dimensions(key) != 1:
             raise ValueError("key must have one dimension: one value for each row")
         try:
             array = pa.array(key, from_pandas=True)

@@ -60,7 +60,7 @@ def line_lengths(
         `lines` has none of these types, or a geometry is a curve.
     """
     options: dict[str, Any] = {"metric": metric, "on_invalid": on_invalid, "threads": threads}
-    if isinstance(lines, tuple) and len(lines) == 3 and not hasattr(lines[0], "geom_type"):
+    if isinstance(lines, tuple) and len(lines) == 3 and not any(map(_is_geometry, lines)):
         lon, lat, offsets = lines
         return _waywiser.ragged_lengths(lon, lat, _offsets(offsets), None, **options)
     if metric != "planar":
@@ -71,6 +71,11 @@ def line_lengths(
     if _arrays.has_arrow(lines) and not hasattr(lines, "crs") and not _arrays.has_numpy_dtype(lines):
         return _of_arrow(lines, options)
     return _of_shapely(lines, options)
+
+
+def _is_geometry(value: Any) -> bool:
+    """Return whether a value is a geometry of shapely or None, which is a missing one."""
+    return value is None or hasattr(value, "geom_type")
 
 
 def _offsets(offsets: Any) -> NDArray[Any]:
