@@ -182,12 +182,15 @@ def without_views(array: Any, large: bool = True) -> Any:
 
 def comparable(array: pa.Array) -> pa.Array:
     """Return keys in which equal numbers have equal bits: -0.0 becomes 0.0, and NaN becomes null."""
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as types
 
-    if not (types.is_float32(array.type) or types.is_float64(array.type)):
+    if not types.is_floating(array.type):
         return array
-    return pc.if_else(pc.is_nan(array), None, pc.add(array, pc.cast(0.0, array.type)))
+    # There is no addition of float16.
+    numbers = array.cast(pa.float32()) if types.is_float16(array.type) else array
+    return pc.if_else(pc.is_nan(numbers), None, pc.add(numbers, pc.cast(0.0, numbers.type))).cast(array.type)
 
 
 def _from_arrow(values: Any, name: str, expected: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
