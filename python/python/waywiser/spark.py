@@ -74,7 +74,8 @@ def lengths(
     on_overlap : {"raise", "shuffle"}
         For keys with runs that overlap in time: the job fails with the name of the key, or the points of such keys, and
         of no others, are sent between machines. The latter runs a job that finds these keys before the function
-        returns, and reads the table three times in all.
+        returns, and reads the table three times in all. The driver collects these keys and sends them to all workers, so
+        they must fit into the memory of each. For rows that are divided at random, these are all keys.
 
     Returns
     -------
@@ -139,6 +140,7 @@ def lengths(
 
     if on_overlap == "raise":
         return merged(points, True).select(*named)
+    # The keys are collected, because a table of them that an engine computes twice could differ between the two joins.
     # The other keys are checked again, because an engine may divide a table in another way when it reads it again.
     found = merged(points, False).where("overlaps").select(*group).collect()
     if not found:
