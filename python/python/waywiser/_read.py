@@ -201,9 +201,9 @@ def read(
     from the content and not from the name. For Parquet, read the columns with pyarrow, or build the package with the
     feature parquet.
 
-    A folder stands for all files in it and in the folders in it, sorted by name, at most 1 048 576. Hidden files are
-    skipped. Links are followed, also to files and folders that are not in the folder; each of these is read once. Files
-    of a folder or of an archive that are not track files are skipped, with a note.
+    A folder stands for all files in it and in the folders in it, sorted by name. It may have 1 048 576 files. Hidden
+    files are skipped. Links are followed, also to files and folders outside of the folder; each of these is read once.
+    Files of a folder or of an archive that are not track files are skipped, with a note.
 
     Parameters
     ----------
@@ -251,8 +251,9 @@ def read(
     FileNotFoundError, OSError
         If a file cannot be opened or read.
     ValueError
-        If a file is malformed or has no tracks, with the position in the file, if a folder has no files or too
-        many, and if an option is not valid. A folder or an archive whose files are all skipped has no tracks and notes, and is no error.
+        If a file is malformed or has no tracks, with the position in the file; if a folder has no files, or too many;
+        and if an option is not valid. It is not an error if all files of a folder or an archive are skipped: the result
+        has their notes and no tracks.
     """
     options = dict(locals())
     del options["source"], options["errors"]
