@@ -21,8 +21,9 @@ use crate::work::{self, Threads};
 /// ----------
 /// lon, lat : array_like
 ///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units of 1e-7 degree. Whole numbers of other
-///     types are degrees. Arrays of numpy, and objects with the Arrow PyCapsule interface, are not copied if they have no
-///     missing values. A longitude beyond 180 degrees is reduced by whole turns. With metric="planar": x and y.
+///     types are degrees. Arrays of numpy, and objects with the Arrow PyCapsule interface, are not copied if they are
+///     float64 or int32 of the processor's byte order, have one chunk and no missing values. A longitude beyond 180 degrees
+///     is reduced by whole turns. With metric="planar": x and y.
 /// metric : {"geodesic", "haversine", "planar"}
 ///     The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
 /// on_invalid : {"raise", "split", "skip"}

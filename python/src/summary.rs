@@ -160,6 +160,5 @@ fn windows_values<'py>(py: Python<'py>, windows: &WindowsSummary) -> PyResult<Bo
     values.set_item("windows", list)?;
     values.set_item("earlier", windows.earlier.as_ref().map(window))?;
     values.set_item("undated_length", windows.undated_length.to_f64())?;
-    values.set_item("undated_points", windows.undated_point_count)?;
     Ok(values)
 }

@@ -12,7 +12,7 @@ use crate::messages;
 use crate::read::Failure;
 
 /// A track. The columns have the bytes of numbers in the order of the processor.
-#[derive(IntoPyObject)]
+#[derive(Default, IntoPyObject)]
 pub(crate) struct RawTrack {
     name: Option<String>,
     kind: &'static str,
@@ -63,15 +63,7 @@ impl<'py> IntoPyObject<'py> for Bytes {
 /// A track that is being read.
 #[derive(Default)]
 struct OpenTrack {
-    info: TrackInfo,
-    notes: Vec<String>,
-    lon: Bytes,
-    lat: Bytes,
-    elevation: Bytes,
-    time: Bytes,
-    accuracy: Bytes,
-    segment: Bytes,
-    invalid_offsets: Bytes,
+    track: RawTrack,
     /// The number of segments with points.
     segment_count: i32,
     /// Whether the next point is the first of a segment.
@@ -84,34 +76,18 @@ impl OpenTrack {
         let offset = self.point_count;
         self.point_count += 1;
         let Some(point) = fix.point() else {
-            return self.invalid_offsets.push(offset.to_ne_bytes());
+            return self.track.invalid_offsets.push(offset.to_ne_bytes());
         };
         if std::mem::take(&mut self.is_at_start) {
             self.segment_count = self.segment_count.saturating_add(1);
         }
-        self.lon.push(point.x().to_ne_bytes())?;
-        self.lat.push(point.y().to_ne_bytes())?;
-        self.elevation.push(fix.z().unwrap_or(f64::NAN).to_ne_bytes())?;
-        self.time.push(fix.unix_ns().unwrap_or(i64::MIN).to_ne_bytes())?;
-        self.accuracy.push(fix.accuracy_m().unwrap_or(f64::NAN).to_ne_bytes())?;
-        self.segment.push((self.segment_count - 1).to_ne_bytes())
-    }
-
-    fn finish(self) -> RawTrack {
-        RawTrack {
-            name: self.info.name,
-            kind: self.info.kind.id(),
-            notes: self.notes,
-            is_incomplete: self.info.is_incomplete,
-            device_length_m: self.info.device_length_m,
-            lon: self.lon,
-            lat: self.lat,
-            elevation: self.elevation,
-            time: self.time,
-            accuracy: self.accuracy,
-            segment: self.segment,
-            invalid_offsets: self.invalid_offsets,
-        }
+        let track = &mut self.track;
+        track.lon.push(point.x().to_ne_bytes())?;
+        track.lat.push(point.y().to_ne_bytes())?;
+        track.elevation.push(fix.z().unwrap_or(f64::NAN).to_ne_bytes())?;
+        track.time.push(fix.unix_ns().unwrap_or(i64::MIN).to_ne_bytes())?;
+        track.accuracy.push(fix.accuracy_m().unwrap_or(f64::NAN).to_ne_bytes())?;
+        track.segment.push((self.segment_count - 1).to_ne_bytes())
     }
 }
 
@@ -138,7 +114,7 @@ impl TracksOfFile {
 
     /// Returns the tracks, and the notes on the file.
     pub(crate) fn finish(self) -> (Vec<RawTrack>, Vec<String>) {
-        (self.tracks.into_iter().map(OpenTrack::finish).collect(), self.notes)
+        (self.tracks.into_iter().map(|open| open.track).collect(), self.notes)
     }
 
     fn current(&mut self) -> Option<&mut OpenTrack> {
@@ -149,9 +125,8 @@ impl TracksOfFile {
 impl TrackSink for TracksOfFile {
     fn start_track(&mut self, kind: TrackKind) -> Result<(), SinkError> {
         self.current = self.tracks.len();
-        let mut track = OpenTrack { is_at_start: true, ..OpenTrack::default() };
-        track.info.kind = kind;
-        self.tracks.push(track);
+        let track = RawTrack { kind: kind.id(), ..RawTrack::default() };
+        self.tracks.push(OpenTrack { track, is_at_start: true, ..OpenTrack::default() });
         Ok(())
     }
 
@@ -184,15 +159,18 @@ impl TrackSink for TracksOfFile {
         let place = Position::in_file(note.position, &self.name);
         let text = format!("{place}: {}", messages::with_python_names(&note.message));
         match note.track.and_then(|index| self.tracks.get_mut(index)) {
-            Some(track) => track.notes.push(text),
+            Some(open) => open.track.notes.push(text),
             None => self.notes.push(text),
         }
         Ok(())
     }
 
     fn end_track(&mut self, info: &TrackInfo) -> Result<(), SinkError> {
-        if let Some(track) = self.current() {
-            track.info = info.clone();
+        if let Some(OpenTrack { track, .. }) = self.current() {
+            track.name.clone_from(&info.name);
+            track.kind = info.kind.id();
+            track.is_incomplete = info.is_incomplete;
+            track.device_length_m = info.device_length_m;
         }
         Ok(())
     }

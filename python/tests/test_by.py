@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tracks import command_line, walk, write_csv
 from waywiser import _waywiser
+from waywiser import spark as ws
 
 GEOD = pyproj.Geod(ellps="WGS84")
 
@@ -185,6 +186,7 @@ def test_the_lengths_of_windows_sum_to_the_length_exactly():
         pa.array(["b", "a", None, "b"], pa.large_string()),
         pa.array(["b", "a", None, "b"], pa.string_view()),
         pa.chunked_array([["b"], ["a", None], [], ["b"]]),
+        pa.chunked_array([["b"], ["a", None], [], ["b"]], pa.string_view()),
         pa.array(["b", "a", None, "b"]).dictionary_encode(),
         pa.array(["b", "a", None, "b"]).dictionary_encode(null_encoding="encode"),
         pa.DictionaryArray.from_arrays([0, 1, None, 3], ["b", "a", "c", "b"]),
@@ -226,6 +228,9 @@ def test_keys_of_other_types(key):
 
 
 def test_an_empty_table_has_all_columns():
+    for kind in (pa.string(), pa.string_view(), pa.int64(), pa.float64(), pa.dictionary(pa.int32(), pa.string())):
+        empty = ww.by(pa.chunked_array([], kind), [], [], [])
+        assert empty.num_rows == 0 and len(empty.column_names) == 10, kind
     for options in ({}, {"statistics": True}, {"every": "day"}, {"metric": "planar"}):
         empty = ww.by(pa.array([], pa.string()), [], [], [], **options)
         assert empty.num_rows == 0
@@ -429,7 +434,7 @@ def test_a_call_with_one_large_key_can_be_interrupted(threads, order):
     assert where == ["by"]
 
 
-@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
 def test_keys_that_are_equal_numbers_are_one_key(kind):
     values = [0.0, -0.0, math.nan, None, 1.5, math.nan]
     keys = pa.array(values, kind)
@@ -440,9 +445,12 @@ def test_keys_that_are_equal_numbers_are_one_key(kind):
         keys.dictionary_encode(),
         keys.to_numpy(zero_copy_only=False),
     ]
-    for key in (*forms, pd.Series(forms[-1]), pd.Series(forms[-1]).astype("category")):
+    if kind != pa.float16():  # of which pandas has no categories
+        forms.append(pd.Series(forms[-1]).astype("category"))
+    for key in (*forms, pd.Series(forms[3])):
         table = ww.by(key, None, range(6), [0] * 6)
         assert table["key"].to_pylist() == expected
+        assert table["key"].type == kind
         assert table["point_count"].to_pylist() == [2, 3, 1]
         assert math.copysign(1, table["key"][0].as_py()) == 1
     groups = pd.Series(values[:2]).groupby([0.0, -0.0]).size()
@@ -514,6 +522,7 @@ import resource, sys
 import numpy as np
 import waywiser as ww
 from waywiser import _waywiser
+from waywiser import spark as ws
 
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20),) * 2)
@@ -550,3 +559,22 @@ for call in calls:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("MemoryError") == 6
+
+
+def test_keys_in_chunks_may_have_more_than_2_gib_of_text():
+    # The chunks are one array, so that the test needs less memory.
+    chunk = pa.array(["b" * 2**26])
+    key = pa.chunked_array([pa.array(["a"])] + [chunk] * 33)
+    with pytest.raises(pa.ArrowInvalid, match="offset overflow"):
+        key.combine_chunks()
+    table = ww.by(key, None, range(34), [0] * 34)
+    assert table["point_count"].to_pylist() == [1, 33]
+    assert table["key"].type == pa.string() and len(table["key"][1].as_py()) == 2**26
+    codes, _ = ws._encoded(key)
+    assert codes.tolist() == [0] + [1] * 33
+
+
+@pytest.mark.parametrize("key", [[[1], [1, 2], [3]], [[1], [2], [3]], [("a",), ("a", "b"), ()], "abc", 1, None])
+def test_keys_have_one_dimension(key):
+    with pytest.raises(ValueError, match="key must have one dimension"):
+        ww.by(key, None, [0, 1, 2], [0, 0, 0])

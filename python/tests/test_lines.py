@@ -160,6 +160,8 @@ def test_containers_of_geometries():
     lengths = [path_length(LINE)] * 3
     assert ww.line_lengths((LINE, LINE, LINE)).tolist() == lengths
     assert ww.line_lengths(pd.Series([LINE] * 3)).tolist() == lengths
+    for missing in ((None, LINE, LINE), (LINE, None, LINE), (None, None, LINE), (None, None, None)):
+        np.testing.assert_array_equal(ww.line_lengths(missing), ww.line_lengths(list(missing)))
     assert ww.line_lengths(pa.array([LINE.wkb] * 3, pa.binary_view())).tolist() == lengths
 
 
@@ -270,3 +272,68 @@ def test_wrong_arguments(lines, error, message):
 def test_no_lines():
     for empty in ([], np.array([], dtype=object), geopandas.GeoSeries([], crs=4326), ([], [], [0])):
         assert ww.line_lengths(empty).tolist() == []
+
+
+class GeoArrow(pa.ExtensionType):
+    """An extension type that is not registered, so that its name is only in the metadata of fields."""
+
+    def __init__(self, storage: pa.DataType, name: str, metadata: bytes) -> None:
+        self.metadata = metadata
+        super().__init__(storage, name)
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self.metadata
+
+
+class Arrays:
+    """Arrays that have only the stream of the Arrow PyCapsule interface, as those in chunks of other libraries."""
+
+    def __init__(self, storage: pa.Array, name: str, metadata: bytes = b"", chunks: int = 2) -> None:
+        array = pa.ExtensionArray.from_storage(GeoArrow(storage.type, name, metadata), storage)
+        cuts = np.linspace(0, len(array), chunks + 1).astype(int)
+        parts = [array[start:end] for start, end in zip(cuts, cuts[1:])]
+        self.chunked = pa.chunked_array(parts, array.type)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.chunked.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+def test_streams_of_geoarrow_have_a_type_and_a_crs(chunks):
+    points = pa.array([[list(each) for each in LINE.coords]] * 3, pa.list_(pa.list_(pa.float64(), 2)))
+    count = 3 if chunks else 0
+    wkb = pa.array([LINE.wkb] * 3)
+    projected = b'{"crs": "EPSG:3857"}'
+    for name, storage in [("geoarrow.linestring", points), ("geoarrow.multipoint", points), ("geoarrow.wkb", wkb)]:
+        length = 0 if name == "geoarrow.multipoint" else path_length(LINE)
+        for metadata in (b"", b'{"crs": "EPSG:4326"}'):
+            found = ww.line_lengths(Arrays(storage, name, metadata, chunks))
+            assert found.tolist() == [length] * count, name
+        with pytest.raises(ValueError, match="Pseudo-Mercator.* is projected"):
+            ww.line_lengths(Arrays(storage, name, projected, chunks))
+        planar = ww.line_lengths(Arrays(storage, name, projected, chunks), metric="planar")
+        assert planar.tolist() == [length and LINE.length] * count, name
+    with pytest.raises(TypeError, match="geoarrow.box is not one of"):
+        ww.line_lengths(Arrays(points, "geoarrow.box", b"", chunks))
+
+
+def test_a_stream_whose_schema_cannot_be_read_is_refused():
+    class Released(Arrays):
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            capsule = super().__arrow_c_stream__(requested_schema)
+            pa.ChunkedArray._import_from_c_capsule(capsule)
+            return capsule
+
+    with pytest.raises(ValueError, match="the Arrow stream is released"):
+        ww.line_lengths(Released(pa.array([[1.0]]), "geoarrow.linestring"))
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+def test_malformed_wkb_is_an_error_with_its_index(kind):
+    for malformed in (LINE.wkb[:-1], b"", b"LINESTRING (0 0, 1 1)"):
+        with pytest.raises(ValueError, match="^index 2: "):
+            ww.line_lengths(pa.array([LINE.wkb, None, malformed, b""], kind))
+    # An empty CIRCULARSTRING, which shapely does not have.
+    curve = bytes([1]) + (8).to_bytes(4, "little") + bytes(4)
+    with pytest.raises((TypeError, ValueError), match="^index 1: "):
+        ww.line_lengths(pa.array([LINE.wkb, curve], kind))

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ import pytest
 import waywiser as ww
 from formats import CSV, FILES, GPX
 from tracks import as_row, summary_row
+from waywiser import _read
 
 WAYWISER = os.environ.get("WAYWISER")
 needs_program = pytest.mark.skipif(WAYWISER is None, reason="the variable WAYWISER does not name the program")
@@ -261,8 +263,6 @@ def test_wrong_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as missing:
         ww.read(tmp_path / "missing.gpx")
     assert missing.value.filename == str(tmp_path / "missing.gpx")
-    with pytest.raises(ValueError, match="the folder has no files"):
-        ww.read(tmp_path)
     for source in (None, 3, 1.5, ["a.gpx"], object()):
         with pytest.raises(TypeError, match="use a path, bytes or a binary file object"):
             ww.read(source)  # type: ignore[arg-type]
@@ -538,3 +538,78 @@ def test_import_loads_no_heavy_module() -> None:
     code = "import sys, waywiser\nprint(*({'pyarrow', 'pandas', 'shapely', 'asyncio'} & sys.modules.keys()))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pyarrow", "pandas", "shapely"} & set(loaded)
+
+
+def test_tracks_of_earlier_files_are_not_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.gpx").write_bytes(GPX)
+    found: list[weakref.ref[ww.Track]] = []
+    alive_counts: list[int] = []
+
+    def read_one(*arguments: Any) -> bool:
+        alive_counts.append(sum(each() is not None for each in found))
+        return original(*arguments)
+
+    original = _read._read_one
+    monkeypatch.setattr(_read, "_read_one", read_one)
+    expected = [(repr(track), track.lon.tolist()) for track in ww.read(tmp_path)]
+    alive_counts.clear()
+    tracks = []
+    for track in ww.iter_tracks(tmp_path):
+        assert all(each() is None for each in found)
+        found.append(weakref.ref(track))
+        tracks.append((repr(track), track.lon.tolist()))
+        del track
+    assert len(tracks) > 3 and tracks == expected
+    assert alive_counts == [0, 0, 0]
+
+
+def test_folders_and_archives_without_tracks(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    message = f"{empty}: the folder has no files"
+    with pytest.raises(ValueError, match="the folder has no files"):
+        ww.read(empty)
+    assert ww.read(empty, errors="skip").errors == [message]
+    messages: list[str] = []
+    assert ww.read(empty, errors=messages.append) == [] and messages == [message]
+    with pytest.warns(UserWarning, match="the folder has no files"):
+        assert list(ww.iter_tracks(empty, errors="warn")) == []
+    (tmp_path / "notes.md").write_text("# Walks, and more\n")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as members:
+        members.write(tmp_path / "notes.md", "notes.md")
+    for source, count in ((tmp_path / "a.zip", 1), (tmp_path, 2)):
+        found = ww.read(source)
+        assert (found, found.errors, len(found.notes)) == ([], [], count)
+
+
+def test_the_number_of_files_in_a_folder_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_read, "_FILES_MAX", 5)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for number in range(4):
+        (outside / f"{number}.gpx").write_bytes(GPX)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.gpx").write_bytes(GPX)
+    # A link to another folder is followed.
+    (folder / "link").symlink_to(outside, target_is_directory=True)
+    assert len({track.file for track in ww.read(folder)}) == 5
+    (folder / "b.gpx").write_bytes(GPX)
+    # The other files are not listed.
+    original = _read._walk
+    listed: list[str] = []
+
+    def walk(root: str) -> Any:
+        for each in original(root):
+            listed.append(each[0])
+            yield each
+
+    monkeypatch.setattr(_read, "_walk", walk)
+    for number in range(4, 9):
+        (outside / f"{number}.gpx").write_bytes(GPX)
+    message = f"{folder}: the folder has more than 5 files; read the folders in it one by one"
+    with pytest.raises(ValueError, match="more than 5 files"):
+        ww.read(folder)
+    assert len(listed) == 6
+    assert ww.read(folder, errors="skip").errors == [message]

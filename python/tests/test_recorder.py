@@ -781,6 +781,21 @@ def test_a_thread_does_not_wait_for_its_own_send(stopped: Server, origin: str, c
     assert recorder.finish().points == recorder.sent_points >= 100_001
 
 
+def exit_code_of_child(run: Callable[[], object]) -> int:
+    """Call a function in a child process, and return 0 unless it raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            run()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_process_does_not_wait_for_a_lock_of_its_parent(stopped: Server) -> None:
     points = walk(100_000)
@@ -792,22 +807,15 @@ def test_a_child_process_does_not_wait_for_a_lock_of_its_parent(stopped: Server)
     thread.start()
     while not recorder._lock.locked():
         thread.join(0.01)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            # Ends a child that waits for the lock.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(20)
-            try:
-                recorder.send([1, 2], [3, 4])
-            except RuntimeError as error:
-                status = 0 if "create a recorder after the fork" in str(error) else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def send_in_child() -> None:
+        # Ends a child that waits for the lock.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        with pytest.raises(RuntimeError, match="create a recorder after the fork"):
+            recorder.send([1, 2], [3, 4])
+
+    assert exit_code_of_child(send_in_child) == 0
     stopped.send_signal(signal.SIGCONT)
     thread.join()
     assert recorder.finish().points == 100_001
@@ -815,30 +823,18 @@ def test_a_child_process_does_not_wait_for_a_lock_of_its_parent(stopped: Server)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_process_makes_its_own_recorder(server: Server, name: str) -> None:
+    def use_recorders() -> None:
+        for call in (lambda: recorder.send(1, 2), recorder.flush, recorder.close):
+            with pytest.raises(RuntimeError, match="create a recorder after the fork"):
+                call()
+        with ww.Recorder(server.url, f"{name}-child") as own:
+            own.send([1, 2, 3], [3, 4, 5])
+        assert own.summary == ww.measure([1, 2, 3], [3, 4, 5])
+
     with ww.Recorder(server.url, name) as recorder:
         recorder.send([1, 2], [3, 4])
         recorder.flush()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                for call in (lambda: recorder.send(1, 2), recorder.flush, recorder.close):
-                    try:
-                        call()
-                    except RuntimeError as error:
-                        assert "create a recorder after the fork" in str(error)
-                    else:
-                        raise AssertionError("the child used the recorder of its parent")
-                del recorder
-                with ww.Recorder(server.url, f"{name}-child") as own:
-                    own.send([1, 2, 3], [3, 4, 5])
-                assert own.summary == ww.measure([1, 2, 3], [3, 4, 5])
-                status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert exit_code_of_child(use_recorders) == 0
         recorder.send(5, 6)
     assert recorder.summary == ww.measure([1, 2, 5], [3, 4, 6])
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import waywiser as ww
 
@@ -289,3 +290,63 @@ def test_by_measures_windows_as_the_function_for_one_machine(spark):
         assert [other["point_count"] for other in match] == [row["point_count"]]
         assert match[0]["start"].timestamp() == row["start"].timestamp()
     assert len(ws.by(df, key="device", time="time").collect()) == 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_keys_of_texts_are_read_from_parquet_files(spark, tmp_path, count):
+    table = points(600, 8, missing=False)
+    for number, part in enumerate(np.array_split(np.arange(len(table)), count)):
+        rows = pa.Table.from_pandas(table.iloc[part], preserve_index=False)
+        pq.write_table(rows, tmp_path / f"{number}.parquet", coerce_timestamps="us")
+    df = spark.read.parquet(str(tmp_path))
+    options = {"key": "device", "order": "time"}
+    if count == 1:
+        assert found(ws.lengths(df, **options)) == expected(table)
+    # Points at random in the partitions, so that keys are shuffled.
+    assert found(ws.lengths(df.repartition(2), on_overlap="shuffle", **options)) == expected(table)
+    result = ws.by(df, key="device", time="time").collect()
+    assert {row.device: (row.length_m, row.point_count) for row in result} == expected(table)
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()])
+def test_workers_get_keys_as_views(kind):
+    keys = [b"a", None, b"b", b"a"]
+    key = pa.array(keys, pa.binary_view()).cast(kind)
+    plain = pa.string() if kind == pa.string_view() else pa.binary()
+    options = {"metric": "geodesic", "on_invalid": "raise"}
+    rows = batch(key, [1.0, 2.0, 3.0, 4.0], [0.0] * 4)
+    states = list(ws._partials([rows], ["device"], ["time"], options))
+    assert all(state.schema.field("k0").type == plain for state in states)
+    with_views = [state.set_column(0, "k0", state["k0"].cast(kind)) for state in states]
+    for each in (states, with_views):
+        merged = pa.Table.from_batches(list(ws._merge(each, ["device"], ["time"], "length_m", True)))
+        assert merged["k0"].type == plain and merged["point_count"].to_pylist().count(2) == 1
+    one = pa.Table.from_batches([rows.slice(0, 1)])
+    whole = ws._whole(one, ["device"], ["time"], options, "length_m")
+    assert whole["k0"].type == plain and whole["point_count"].to_pylist() == [1]
+    table = pa.table({"key": key, "time": [3, 2, 1, 0], "lon": [1.0, 2.0, 3.0, 4.0], "lat": [0.0] * 4})
+    assert ws._by(table, {})["key"].type == plain
+
+
+def test_by_has_the_statistics_of_the_function_for_one_machine(spark):
+    table = points(300, 9, missing=False)
+    table["z"] = np.arange(300) % 7 * 2.0
+    df = spark.createDataFrame(
+        [row[1:] for row in table.astype(object).where(table.notna(), None).itertuples()],
+        "device string, time timestamp, lon double, lat double, z double",
+    )
+    columns = {"key": "device", "time": "time", "elevation": "z"}
+    options = {"statistics": True, "min_climb": 3, "stopped_speed": 1.0}
+    got = {row["device"]: row.asDict() for row in ws.by(df, **columns, **options).collect()}
+    rows = table.sort_values(["time", "lon", "lat"])
+    want = ww.by(rows.device, rows.time, rows.lon, rows.lat, elevation=rows.z, **options).to_pylist()
+    assert len(got) == len(want) == 4
+    for row in want:
+        found = got[row["key"]]
+        for name in ("length_m", "length_3d_m", "ascent_m", "stop_count", "max_speed_mps"):
+            assert found[name] == row[name], name
+    with pytest.raises(ValueError, match="min_climb has no effect without statistics=True"):
+        ws.by(df, **columns, min_climb=3)
+    for name in ("threads", "thread"):
+        with pytest.raises(TypeError, match=name):
+            ws.by(df, **columns, **{name: 2})

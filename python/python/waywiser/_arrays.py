@@ -131,8 +131,8 @@ def has_numpy_dtype(values: Any) -> bool:
     return isinstance(getattr(values, "dtype", None), np.dtype)
 
 
-def arrow_array(values: Any) -> pa.Array:
-    """Return the content of an object with the Arrow PyCapsule interface as one array."""
+def arrow_chunks(values: Any) -> pa.Array | pa.ChunkedArray:
+    """Return the content of an object with the Arrow PyCapsule interface as an array, or in its chunks if it has others."""
     import pyarrow as pa
 
     if isinstance(values, pa.Array):
@@ -140,17 +140,57 @@ def arrow_array(values: Any) -> pa.Array:
     if hasattr(values, "__arrow_c_array__"):
         return pa.array(values)
     chunked = pa.chunked_array(values)
-    return chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+    return chunked.chunk(0) if chunked.num_chunks == 1 else chunked
+
+
+def arrow_array(values: Any) -> pa.Array:
+    """Return the content of an object with the Arrow PyCapsule interface as one array."""
+    import pyarrow as pa
+
+    array = arrow_chunks(values)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def encoded(array: pa.Array | pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
+    """Return a number for each value, and the values of the numbers. Equal values have equal numbers.
+
+    Chunks are encoded one by one: one array of type string or binary cannot have more than 2 GiB of text.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.dictionary_encode(array, null_encoding="encode")
+    if isinstance(found, pa.Array):
+        return found.indices.to_numpy(), found.dictionary
+    if not found.num_chunks:
+        return np.empty(0, np.int32), pa.nulls(0, array.type)
+    # All chunks have the same dictionary.
+    return np.concatenate([chunk.indices.to_numpy() for chunk in found.chunks]), found.chunk(0).dictionary
+
+
+def without_views(array: Any, large: bool = True) -> Any:
+    """Return an array, or an array in chunks, with texts and bytes in a layout for which pyarrow has a selection."""
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    if types.is_string_view(array.type):
+        return array.cast(pa.large_string() if large else pa.string())
+    if types.is_binary_view(array.type):
+        return array.cast(pa.large_binary() if large else pa.binary())
+    return array
 
 
 def comparable(array: pa.Array) -> pa.Array:
     """Return keys in which equal numbers have equal bits: -0.0 becomes 0.0, and NaN becomes null."""
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as types
 
-    if not (types.is_float32(array.type) or types.is_float64(array.type)):
+    if not types.is_floating(array.type):
         return array
-    return pc.if_else(pc.is_nan(array), None, pc.add(array, pc.cast(0.0, array.type)))
+    # There is no addition of float16.
+    numbers = array.cast(pa.float32()) if types.is_float16(array.type) else array
+    return pc.if_else(pc.is_nan(numbers), None, pc.add(numbers, pc.cast(0.0, numbers.type))).cast(array.type)
 
 
 def _from_arrow(values: Any, name: str, expected: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from . import _waywiser
-from ._arrays import arrow_array, comparable, has_arrow, has_numpy_dtype
+from ._arrays import arrow_array, arrow_chunks, comparable, encoded, has_arrow, has_numpy_dtype, without_views
 from ._types import FilterOptions, Metric, OnInvalid, Period
 
 if TYPE_CHECKING:
@@ -158,6 +158,14 @@ def _is_off(value: Any) -> bool:
     return value == "ignored" if isinstance(value, str) else isinstance(value, bool | np.bool_) and not value
 
 
+def _dimensions(values: Any) -> int | None:
+    """Return the number of dimensions; None if sequences have different lengths."""
+    try:
+        return np.ndim(values)
+    except ValueError:
+        return None
+
+
 def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     """Return the distinct keys in the order of their first rows, and the number of the key of each row."""
     import pyarrow as pa
@@ -165,11 +173,9 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     import pyarrow.types as types
 
     if has_arrow(key) and not has_numpy_dtype(key):
-        array = arrow_array(key)
-        if isinstance(array, pa.ChunkedArray):  # without chunks
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
+        array = arrow_chunks(key)
     else:
-        if isinstance(key, str | bytes) or np.ndim(key) != 1:
+        if isinstance(key, str | bytes) or _dimensions(key) != 1:
             raise ValueError("key must have one dimension: one value for each row")
         try:
             array = pa.array(key, from_pandas=True)
@@ -180,30 +186,20 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
         if found is not None:
             distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
             return distinct, np.frombuffer(found[0], dtype=np.int32)
-    array = comparable(_without_views(array))
+    array = comparable(without_views(array))
     values = None
     if types.is_dictionary(array.type):
+        array = arrow_array(array)
         # The values of a dictionary may repeat and have nulls.
-        encoded = pc.dictionary_encode(comparable(_without_views(array.dictionary)), null_encoding="encode")
-        values, array = encoded.dictionary, encoded.indices.take(array.indices)
+        codes, values = encoded(comparable(without_views(array.dictionary)))
+        array = pa.array(codes).take(array.indices)
         null = values.is_null().index(True).as_py()
         if null >= 0:
             array = pc.if_else(pc.equal(array, null), None, array)
     try:
-        encoded = pc.dictionary_encode(array, null_encoding="encode")
+        codes, distinct = encoded(array)
     except pa.ArrowNotImplementedError:
         raise TypeError(
             f"key has the Arrow type {array.type}, whose values cannot be compared; use numbers or texts"
         ) from None
-    keys = encoded.dictionary if values is None else values.take(encoded.dictionary)
-    return keys, encoded.indices.to_numpy()
-
-
-def _without_views(array: pa.Array) -> pa.Array:
-    """Return texts and bytes in a layout for which pyarrow has a selection."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
-    if types.is_string_view(array.type):
-        return array.cast(pa.large_string())
-    return array.cast(pa.large_binary()) if types.is_binary_view(array.type) else array
+    return distinct if values is None else values.take(distinct), codes

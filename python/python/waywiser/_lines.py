@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,12 +55,12 @@ def line_lengths(
     Raises
     ------
     ValueError
-        A position is not valid and on_invalid is "raise", or the CRS is projected.
+        A position is not valid and on_invalid is "raise", a value is not valid WKB, or the CRS is projected.
     TypeError
-        `lines` has none of these types.
+        `lines` has none of these types, or a geometry is a curve.
     """
     options: dict[str, Any] = {"metric": metric, "on_invalid": on_invalid, "threads": threads}
-    if isinstance(lines, tuple) and len(lines) == 3 and not hasattr(lines[0], "geom_type"):
+    if isinstance(lines, tuple) and len(lines) == 3 and not any(map(_is_geometry, lines)):
         lon, lat, offsets = lines
         return _waywiser.ragged_lengths(lon, lat, _offsets(offsets), None, **options)
     if metric != "planar":
@@ -69,6 +71,11 @@ def line_lengths(
     if _arrays.has_arrow(lines) and not hasattr(lines, "crs") and not _arrays.has_numpy_dtype(lines):
         return _of_arrow(lines, options)
     return _of_shapely(lines, options)
+
+
+def _is_geometry(value: Any) -> bool:
+    """Return whether a value is a geometry of shapely or None, which is a missing one."""
+    return value is None or hasattr(value, "geom_type")
 
 
 def _offsets(offsets: Any) -> NDArray[Any]:
@@ -163,10 +170,12 @@ def _of_arrow(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.types as types
 
-    name, crs = _extension(lines)
+    lines, name, crs = _of_field(lines)
     if options["metric"] != "planar":
         check_crs(crs)
     array = _arrays.arrow_array(lines)
+    if isinstance(array, pa.ChunkedArray):  # an extension type without chunks
+        array = pa.nulls(0, array.type)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if name is not None and name not in (*_MEASURED, *_WKB, *_POINTS):
@@ -174,14 +183,31 @@ def _of_arrow(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
     if types.is_binary_view(array.type):
         array = array.cast(pa.large_binary())
     if types.is_binary(array.type) or types.is_large_binary(array.type):
-        import shapely
-
-        return _of_shapely(shapely.from_wkb(array.to_numpy(zero_copy_only=False)), options)
+        return _of_shapely(_from_wkb(array.to_numpy(zero_copy_only=False)), options)
     missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
     lengths = np.zeros(len(array)) if name in _POINTS else _of_lists(array, options)
     if missing is not None:
         lengths[missing] = np.nan
     return lengths
+
+
+def _from_wkb(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the geometries of values in WKB, in which None is missing."""
+    import shapely
+
+    try:
+        geometries: NDArray[Any] = shapely.from_wkb(values)
+        return geometries
+    except (shapely.errors.ShapelyError, NotImplementedError):
+        # shapely does not return the index of the value.
+        for index, value in enumerate(values):
+            try:
+                shapely.from_wkb(value)
+            except NotImplementedError as error:  # curves
+                raise TypeError(f"index {index}: {error}") from error
+            except shapely.errors.ShapelyError as error:
+                raise ValueError(f"index {index}: {error}") from error
+        raise
 
 
 def _of_lists(array: pa.Array, options: dict[str, Any]) -> NDArray[np.float64]:
@@ -224,23 +250,65 @@ def _arrow_coordinates(array: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
     raise TypeError(f"the Arrow type {array.type} is not one of GeoArrow for coordinates")
 
 
-def _extension(lines: Any) -> tuple[str | None, Any]:
-    """Return the name of the extension type of an Arrow array, and its CRS, if they are known."""
+def _of_field(lines: Any) -> tuple[Any, str | None, Any]:
+    """Return Arrow data that pyarrow reads, the name of its extension type, and its CRS, if they are known.
+
+    An extension type that is not registered is only in the metadata of the field, which arrays of pyarrow do not have.
+    """
     import pyarrow as pa
 
-    kind = getattr(lines, "type", None)
-    if isinstance(kind, pa.BaseExtensionType):
-        crs = getattr(kind, "crs", None)
-        return kind.extension_name, _crs(getattr(crs, "to_json_dict", lambda: crs)())
-    if isinstance(lines, pa.Array | pa.ChunkedArray) or not hasattr(lines, "__arrow_c_array__"):
-        return None, None
-    field = pa.Field._import_from_c_capsule(lines.__arrow_c_array__()[0])
+    if isinstance(lines, pa.Array | pa.ChunkedArray):
+        return lines, *_of_type(lines.type)
+    if hasattr(lines, "__arrow_c_array__"):
+        field = pa.Field._import_from_c_capsule(lines.__arrow_c_array__()[0])
+    else:
+        stream = lines.__arrow_c_stream__()  # can be called once
+        field = _field_of_stream(stream)
+        lines = pa.ChunkedArray._import_from_c_capsule(stream)
     if isinstance(field.type, pa.BaseExtensionType):
-        return _extension(pa.nulls(0, field.type))
+        return lines, *_of_type(field.type)
     metadata = field.metadata or {}
     name = metadata.get(b"ARROW:extension:name")
     text = metadata.get(b"ARROW:extension:metadata")
-    return name.decode() if name else None, _crs((json.loads(text) if text else {}).get("crs"))
+    return lines, name.decode() if name else None, _crs((json.loads(text) if text else {}).get("crs"))
+
+
+def _of_type(kind: Any) -> tuple[str | None, Any]:
+    """Return the name of an extension type and its CRS."""
+    import pyarrow as pa
+
+    if not isinstance(kind, pa.BaseExtensionType):
+        return None, None
+    crs = getattr(kind, "crs", None)
+    return kind.extension_name, _crs(getattr(crs, "to_json_dict", lambda: crs)())
+
+
+class _ArrowStream(ctypes.Structure):
+    """The struct ArrowArrayStream of the Arrow C stream interface."""
+
+    _fields_ = [
+        ("get_schema", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)),
+        ("get_next", ctypes.c_void_p),
+        ("get_last_error", ctypes.c_void_p),
+        ("release", ctypes.c_void_p),
+        ("private_data", ctypes.c_void_p),
+    ]
+
+
+def _field_of_stream(capsule: Any) -> pa.Field:
+    """Return the field of the arrays of a stream, with its metadata. pyarrow returns it for streams of tables only."""
+    import pyarrow as pa
+
+    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    address = pointer_of(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, b"arrow_array_stream")
+    stream = _ArrowStream.from_address(address)
+    if not stream.release:
+        raise ValueError("the Arrow stream is released")
+    schema = (ctypes.c_void_p * 9)()  # the struct ArrowSchema
+    code = stream.get_schema(address, ctypes.addressof(schema))
+    if code != 0:
+        raise ValueError(f"the schema of the Arrow stream cannot be read: {os.strerror(code)}")
+    return pa.Field._import_from_c(ctypes.addressof(schema))
 
 
 def _crs(crs: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -200,8 +201,9 @@ def read(
     from the content and not from the name. For Parquet, read the columns with pyarrow, or build the package with the
     feature parquet.
 
-    A folder stands for all files in it and in the folders in it, sorted by name. Hidden files are skipped. Files of a
-    folder or of an archive that are not track files are skipped, with a note.
+    A folder stands for all files in it and in the folders in it, sorted by name. It may have 1 048 576 files. Hidden
+    files are skipped. Links are followed, also to files and folders outside of the folder; each of these is read once.
+    Files of a folder or of an archive that are not track files are skipped, with a note.
 
     Parameters
     ----------
@@ -249,7 +251,9 @@ def read(
     FileNotFoundError, OSError
         If a file cannot be opened or read.
     ValueError
-        If a file is malformed or has no tracks, with the position in the file, and if an option is not valid.
+        If a file is malformed or has no tracks, with the position in the file; if a folder has no files, or too many;
+        and if an option is not valid. It is not an error if all files of a folder or an archive are skipped: the result
+        has their notes and no tracks.
     """
     options = dict(locals())
     del options["source"], options["errors"]
@@ -301,7 +305,10 @@ def _iter_tracks(
         if on_note is not None:
             for note in result.notes:
                 on_note(note)
-        yield from result
+        # Each track is released when the caller does not need it, and all before the next file is read.
+        result.reverse()
+        while result:
+            yield result.pop()
 
 
 def _results(source: Source, report: _Report | None, options: dict[str, Any]) -> Iterator[Tracks]:
@@ -382,7 +389,15 @@ class _Skipped:
     """A path in a folder that is not read, and the error if it cannot be read."""
 
     note: str
-    error: OSError | None = None
+    error: OSError | ValueError | None = None
+
+
+#: Maximum number of files in a folder and the folders in it.
+_FILES_MAX = 1 << 20
+
+
+def _refused(message: str) -> _Skipped:
+    return _Skipped(message, ValueError(message))
 
 
 def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
@@ -391,9 +406,13 @@ def _inputs(source: Source) -> Iterator[tuple[Any, bool]]:
         yield bytes(source), False
     elif isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
         root = os.fsdecode(source)
-        files = sorted(_walk(root), key=lambda found: found[0].split(os.sep))
+        # One more than the limit, so that the excess is noticed.
+        files = sorted(itertools.islice(_walk(root), _FILES_MAX + 1), key=lambda found: found[0].split(os.sep))
         if not files:
-            raise ValueError(f"{root}: the folder has no files")
+            files = [(root, _refused(f"{root}: the folder has no files"))]
+        if len(files) > _FILES_MAX:
+            message = f"the folder has more than {_FILES_MAX} files; read the folders in it one by one"
+            files = [(root, _refused(f"{root}: {message}"))]
         for path, skipped in files:
             yield (path if skipped is None else skipped), True
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from ._arrays import coordinates
+from ._arrays import coordinates, encoded, without_views
 from ._types import FilterOptions, Metric, OnInvalid, Period
 from ._waywiser import Fold
 
@@ -74,7 +74,8 @@ def lengths(
     on_overlap : {"raise", "shuffle"}
         For keys with runs that overlap in time: the job fails with the name of the key, or the points of such keys, and
         of no others, are sent between machines. The latter runs a job that finds these keys before the function
-        returns, and reads the table three times in all.
+        returns, and reads the table three times in all. The driver collects these keys and sends them to all workers, so
+        they must fit into the memory of each. For rows that are divided at random, these are all keys.
 
     Returns
     -------
@@ -139,6 +140,7 @@ def lengths(
 
     if on_overlap == "raise":
         return merged(points, True).select(*named)
+    # The keys are collected, because a table of them that an engine computes twice could differ between the two joins.
     # The other keys are checked again, because an engine may divide a table in another way when it reads it again.
     found = merged(points, False).where("overlaps").select(*group).collect()
     if not found:
@@ -168,6 +170,7 @@ def by(
     timezone: str = "UTC",
     metric: Metric = "geodesic",
     on_invalid: OnInvalid = "raise",
+    statistics: bool = False,
     **options: Unpack[FilterOptions],
 ) -> DataFrame:
     """Measure the path of each key, as waywiser.by() does: with filters, estimates, and lengths per day or month.
@@ -182,8 +185,8 @@ def by(
         The points, in any order.
     key, time, lon, lat, elevation, accuracy : str
         Names of columns; see waywiser.by().
-    every, timezone, metric, on_invalid, **options
-        See waywiser.by().
+    every, timezone, metric, on_invalid, statistics, **options
+        See waywiser.by(). Each key is measured in one thread.
 
     Returns
     -------
@@ -194,10 +197,16 @@ def by(
     ------
     ValueError
         When the job runs: see waywiser.by().
+    TypeError
+        An argument is unknown or has a wrong type.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
+    from ._by import by as table_by
+
+    for name in options.keys() & (table_by.__kwdefaults__ or {}).keys():
+        raise TypeError(f"{name} is not an argument of waywiser.spark.by")
     sources = {"key": key, "time": time, "lon": lon, "lat": lat, "elevation": elevation, "accuracy": accuracy}
     points = df.select(*(F.col(_quote(source)).alias(name) for name, source in sources.items() if source is not None))
     given: dict[str, Any] = {
@@ -205,6 +214,7 @@ def by(
         "timezone": timezone,
         "metric": metric,
         "on_invalid": on_invalid,
+        "statistics": statistics,
         **options,
     }
     # An empty table has the types of the result, and checks the options before a job starts.
@@ -221,7 +231,7 @@ def _by(table: pa.Table, options: dict[str, Any]) -> pa.Table:
     from ._by import by as table_by
 
     names = ("time", "lon", "lat", "elevation", "accuracy")
-    table = table.sort_by([(name, "ascending") for name in names if name in table.column_names])
+    table = _without_views(table).sort_by([(name, "ascending") for name in names if name in table.column_names])
     optional = {name: table[name] for name in ("elevation", "accuracy") if name in table.column_names}
     found = table_by(table["key"], table["time"], table["lon"], table["lat"], **optional, **options)
     for index, field in enumerate(found.schema):
@@ -326,10 +336,20 @@ def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         if batch.num_rows:
             chunk.append(batch)
         if sum(batch.num_rows for batch in chunk) >= _CHUNK:
-            yield pa.Table.from_batches(chunk)
+            yield _without_views(pa.Table.from_batches(chunk))
             chunk = []
     if chunk:
-        yield pa.Table.from_batches(chunk)
+        yield _without_views(pa.Table.from_batches(chunk))
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Return a table with texts and bytes of the types that Spark has. Sail reads those of Parquet files as views."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        plain = without_views(column, large=False)
+        if plain is not column:
+            table = table.set_column(index, field.name, plain)
+    return table
 
 
 def _runs(
@@ -343,12 +363,12 @@ def _runs(
     The engine may have sorted the rows. This is not required.
     """
     names = [f"k{i}" for i in range(len(keys))]
-    encoded = [_encoded(table[name]) for name in [*names, "run"]]
+    columns = [_encoded(table[name]) for name in [*names, "run"]]
     values = [_numbers(table, f"o{i}", name, keys) for i, name in enumerate(orders)]
     planar = options["metric"] == "planar"
     x, y = (_degrees(c, planar) for c in coordinates(table["x"], table["y"], ("lon", "lat"), planar))
     values += [np.where(np.isnan(c), np.inf, c) for c in (x, y)]
-    codes = _combined([codes for codes, _ in encoded])
+    codes = _combined([codes for codes, _ in columns])
     order = _order(codes, values)
     if order is not None:
         codes, x, y = codes[order], x[order], y[order]
@@ -356,7 +376,7 @@ def _runs(
     starts = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])
     ends = np.append(starts[1:], len(x))
     rows = starts if order is None else order[starts]
-    found = [[unique[code] for code in codes[rows].tolist()] for codes, unique in encoded]
+    found = [[unique[code] for code in codes[rows].tolist()] for codes, unique in columns]
     identities = zip(*(map(repr, column) for column in found))
     firsts, lasts = (zip(*(column[at].tolist() for column in values)) for at in (starts, ends - 1))
     for identity, key, first, last, start, end in zip(
@@ -367,9 +387,8 @@ def _runs(
 
 def _encoded(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[Any]]:
     """Return a number for each value, and the values of the numbers. Equal values have equal numbers."""
-    encoded = _without_negative_zero(column).combine_chunks().dictionary_encode(null_encoding="encode")
-    codes: NDArray[np.int32] = encoded.indices.to_numpy()
-    return codes, encoded.dictionary.to_pylist()
+    codes, values = encoded(_without_negative_zero(column))
+    return codes, values.to_pylist()
 
 
 def _without_negative_zero(keys: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -465,7 +484,7 @@ def _merge(
     states = [batch for batch in batches if batch.num_rows]
     if not states:
         return
-    table = pa.Table.from_batches(states).combine_chunks()
+    table = _without_views(pa.Table.from_batches(states)).combine_chunks()
     names = [f"k{i}" for i in range(len(keys))]
     codes = [_encoded(table[name])[0] for name in names]
     firsts, lasts = ([table[f"{end}{i}"].to_numpy() for i in range(len(orders) + 2)] for end in _ENDS)
@@ -516,6 +535,7 @@ def _whole(table: pa.Table, keys: list[str], orders: list[str], options: dict[st
     """Measure all points of a key."""
     import pyarrow as pa
 
+    table = _without_views(table)
     one_run = table.set_column(table.column_names.index("run"), "run", pa.nulls(table.num_rows, pa.int32()))
     path = Fold(**options)
     for _, values, _, _, x, y in _runs(one_run, keys, orders, options):
