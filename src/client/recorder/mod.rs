@@ -196,9 +196,9 @@ impl Recorder {
                 }
                 None => {
                     let committed_points = recording.committed_points();
-                    let Recorder { retry_policy, name, .. } = recording.recorder;
-                    let budget = retry_policy.budget;
-                    return Err(match server_delay(&error).filter(|delay| *delay > budget) {
+                    let (elapsed, left) = recording.retry_times();
+                    let name = recording.recorder.name;
+                    return Err(match server_delay(&error).filter(|delay| *delay >= left) {
                         Some(delay) => RecordError::RetryTooLate {
                             name,
                             committed_points,
@@ -206,7 +206,7 @@ impl Recorder {
                             source: error,
                         },
                         None => {
-                            RecordError::TimedOut { name, committed_points, budget, source: error }
+                            RecordError::TimedOut { name, committed_points, elapsed, source: error }
                         }
                     });
                 }

@@ -92,6 +92,11 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         }
     }
 
+    /// Returns the time without progress, and the rest of the time for retries.
+    pub(super) fn retry_times(&mut self) -> (Duration, Duration) {
+        (self.retry.elapsed(), self.retry.left())
+    }
+
     /// Returns whether a limit for the first connection is set, and no server was reached yet.
     pub(super) fn never_reached(&self, error: &ClientError) -> bool {
         let is_unreached = match error {
@@ -109,6 +114,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         let endpoint = self.recorder.endpoint.clone();
         let channel = (self.recorder.connect)(endpoint).await;
         let channel = channel.map_err(|error| self.classify(error))?;
+        self.retry.set_reached();
         let channel = Transport::new(channel, Arc::clone(&self.recorder.settings));
         let mut stub = Stub::new(channel.clone());
         let name = self.recorder.name.clone();

@@ -70,8 +70,8 @@ pub(super) enum Refusal {
     OffsetGap,
     PathDeleted,
     Fenced,
-    /// The caller has used up a rate for 999 s.
-    PointRate,
+    /// The caller has used up a rate for this number of seconds.
+    PointRate(u64),
 }
 
 impl Refusal {
@@ -81,12 +81,12 @@ impl Refusal {
             Self::OffsetGap => (Code::OutOfRange, "OFFSET_GAP"),
             Self::PathDeleted => (Code::Aborted, "PATH_DELETED"),
             Self::Fenced => (Code::Aborted, "WRITER_FENCED"),
-            Self::PointRate => (Code::ResourceExhausted, "POINT_RATE"),
+            Self::PointRate(_) => (Code::ResourceExhausted, "POINT_RATE"),
         };
         let mut details = ErrorDetails::with_error_info(reason, "waywiser", HashMap::new());
         match self {
             Self::StoreFull => _ = details.set_retry_info(Some(Duration::from_secs(1))),
-            Self::PointRate => _ = details.set_retry_info(Some(Duration::from_secs(999))),
+            Self::PointRate(seconds) => _ = details.set_retry_info(Some(Duration::from_secs(seconds))),
             _ => {}
         }
         Status::with_error_details(code, reason, details)
