@@ -92,6 +92,14 @@ impl Retry {
             .fold(deadline, |deadline, start| deadline.max(start + ANSWER_MIN))
     }
 
+    /// Returns the middle of the time from `start` to the answer deadline, but at most `limit` after the start. Starts to
+    /// use the budget. If the client began to wait after `start`, the time begins there.
+    pub(crate) fn half_time(&mut self, start: Instant, limit: Duration) -> Instant {
+        let deadline = self.answer_deadline();
+        let start = self.since.map_or(start, |since| since.max(start));
+        start + (deadline.saturating_duration_since(start) / 2).min(limit)
+    }
+
     /// Returns the time since the client began to wait for progress.
     pub(crate) fn elapsed(&self) -> Duration {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
@@ -136,7 +144,10 @@ pub(super) fn server_delay(error: &ClientError) -> Option<Duration> {
 /// Returns whether a retry may succeed: the server is unavailable, the connection was lost, or the result is unknown.
 pub(crate) fn is_transient(error: &ClientError) -> bool {
     match error {
-        ClientError::Connect { .. } | ClientError::Timeout => true,
+        ClientError::Connect { .. }
+        | ClientError::Timeout
+        | ClientError::NotDurable
+        | ClientError::Unfinished => true,
         ClientError::Connection { source, .. } => source.is_transient(),
         ClientError::Status(status) => {
             error.transport_failure().is_some() || is_transient_status(status)

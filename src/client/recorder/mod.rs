@@ -125,7 +125,9 @@ impl Recorder {
         Self { window_points, ..self }
     }
 
-    /// Sets the retry policy.
+    /// Sets the retry policy. If no point became durable for half of its budget, the recorder closes the stream, so that the
+    /// server commits the points, and continues with another one. A server whose commits are further apart would otherwise
+    /// exceed the budget.
     pub fn retry_policy(self, retry_policy: RetryPolicy) -> Self {
         Self { retry_policy, ..self }
     }

@@ -178,17 +178,27 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         let mut is_overtaken = false;
         // The number of points when the stream was closed so that the server commits them.
         let mut flushed_points = None;
+        let started = Instant::now();
+        // The number of points that were sent when the time for a commit by the server was over.
+        let mut overdue_points = 0;
         loop {
             if is_first {
                 // An earlier stream may have committed more points after GetPath was answered.
                 sent = sent.max(self.replay.base());
             }
             let is_waiting = !self.replay.is_empty() || is_closed || is_overtaken;
-            let deadline = match is_waiting {
-                true => self.retry.answer_deadline(),
+            let (deadline, commit_deadline) = match is_waiting {
+                true => (self.retry.answer_deadline(), self.commit_deadline(started, sent)),
                 // The recorder waits for its source and not for the server.
-                false => self.retry.pause(),
+                false => (self.retry.pause(), started),
             };
+            let needs_flush = !self.source.is_exhausted
+                && [self.flush_points, overdue_points]
+                    .iter()
+                    .any(|points| (self.replay.base() + 1..=sent).contains(points));
+            let can_be_overdue = is_waiting
+                && !(needs_flush || is_closed || is_overtaken)
+                && sent > self.replay.base();
             tokio::select! {
                 biased;
                 reply = &mut reply => {
@@ -222,15 +232,14 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                 Some(points) = self.recorder.flushes.next() => {
                     self.flush_points = self.flush_points.max(points);
                 }
-                permit = messages.reserve(), if !is_closed && (is_overtaken || self.needs_flush(sent) || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
+                permit = messages.reserve(), if !is_closed && (is_overtaken || needs_flush || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
                     let Ok(permit) = permit else {
                         // The body was dropped, and the reply says why.
                         let reply = with_timeout(self.reply_timeout(), reply.as_mut()).await;
                         let reply = reply.map_err(|error| self.classify(error))?;
                         return self.end_stream(reply, flushed_points);
                     };
-                    let is_flush = self.needs_flush(sent) && !self.source.is_exhausted;
-                    if is_overtaken || is_flush {
+                    if is_overtaken || needs_flush {
                         // Closes the stream without finish_write: the recording has points of another stream, or more
                         // points follow.
                         permit.send(EncodedMessage::end());
@@ -260,11 +269,23 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     self.check_source()?;
                 }
                 () = tokio::time::sleep_until(deadline), if is_waiting => {
-                    let text = "the server answers, but the points that were sent do not become durable";
-                    return Err(SessionError::Transient(ClientError::reply(text)));
+                    return Err(SessionError::Transient(ClientError::NotDurable));
+                }
+                () = tokio::time::sleep_until(commit_deadline), if can_be_overdue => {
+                    overdue_points = sent;
                 }
             }
         }
+    }
+
+    /// Returns the time at which the recorder closes its stream so that the server commits the points, if none of them
+    /// became durable before. A server with long intervals between its commits would otherwise exceed the budget.
+    fn commit_deadline(&mut self, stream_started: Instant, sent: u64) -> Instant {
+        /// The maximum wait if the buffer is full, so that the source waits too.
+        const FULL_BUFFER_WAIT: Duration = Duration::from_secs(5);
+        let is_full = self.replay.is_full() && sent == self.replay.end();
+        let limit = if is_full { FULL_BUFFER_WAIT } else { Duration::MAX };
+        self.retry.half_time(stream_started, limit)
     }
 
     /// Returns the timeout of a reply that is due from now on: the stall timeout, or the rest of the budget if that is
@@ -333,7 +354,8 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     async fn confirm_finished(&mut self, channel: Transport) -> Result<Recorded, SessionError> {
         let stored = self.replay.base();
         let reply = self.open(channel, stored, true).await?;
-        let recorded = self.read_reply(reply)?.ok_or_else(unfinished)?;
+        let recorded = self.read_reply(reply)?;
+        let recorded = recorded.ok_or(SessionError::Transient(ClientError::Unfinished))?;
         while !self.source.is_exhausted && self.replay.is_empty() {
             let Self { source, replay, recorder, .. } = self;
             let filled = source.fill(replay, &recorder.name, &recorder.options).await;
@@ -354,18 +376,16 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     ) -> Result<Option<Recorded>, SessionError> {
         let Some(recorded) = self.read_reply(reply)? else {
             let is_flushed = flushed_points.is_some_and(|points| self.replay.base() >= points);
-            return if is_flushed { Ok(None) } else { Err(unfinished()) };
+            return match is_flushed {
+                true => Ok(None),
+                false => Err(SessionError::Transient(ClientError::Unfinished)),
+            };
         };
         if !self.source.is_exhausted || !self.replay.is_empty() {
             // Another client has finished the recording.
             return Err(self.source_length(recorded.point_count, None));
         }
         Ok(Some(recorded))
-    }
-
-    /// Returns whether all points of a flush were sent, and some of them are not known to be durable.
-    fn needs_flush(&self, sent: u64) -> bool {
-        (self.replay.base() + 1..=sent).contains(&self.flush_points)
     }
 
     /// Reads the reply of RecordPath. Returns `None` if the path is not finished.
@@ -398,12 +418,6 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             source => SessionError::Fatal(RecordError::Refused { name, source }),
         }
     }
-}
-
-/// Returns the error of a stream that was closed before its path was finished.
-fn unfinished() -> SessionError {
-    let text = "the stream was closed before the path was finished";
-    SessionError::Transient(ClientError::reply(text))
 }
 
 /// Returns the next update of a watch that has started. Never completes before that.

@@ -1,6 +1,7 @@
 //! A recorder against a fake server, over in-memory pipes and with a paused clock: lost replies, points that are sent
 //! twice, and a server that is unavailable for a long time.
 
+mod commits;
 mod fake;
 
 use std::sync::{Arc, Mutex};
@@ -140,7 +141,7 @@ async fn a_recording_times_out_if_the_server_answers_but_commits_nothing() {
     let error = fake.recorder().record(stream::iter(fixes(9_500))).await.unwrap_err();
     insta::assert_snapshot!(
         error,
-        @"paths/x: no point became durable for 300 s: the server's reply is invalid: the server answers, but the points that were sent do not become durable"
+        @"paths/x: no point became durable for 300 s: the server answers, but the points that were sent do not become durable"
     );
     assert_eq!(started.elapsed().as_secs(), RetryPolicy::default().budget.as_secs());
 }
@@ -257,7 +258,15 @@ async fn the_last_commit_of_an_earlier_stream_does_not_end_the_recording() {
 async fn a_stream_is_closed_when_more_is_durable_than_it_has_sent() {
     // An earlier stream sent 20 000 points, and GetPath knows 1 000 of them.
     let fake = Fake::new([Plan::CutUnreported(20_000), Plan::Behind(19_000)]);
-    assert_complete(fake.recorder().record(stream::iter(fixes(30_000))).await, 30_000);
+    let (reasons, noted) = mpsc::unbounded_channel();
+    let recorder = fake.recorder().on_event(move |event| {
+        if let RecordEvent::Retrying { reason, .. } = event {
+            reasons.send(reason).unwrap();
+        }
+    });
+    assert_complete(recorder.record(stream::iter(fixes(30_000))).await, 30_000);
+    let reasons: Vec<_> = UnboundedReceiverStream::new(noted).collect().await;
+    assert_eq!(reasons[1], "the stream was closed before the path was finished");
     // A stream cannot skip offsets: it is closed, and the next stream starts at the right offset.
     assert_eq!(*fake.ends.borrow(), [End::Lost, End::Closed, End::Closed]);
     assert_eq!((fake.seen().connections, fake.seen().finishes), (3, 1));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, OptionFuture};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::io::DuplexStream;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_service::Service;
@@ -46,6 +47,8 @@ pub(super) enum Plan {
     Late(u64),
     /// Points become durable when the stream is closed.
     Lazy,
+    /// Points become durable this number of seconds after the first of them, or when the stream is closed.
+    Interval(u64),
     /// Points are read and never become durable.
     Forgetful,
     /// GetPath is not answered, and the connection stays open.
@@ -272,8 +275,18 @@ impl Fake {
         }
         let mut next = None;
         let mut unsaved = None;
+        let mut commit_at = None;
         loop {
-            let message: pb::RecordPathRequest = match messages.next().await {
+            let due = OptionFuture::from(commit_at.map(tokio::time::sleep_until));
+            let message = tokio::select! {
+                Some(()) = due => {
+                    self.kept.send_replace(unsaved.take());
+                    commit_at = None;
+                    continue;
+                }
+                message = messages.next() => message,
+            };
+            let message: pb::RecordPathRequest = match message {
                 Ok(Some(message)) => message,
                 Ok(None) if let Some(kept) = unsaved => {
                     self.kept.send_replace(Some(kept));
@@ -311,8 +324,12 @@ impl Fake {
             seen.finishes += u64::from(message.finish_write && !kept.is_complete);
             kept.is_complete |= message.finish_write;
             *self.seen.lock().unwrap() = seen;
-            if plan == Plan::Lazy {
+            if let Plan::Lazy | Plan::Interval(_) = plan {
                 unsaved = Some(kept);
+                if let Plan::Interval(seconds) = plan {
+                    let interval = Duration::from_secs(seconds);
+                    commit_at = commit_at.or_else(|| Some(Instant::now() + interval));
+                }
                 continue;
             }
             self.kept.send_replace(Some(kept));
