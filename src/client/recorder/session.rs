@@ -16,6 +16,7 @@ use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::{Code, Streaming};
 
+use super::prefix::DurablePrefix;
 use super::source::FixSource;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
 use crate::client::call::{self, with_timeout};
@@ -66,9 +67,10 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         let first_retry = Retry::new(RetryPolicy { budget, ..policy });
         let token = Reauthentication::new(recorder.settings.token.clone());
         let replay = ReplayBuffer::new(recorder.window_points);
+        let prefix = DurablePrefix::new(recorder.name.clone(), recorder.options);
         Self {
             recorder,
-            source: FixSource::new(fixes),
+            source: FixSource::new(fixes, prefix),
             replay,
             retry,
             first_retry,
@@ -137,10 +139,8 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             // and names the fields that differ.
             self.open(channel.clone(), committed_points, false).await?;
         }
-        if self.reported_points.is_none()
-            && let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone())
-        {
-            self.source.expect_prefix(summary, &self.recorder.options);
+        if let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone()) {
+            self.source.prefix.expect(summary).map_err(SessionError::Fatal)?;
         }
         self.set_committed(committed_points)?;
         (self.recorder.on_event)(RecordEvent::Connected { committed_points });
@@ -262,7 +262,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     permit.send(EncodedMessage::new(&message, is_closed));
                     (sent, is_first) = (end, false);
                 }
-                filled = self.source.fill(&mut self.replay, &name, &self.recorder.options),
+                filled = self.source.fill(&mut self.replay, &self.recorder.options),
                     if !is_overtaken && !self.source.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
                 {
                     filled.map_err(SessionError::Fatal)?;
@@ -297,10 +297,13 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
 
     /// Removes durable points from the buffer and reports an event if their number has increased.
     fn set_committed(&mut self, committed_points: u64) -> Result<(), SessionError> {
-        let skip = self.replay.set_committed(committed_points).map_err(|lost| {
+        let committed = self.replay.set_committed(committed_points).map_err(|lost| {
             let (name, durable) = (self.recorder.name.clone(), lost.base);
             SessionError::Fatal(RecordError::PointsLost { name, durable, got: committed_points })
-        })?;
+        });
+        let (mut removed, skip) = committed?;
+        removed.try_for_each(|fix| self.source.prefix.push(fix)).map_err(SessionError::Fatal)?;
+        drop(removed);
         self.source.skip += skip;
         if self.reported_points.is_none_or(|reported| committed_points > reported) {
             self.retry.reset();
@@ -358,7 +361,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         let recorded = recorded.ok_or(SessionError::Transient(ClientError::Unfinished))?;
         while !self.source.is_exhausted && self.replay.is_empty() {
             let Self { source, replay, recorder, .. } = self;
-            let filled = source.fill(replay, &recorder.name, &recorder.options).await;
+            let filled = source.fill(replay, &recorder.options).await;
             filled.map_err(SessionError::Fatal)?;
             self.check_source()?;
         }

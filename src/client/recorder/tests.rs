@@ -3,6 +3,7 @@
 
 mod commits;
 mod fake;
+mod other_client;
 
 use std::sync::{Arc, Mutex};
 

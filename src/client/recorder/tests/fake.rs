@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -89,7 +90,9 @@ impl Refusal {
         let mut details = ErrorDetails::with_error_info(reason, "waywiser", HashMap::new());
         match self {
             Self::StoreFull => _ = details.set_retry_info(Some(Duration::from_secs(1))),
-            Self::PointRate(seconds) => _ = details.set_retry_info(Some(Duration::from_secs(seconds))),
+            Self::PointRate(seconds) => {
+                _ = details.set_retry_info(Some(Duration::from_secs(seconds)))
+            }
             _ => {}
         }
         Status::with_error_details(code, reason, details)
@@ -124,6 +127,8 @@ pub(super) struct Seen {
 pub(super) struct Fake {
     pub(super) kept: watch::Sender<Option<Kept>>,
     pub(super) ends: watch::Sender<Vec<End>>,
+    /// Whether another client has sent the points. The path is longer then.
+    pub(super) is_other: AtomicBool,
     seen: Mutex<Seen>,
     plans: Mutex<VecDeque<Plan>>,
 }
@@ -134,6 +139,7 @@ impl Fake {
         Arc::new(Self {
             kept: watch::Sender::default(),
             ends: watch::Sender::default(),
+            is_other: AtomicBool::default(),
             seen: Mutex::default(),
             plans: Mutex::new(plans.into_iter().collect()),
         })
@@ -204,7 +210,7 @@ impl Fake {
                 }
                 send(
                     &mut stream,
-                    &pb::GetPathResponse { path: Some(path(kept)), ..Default::default() },
+                    &pb::GetPathResponse { path: Some(self.path(kept)), ..Default::default() },
                 )?;
                 status(&mut stream, 0)
             }
@@ -224,7 +230,10 @@ impl Fake {
                     if let Some(kept) = kept.filter(|_| is_reported) {
                         send(
                             &mut stream,
-                            &pb::WatchPathResponse { path: Some(path(kept)), ..Default::default() },
+                            &pb::WatchPathResponse {
+                                path: Some(self.path(kept)),
+                                ..Default::default()
+                            },
                         )?;
                         if kept.is_complete {
                             return status(&mut stream, 0);
@@ -260,12 +269,31 @@ impl Fake {
                 let reply = pb::RecordPathResponse {
                     complete: kept.is_complete,
                     committed_points: kept.points,
-                    summary: path(kept).summary,
+                    summary: self.path(kept).summary,
                     ..Default::default()
                 };
                 send(&mut stream, &reply)?;
                 status(&mut stream, 0)
             }
+        }
+    }
+
+    fn path(&self, kept: Kept) -> pb::Path {
+        let other = if self.is_other.load(Ordering::Relaxed) { 0.5 } else { 0.0 };
+        let length = Some(kept.points.saturating_sub(1) as f64 + other);
+        let summary = pb::PathSummary {
+            options: Some(options::to_message(&Options::new(Metric::Planar))),
+            point_count: kept.points,
+            length,
+            raw_length: length,
+            displacement: length,
+            ..Default::default()
+        };
+        pb::Path {
+            complete: kept.is_complete,
+            committed_points: kept.points,
+            summary: Some(summary),
+            ..Default::default()
         }
     }
 
@@ -339,24 +367,6 @@ impl Fake {
                 return End::Lost;
             }
         }
-    }
-}
-
-fn path(kept: Kept) -> pb::Path {
-    let length = Some(kept.points.saturating_sub(1) as f64);
-    let summary = pb::PathSummary {
-        options: Some(options::to_message(&Options::new(Metric::Planar))),
-        point_count: kept.points,
-        length,
-        raw_length: length,
-        displacement: length,
-        ..Default::default()
-    };
-    pb::Path {
-        complete: kept.is_complete,
-        committed_points: kept.points,
-        summary: Some(summary),
-        ..Default::default()
     }
 }
 
