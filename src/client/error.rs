@@ -104,6 +104,12 @@ pub enum ClientError {
         "the connection is open, but the server does not answer; it may hang, or a proxy may have lost the connection"
     )]
     Timeout,
+    /// The points of a recording did not become durable in time, although the connection is alive.
+    #[error("the server answers, but the points that were sent do not become durable")]
+    NotDurable,
+    /// The server ended the stream of a recording before the path was finished.
+    #[error("the stream was closed before the path was finished")]
+    Unfinished,
     /// The reply is not valid.
     #[error("the server's reply is invalid: {0}")]
     Reply(#[source] ReplyError),

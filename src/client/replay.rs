@@ -3,7 +3,7 @@
 //! The module is sans-IO: `recorder` fills the buffer from the source, and removes fixes that the server reports as
 //! durable. Offsets count from the first fix of the path.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 
 use crate::measure::Fix;
 
@@ -55,20 +55,23 @@ impl ReplayBuffer {
         Ok(())
     }
 
-    /// Removes all fixes before `offset`, because they are durable. If `offset` is after the end of the buffer, returns
-    /// how many further fixes of the source to skip.
+    /// Removes all fixes before `offset`, because they are durable, and returns them. If `offset` is after the end of the
+    /// buffer, also returns how many further fixes of the source to skip.
     ///
     /// # Errors
     /// More fixes were durable before. The buffer is unchanged.
-    pub(super) fn set_committed(&mut self, offset: u64) -> Result<u64, PointsLost> {
+    pub(super) fn set_committed(
+        &mut self,
+        offset: u64,
+    ) -> Result<(vec_deque::Drain<'_, Fix>, u64), PointsLost> {
         if offset < self.base {
             return Err(PointsLost { base: self.base });
         }
         let end = self.end();
         let held = offset.min(end) - self.base;
-        self.fixes.drain(..usize::try_from(held).unwrap_or(usize::MAX).min(self.fixes.len()));
         self.base = offset;
-        Ok(offset - offset.min(end))
+        let held = usize::try_from(held).unwrap_or(usize::MAX).min(self.fixes.len());
+        Ok((self.fixes.drain(..held), offset - offset.min(end)))
     }
 
     /// Returns up to `count` fixes from `offset` on. Returns no fixes if the buffer does not hold that offset.
@@ -108,10 +111,12 @@ mod tests {
                     // The offset may be before the base or after the end.
                     let offset = (durable + count).saturating_sub(5);
                     let outcome = replay.set_committed(offset);
+                    let outcome = outcome.map(|(removed, skip)| (removed.collect::<Vec<_>>(), skip));
                     if offset < durable {
                         prop_assert_eq!(outcome, Err(PointsLost { base: durable }));
                     } else {
-                        prop_assert_eq!(outcome, Ok(offset.saturating_sub(taken)));
+                        let removed = (durable..offset.min(taken)).map(fix).collect();
+                        prop_assert_eq!(outcome, Ok((removed, offset.saturating_sub(taken))));
                         durable = offset;
                         taken = taken.max(offset);
                     }

@@ -22,7 +22,7 @@ use crate::contract::reason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Maximum time without progress before the client stops retrying. With zero, it does not retry. A server that can be
-    /// reached always has 5 s to answer.
+    /// reached has at least 5 s to answer each try.
     pub budget: Duration,
     /// Maximum of the first wait. The maximum doubles with each retry.
     pub initial_backoff: Duration,
@@ -47,12 +47,14 @@ pub(crate) struct Retry {
     policy: RetryPolicy,
     /// The time at which the client began to wait for progress.
     since: Option<Instant>,
+    /// The time at which the server was reached last.
+    reached: Option<Instant>,
     tries: u32,
 }
 
 impl Retry {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
-        Self { policy, since: None, tries: 0 }
+        Self { policy, since: None, reached: None, tries: 0 }
     }
 
     /// Starts again after progress, with the whole budget and the shortest wait.
@@ -74,33 +76,59 @@ impl Retry {
         *self.since.get_or_insert_with(Instant::now) + self.policy.budget.min(BUDGET_MAX)
     }
 
-    /// Returns the time at which a server must have answered: the deadline, or later if the budget is short, because the
-    /// answer of a server needs some time too. Starts to use the budget.
+    /// Notes that a connection is open, so that the server can answer.
+    pub(crate) fn set_reached(&mut self) {
+        self.reached = Some(Instant::now());
+    }
+
+    /// Returns the time at which a server must have answered: the deadline, or later if less than 5 s are left when the
+    /// server is reached, because its answer needs some time too. Starts to use the budget.
     pub(crate) fn answer_deadline(&mut self) -> Instant {
         const ANSWER_MIN: Duration = Duration::from_secs(5);
         let deadline = self.deadline();
-        self.since.map_or(deadline, |since| deadline.max(since + ANSWER_MIN))
+        [self.since, self.reached]
+            .into_iter()
+            .flatten()
+            .fold(deadline, |deadline, start| deadline.max(start + ANSWER_MIN))
+    }
+
+    /// Returns the middle of the time from `start` to the answer deadline, but at most `limit` after the start. Starts to
+    /// use the budget. If the client began to wait after `start`, the time begins there.
+    pub(crate) fn half_time(&mut self, start: Instant, limit: Duration) -> Instant {
+        let deadline = self.answer_deadline();
+        let start = self.since.map_or(start, |since| since.max(start));
+        start + (deadline.saturating_duration_since(start) / 2).min(limit)
+    }
+
+    /// Returns the time since the client began to wait for progress.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Returns the rest of the budget. Starts to use the budget.
+    pub(crate) fn left(&mut self) -> Duration {
+        self.deadline().saturating_duration_since(Instant::now())
     }
 
     /// Returns the wait before the next try after an error. The wait is at least the one that the server asks for. Returns
-    /// `None` if the server asks for a wait until after the deadline, or the deadline is nearer than the first backoff.
+    /// `None` if the budget is spent, or the server asks for a wait until the deadline or longer.
     pub(crate) fn next_wait_after(&mut self, error: &ClientError) -> Option<Duration> {
-        let limit = self.policy.initial_backoff.saturating_mul(1 << self.tries.min(20));
+        let first = self.policy.initial_backoff;
+        let limit = first.saturating_mul(1 << self.tries.min(20));
         self.tries += 1;
         // Random from 0 to the limit, so that the clients of one server do not all reconnect at the same time.
         let wait = limit.min(self.policy.max_backoff).mul_f64(fastrand::f64());
-        let left = self.deadline().saturating_duration_since(Instant::now());
-        let delay = server_delay(error);
-        if delay.is_none() && wait >= left && left >= self.policy.initial_backoff {
-            // A long wait leaves time for another try before the deadline.
-            return Some(left / 2);
+        let delay = server_delay(error).unwrap_or_default();
+        // The time for a wait that is longer than the server asks for.
+        let left = self.left().checked_sub(delay).filter(|left| !left.is_zero())?;
+        // Later than asked for, so that the clients of one server do not all return at the same time.
+        let extra = wait.saturating_sub(delay).max((delay / 10).mul_f64(fastrand::f64()));
+        match extra < left {
+            true => Some(delay + extra),
+            // A long wait leaves time for another try before the deadline. The last try is at the deadline.
+            false if left >= first => Some(delay + left / 2),
+            false => Some(delay + left),
         }
-        let wait = match delay {
-            // Later than asked for, so that the clients of one server do not all return at the same time.
-            Some(delay) => wait.max(delay.saturating_add((delay / 10).mul_f64(fastrand::f64()))),
-            None => wait,
-        };
-        (wait < left).then_some(wait)
     }
 }
 
@@ -116,7 +144,10 @@ pub(super) fn server_delay(error: &ClientError) -> Option<Duration> {
 /// Returns whether a retry may succeed: the server is unavailable, the connection was lost, or the result is unknown.
 pub(crate) fn is_transient(error: &ClientError) -> bool {
     match error {
-        ClientError::Connect { .. } | ClientError::Timeout => true,
+        ClientError::Connect { .. }
+        | ClientError::Timeout
+        | ClientError::NotDurable
+        | ClientError::Unfinished => true,
         ClientError::Connection { source, .. } => source.is_transient(),
         ClientError::Status(status) => {
             error.transport_failure().is_some() || is_transient_status(status)
@@ -202,8 +233,10 @@ mod tests {
             assert!(wait <= limit.min(policy.max_backoff));
             limit = (limit * 2).min(policy.max_backoff);
             tokio::time::advance(wait).await;
-            assert!(started.elapsed() < policy.budget);
+            assert!(started.elapsed() <= policy.budget);
         }
+        // The whole budget is used.
+        assert_eq!((started.elapsed(), retry.elapsed()), (policy.budget, policy.budget));
         retry.reset();
         assert!(retry.next_wait_after(&error).unwrap() <= policy.initial_backoff);
         // Time in which the client does not wait for the server does not count.
@@ -212,13 +245,13 @@ mod tests {
         assert!(retry.next_wait_after(&error).is_some());
     }
 
+    fn refusal(code: Code, seconds: u64) -> ClientError {
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
+        ClientError::from(Box::new(Status::with_error_details(code, "", details)))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_wait_is_at_least_that_which_the_server_asks_for() {
-        let refusal = |code, seconds| {
-            let delay = Some(Duration::from_secs(seconds));
-            let details = ErrorDetails::with_retry_info(delay);
-            ClientError::from(Box::new(Status::with_error_details(code, "", details)))
-        };
         let wait = |error| Retry::new(RetryPolicy::default()).next_wait_after(&error);
         for code in [Code::Unavailable, Code::ResourceExhausted] {
             let wait = wait(refusal(code, 20)).unwrap().as_secs_f64();
@@ -234,5 +267,47 @@ mod tests {
         assert!(
             wait(refusal(Code::Internal, 20)).unwrap() <= RetryPolicy::default().initial_backoff
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_ends_before_the_deadline_is_never_refused() {
+        let policy = RetryPolicy::default();
+        let seconds = Duration::from_secs;
+        // The random parts of the waits differ.
+        for _ in 0..200 {
+            for delay in [1, 280, 299] {
+                let mut retry = Retry::new(policy);
+                let wait = retry.next_wait_after(&refusal(Code::Unavailable, delay)).unwrap();
+                assert!((seconds(delay)..=policy.budget).contains(&wait), "{delay}: {wait:?}");
+                // The server has time to answer, however late the next try begins.
+                tokio::time::advance(wait).await;
+                retry.set_reached();
+                assert!(retry.answer_deadline() >= Instant::now() + seconds(5));
+            }
+            // Neither a short wait that the server asks for nor a long backoff ends after the deadline.
+            let mut retry = Retry::new(policy);
+            retry.tries = 20;
+            retry.left();
+            tokio::time::advance(seconds(297)).await;
+            let wait = retry.next_wait_after(&refusal(Code::Unavailable, 2)).unwrap();
+            assert!((seconds(2)..seconds(3)).contains(&wait), "{wait:?}");
+        }
+        let mut retry = Retry::new(policy);
+        retry.left();
+        tokio::time::advance(seconds(100)).await;
+        assert_eq!(retry.next_wait_after(&refusal(Code::Unavailable, 200)), None);
+        assert_eq!((retry.elapsed(), retry.left()), (seconds(100), seconds(200)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_of_no_time_that_the_server_asks_for_end_with_the_budget() {
+        let mut retry = Retry::new(RetryPolicy::default());
+        let mut tries = 0;
+        while let Some(wait) = retry.next_wait_after(&refusal(Code::Unavailable, 0)) {
+            tokio::time::advance(wait).await;
+            tries += 1;
+        }
+        // About 5 s on average, and at most ten halves of the rest.
+        assert!((30..200).contains(&tries), "{tries}");
     }
 }

@@ -290,8 +290,7 @@ async fn an_older_recorder_without_points_to_send_fails_too() {
 }
 
 #[tokio::test]
-async fn a_full_window_stops_the_source() {
-    // Nothing becomes durable before the window is full.
+async fn a_full_window_stops_the_source_until_the_recorder_asks_for_a_commit() {
     let server = Server::with(|config| {
         config.checkpoint_points = 1_000_000;
         config.checkpoint_interval = Duration::from_secs(3600);
@@ -299,14 +298,22 @@ async fn a_full_window_stops_the_source() {
     .await;
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
-    let source = stream::iter(walk(5_000)).inspect(move |_| {
+    let fixes = walk(2_500);
+    let source = stream::iter(fixes.clone()).inspect(move |_| {
         count.fetch_add(1, SeqCst);
     });
-    let policy = RetryPolicy { budget: Duration::from_secs(1), ..RetryPolicy::default() };
+    let count = Arc::clone(&taken);
+    let (sender_of_events, mut events) = mpsc::unbounded_channel();
+    // Half of the minimum of 5 s is the shortest wait.
+    let policy = RetryPolicy { budget: Duration::ZERO, ..RetryPolicy::default() };
     let recorder = recorder(server.address, "full").window_points(1_500).retry_policy(policy);
-    let error = recorder.record(source).await.unwrap_err();
-    assert!(matches!(error, RecordError::TimedOut { .. }), "{error}");
-    assert_eq!(taken.load(SeqCst), 1_500);
+    let recorder = recorder.on_event(move |event| {
+        sender_of_events.send((event, count.load(SeqCst))).unwrap();
+    });
+    assert_same(&recorder.record(source).await.unwrap(), &fixes);
+    assert_eq!(events.recv().await.unwrap(), (RecordEvent::Connected { committed_points: 0 }, 0));
+    let committed = RecordEvent::Committed { committed_points: 1_500 };
+    assert_eq!(events.recv().await.unwrap(), (committed, 1_500));
 }
 
 #[tokio::test]

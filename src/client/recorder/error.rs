@@ -26,10 +26,11 @@ pub enum RecordError {
         /// The recording.
         name: RecordingName,
     },
-    /// The server asks for a wait that is longer than the budget of the [`RetryPolicy`](crate::client::RetryPolicy).
+    /// The server asks for a wait until after the end of the time for retries, which is the budget of the
+    /// [`RetryPolicy`](crate::client::RetryPolicy).
     #[error(
         "{name}: the server asks to try again in {} s, and the recorder retries for a shorter time{}: {source}",
-        delay.as_secs_f64(),
+        seconds(*delay),
         after(*committed_points)
     )]
     RetryTooLate {
@@ -45,7 +46,7 @@ pub enum RecordError {
     /// No point became durable within the budget of the [`RetryPolicy`](crate::client::RetryPolicy).
     #[error(
         "{name}: no point became durable for {} s{}: {source}",
-        budget.as_secs_f64(),
+        seconds(*elapsed),
         after(*committed_points)
     )]
     TimedOut {
@@ -53,8 +54,8 @@ pub enum RecordError {
         name: RecordingName,
         /// The number of points that are known to be durable.
         committed_points: u64,
-        /// The budget.
-        budget: Duration,
+        /// The time without progress.
+        elapsed: Duration,
         /// The last error.
         source: ClientError,
     },
@@ -115,6 +116,12 @@ pub enum RecordError {
 
 fn source_length(points: Option<u64>) -> String {
     points.map_or_else(|| "has more".to_owned(), |points| format!("has {points}"))
+}
+
+/// Returns seconds for a message: with one decimal, or as a whole number from 10 s on.
+fn seconds(duration: Duration) -> f64 {
+    let seconds = duration.as_secs_f64();
+    if seconds < 10.0 { (seconds * 10.0).round() / 10.0 } else { seconds.round() }
 }
 
 /// Returns the end of a phrase about what follows the points that are durable.

@@ -2,10 +2,11 @@
 //!
 //! Every fix stays in a buffer ([`ReplayBuffer`](super::replay::ReplayBuffer)) until WatchPath reports it as
 //! durable. After a lost connection GetPath returns the offset to resume from, and the fixes in the buffer are sent
-//! again. `session` handles one connection, `source` the fixes of the caller. This file opens the next connection.
+//! again. `session` handles one connection, `source` the fixes of the caller, `prefix` those that are durable. This file opens the next connection.
 //! The module knows no file and no terminal.
 
 mod error;
+mod prefix;
 mod session;
 mod source;
 #[cfg(test)]
@@ -125,7 +126,9 @@ impl Recorder {
         Self { window_points, ..self }
     }
 
-    /// Sets the retry policy.
+    /// Sets the retry policy. If no point became durable for half of its budget, the recorder closes the stream, so that the
+    /// server commits the points, and continues with another one. A server whose commits are further apart would otherwise
+    /// exceed the budget.
     pub fn retry_policy(self, retry_policy: RetryPolicy) -> Self {
         Self { retry_policy, ..self }
     }
@@ -162,9 +165,9 @@ impl Recorder {
     /// Records the fixes of a source and finishes the path when the source ends.
     ///
     /// The source yields the whole path from its first fix on. If the server already has the first n fixes, from this
-    /// process or an earlier one, the recorder takes them from the source and does not send them. It checks that their
-    /// length and bounds equal those of the recording. If the recording is already finished, the recorder returns the
-    /// stored result, provided that the source has the same number of fixes.
+    /// process or an earlier one, the recorder takes them from the source and does not send them. After each connection it
+    /// checks that the length and bounds of the durable points equal those of its source. If the recording is already
+    /// finished, the recorder returns the stored result, provided that the source has the same number of fixes.
     ///
     /// Dropping the future resets the stream. The server keeps the points that it has received. The recording stays
     /// unfinished unless its end was already sent.
@@ -196,9 +199,9 @@ impl Recorder {
                 }
                 None => {
                     let committed_points = recording.committed_points();
-                    let Recorder { retry_policy, name, .. } = recording.recorder;
-                    let budget = retry_policy.budget;
-                    return Err(match server_delay(&error).filter(|delay| *delay > budget) {
+                    let (elapsed, left) = recording.retry_times();
+                    let name = recording.recorder.name;
+                    return Err(match server_delay(&error).filter(|delay| *delay >= left) {
                         Some(delay) => RecordError::RetryTooLate {
                             name,
                             committed_points,
@@ -206,7 +209,7 @@ impl Recorder {
                             source: error,
                         },
                         None => {
-                            RecordError::TimedOut { name, committed_points, budget, source: error }
+                            RecordError::TimedOut { name, committed_points, elapsed, source: error }
                         }
                     });
                 }

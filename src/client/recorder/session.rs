@@ -16,6 +16,7 @@ use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::{Code, Streaming};
 
+use super::prefix::DurablePrefix;
 use super::source::FixSource;
 use super::{RecordError, RecordEvent, Recorded, Recorder};
 use crate::client::call::{self, with_timeout};
@@ -66,9 +67,10 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         let first_retry = Retry::new(RetryPolicy { budget, ..policy });
         let token = Reauthentication::new(recorder.settings.token.clone());
         let replay = ReplayBuffer::new(recorder.window_points);
+        let prefix = DurablePrefix::new(recorder.name.clone(), recorder.options);
         Self {
             recorder,
-            source: FixSource::new(fixes),
+            source: FixSource::new(fixes, prefix),
             replay,
             retry,
             first_retry,
@@ -92,6 +94,11 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         }
     }
 
+    /// Returns the time without progress, and the rest of the time for retries.
+    pub(super) fn retry_times(&mut self) -> (Duration, Duration) {
+        (self.retry.elapsed(), self.retry.left())
+    }
+
     /// Returns whether a limit for the first connection is set, and no server was reached yet.
     pub(super) fn never_reached(&self, error: &ClientError) -> bool {
         let is_unreached = match error {
@@ -109,6 +116,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         let endpoint = self.recorder.endpoint.clone();
         let channel = (self.recorder.connect)(endpoint).await;
         let channel = channel.map_err(|error| self.classify(error))?;
+        self.retry.set_reached();
         let channel = Transport::new(channel, Arc::clone(&self.recorder.settings));
         let mut stub = Stub::new(channel.clone());
         let name = self.recorder.name.clone();
@@ -131,10 +139,8 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             // and names the fields that differ.
             self.open(channel.clone(), committed_points, false).await?;
         }
-        if self.reported_points.is_none()
-            && let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone())
-        {
-            self.source.expect_prefix(summary, &self.recorder.options);
+        if let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone()) {
+            self.source.prefix.expect(summary).map_err(SessionError::Fatal)?;
         }
         self.set_committed(committed_points)?;
         (self.recorder.on_event)(RecordEvent::Connected { committed_points });
@@ -172,17 +178,27 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         let mut is_overtaken = false;
         // The number of points when the stream was closed so that the server commits them.
         let mut flushed_points = None;
+        let started = Instant::now();
+        // The number of points that were sent when the time for a commit by the server was over.
+        let mut overdue_points = 0;
         loop {
             if is_first {
                 // An earlier stream may have committed more points after GetPath was answered.
                 sent = sent.max(self.replay.base());
             }
             let is_waiting = !self.replay.is_empty() || is_closed || is_overtaken;
-            let deadline = match is_waiting {
-                true => self.retry.answer_deadline(),
+            let (deadline, commit_deadline) = match is_waiting {
+                true => (self.retry.answer_deadline(), self.commit_deadline(started, sent)),
                 // The recorder waits for its source and not for the server.
-                false => self.retry.pause(),
+                false => (self.retry.pause(), started),
             };
+            let needs_flush = !self.source.is_exhausted
+                && [self.flush_points, overdue_points]
+                    .iter()
+                    .any(|points| (self.replay.base() + 1..=sent).contains(points));
+            let can_be_overdue = is_waiting
+                && !(needs_flush || is_closed || is_overtaken)
+                && sent > self.replay.base();
             tokio::select! {
                 biased;
                 reply = &mut reply => {
@@ -216,15 +232,14 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                 Some(points) = self.recorder.flushes.next() => {
                     self.flush_points = self.flush_points.max(points);
                 }
-                permit = messages.reserve(), if !is_closed && (is_overtaken || self.needs_flush(sent) || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
+                permit = messages.reserve(), if !is_closed && (is_overtaken || needs_flush || sent < self.replay.end() || (self.source.is_exhausted && self.source.skip == 0)) => {
                     let Ok(permit) = permit else {
                         // The body was dropped, and the reply says why.
                         let reply = with_timeout(self.reply_timeout(), reply.as_mut()).await;
                         let reply = reply.map_err(|error| self.classify(error))?;
                         return self.end_stream(reply, flushed_points);
                     };
-                    let is_flush = self.needs_flush(sent) && !self.source.is_exhausted;
-                    if is_overtaken || is_flush {
+                    if is_overtaken || needs_flush {
                         // Closes the stream without finish_write: the recording has points of another stream, or more
                         // points follow.
                         permit.send(EncodedMessage::end());
@@ -247,18 +262,30 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     permit.send(EncodedMessage::new(&message, is_closed));
                     (sent, is_first) = (end, false);
                 }
-                filled = self.source.fill(&mut self.replay, &name, &self.recorder.options),
+                filled = self.source.fill(&mut self.replay, &self.recorder.options),
                     if !is_overtaken && !self.source.is_exhausted && sent == self.replay.end() && !self.replay.is_full() =>
                 {
                     filled.map_err(SessionError::Fatal)?;
                     self.check_source()?;
                 }
                 () = tokio::time::sleep_until(deadline), if is_waiting => {
-                    let text = "the server answers, but the points that were sent do not become durable";
-                    return Err(SessionError::Transient(ClientError::reply(text)));
+                    return Err(SessionError::Transient(ClientError::NotDurable));
+                }
+                () = tokio::time::sleep_until(commit_deadline), if can_be_overdue => {
+                    overdue_points = sent;
                 }
             }
         }
+    }
+
+    /// Returns the time at which the recorder closes its stream so that the server commits the points, if none of them
+    /// became durable before. A server with long intervals between its commits would otherwise exceed the budget.
+    fn commit_deadline(&mut self, stream_started: Instant, sent: u64) -> Instant {
+        /// The maximum wait if the buffer is full, so that the source waits too.
+        const FULL_BUFFER_WAIT: Duration = Duration::from_secs(5);
+        let is_full = self.replay.is_full() && sent == self.replay.end();
+        let limit = if is_full { FULL_BUFFER_WAIT } else { Duration::MAX };
+        self.retry.half_time(stream_started, limit)
     }
 
     /// Returns the timeout of a reply that is due from now on: the stall timeout, or the rest of the budget if that is
@@ -270,10 +297,13 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
 
     /// Removes durable points from the buffer and reports an event if their number has increased.
     fn set_committed(&mut self, committed_points: u64) -> Result<(), SessionError> {
-        let skip = self.replay.set_committed(committed_points).map_err(|lost| {
+        let committed = self.replay.set_committed(committed_points).map_err(|lost| {
             let (name, durable) = (self.recorder.name.clone(), lost.base);
             SessionError::Fatal(RecordError::PointsLost { name, durable, got: committed_points })
-        })?;
+        });
+        let (mut removed, skip) = committed?;
+        removed.try_for_each(|fix| self.source.prefix.push(fix)).map_err(SessionError::Fatal)?;
+        drop(removed);
         self.source.skip += skip;
         if self.reported_points.is_none_or(|reported| committed_points > reported) {
             self.retry.reset();
@@ -327,10 +357,11 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     async fn confirm_finished(&mut self, channel: Transport) -> Result<Recorded, SessionError> {
         let stored = self.replay.base();
         let reply = self.open(channel, stored, true).await?;
-        let recorded = self.read_reply(reply)?.ok_or_else(unfinished)?;
+        let recorded = self.read_reply(reply)?;
+        let recorded = recorded.ok_or(SessionError::Transient(ClientError::Unfinished))?;
         while !self.source.is_exhausted && self.replay.is_empty() {
             let Self { source, replay, recorder, .. } = self;
-            let filled = source.fill(replay, &recorder.name, &recorder.options).await;
+            let filled = source.fill(replay, &recorder.options).await;
             filled.map_err(SessionError::Fatal)?;
             self.check_source()?;
         }
@@ -348,18 +379,16 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     ) -> Result<Option<Recorded>, SessionError> {
         let Some(recorded) = self.read_reply(reply)? else {
             let is_flushed = flushed_points.is_some_and(|points| self.replay.base() >= points);
-            return if is_flushed { Ok(None) } else { Err(unfinished()) };
+            return match is_flushed {
+                true => Ok(None),
+                false => Err(SessionError::Transient(ClientError::Unfinished)),
+            };
         };
         if !self.source.is_exhausted || !self.replay.is_empty() {
             // Another client has finished the recording.
             return Err(self.source_length(recorded.point_count, None));
         }
         Ok(Some(recorded))
-    }
-
-    /// Returns whether all points of a flush were sent, and some of them are not known to be durable.
-    fn needs_flush(&self, sent: u64) -> bool {
-        (self.replay.base() + 1..=sent).contains(&self.flush_points)
     }
 
     /// Reads the reply of RecordPath. Returns `None` if the path is not finished.
@@ -392,12 +421,6 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             source => SessionError::Fatal(RecordError::Refused { name, source }),
         }
     }
-}
-
-/// Returns the error of a stream that was closed before its path was finished.
-fn unfinished() -> SessionError {
-    let text = "the stream was closed before the path was finished";
-    SessionError::Transient(ClientError::reply(text))
 }
 
 /// Returns the next update of a watch that has started. Never completes before that.

@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, OptionFuture};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
@@ -15,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::io::DuplexStream;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_service::Service;
@@ -46,6 +48,8 @@ pub(super) enum Plan {
     Late(u64),
     /// Points become durable when the stream is closed.
     Lazy,
+    /// Points become durable this number of seconds after the first of them, or when the stream is closed.
+    Interval(u64),
     /// Points are read and never become durable.
     Forgetful,
     /// GetPath is not answered, and the connection stays open.
@@ -70,8 +74,8 @@ pub(super) enum Refusal {
     OffsetGap,
     PathDeleted,
     Fenced,
-    /// The caller has used up a rate for 999 s.
-    PointRate,
+    /// The caller has used up a rate for this number of seconds.
+    PointRate(u64),
 }
 
 impl Refusal {
@@ -81,12 +85,14 @@ impl Refusal {
             Self::OffsetGap => (Code::OutOfRange, "OFFSET_GAP"),
             Self::PathDeleted => (Code::Aborted, "PATH_DELETED"),
             Self::Fenced => (Code::Aborted, "WRITER_FENCED"),
-            Self::PointRate => (Code::ResourceExhausted, "POINT_RATE"),
+            Self::PointRate(_) => (Code::ResourceExhausted, "POINT_RATE"),
         };
         let mut details = ErrorDetails::with_error_info(reason, "waywiser", HashMap::new());
         match self {
             Self::StoreFull => _ = details.set_retry_info(Some(Duration::from_secs(1))),
-            Self::PointRate => _ = details.set_retry_info(Some(Duration::from_secs(999))),
+            Self::PointRate(seconds) => {
+                _ = details.set_retry_info(Some(Duration::from_secs(seconds)))
+            }
             _ => {}
         }
         Status::with_error_details(code, reason, details)
@@ -121,6 +127,8 @@ pub(super) struct Seen {
 pub(super) struct Fake {
     pub(super) kept: watch::Sender<Option<Kept>>,
     pub(super) ends: watch::Sender<Vec<End>>,
+    /// Whether another client has sent the points. The path is longer then.
+    pub(super) is_other: AtomicBool,
     seen: Mutex<Seen>,
     plans: Mutex<VecDeque<Plan>>,
 }
@@ -131,6 +139,7 @@ impl Fake {
         Arc::new(Self {
             kept: watch::Sender::default(),
             ends: watch::Sender::default(),
+            is_other: AtomicBool::default(),
             seen: Mutex::default(),
             plans: Mutex::new(plans.into_iter().collect()),
         })
@@ -201,7 +210,7 @@ impl Fake {
                 }
                 send(
                     &mut stream,
-                    &pb::GetPathResponse { path: Some(path(kept)), ..Default::default() },
+                    &pb::GetPathResponse { path: Some(self.path(kept)), ..Default::default() },
                 )?;
                 status(&mut stream, 0)
             }
@@ -221,7 +230,10 @@ impl Fake {
                     if let Some(kept) = kept.filter(|_| is_reported) {
                         send(
                             &mut stream,
-                            &pb::WatchPathResponse { path: Some(path(kept)), ..Default::default() },
+                            &pb::WatchPathResponse {
+                                path: Some(self.path(kept)),
+                                ..Default::default()
+                            },
                         )?;
                         if kept.is_complete {
                             return status(&mut stream, 0);
@@ -257,12 +269,31 @@ impl Fake {
                 let reply = pb::RecordPathResponse {
                     complete: kept.is_complete,
                     committed_points: kept.points,
-                    summary: path(kept).summary,
+                    summary: self.path(kept).summary,
                     ..Default::default()
                 };
                 send(&mut stream, &reply)?;
                 status(&mut stream, 0)
             }
+        }
+    }
+
+    fn path(&self, kept: Kept) -> pb::Path {
+        let other = if self.is_other.load(Ordering::Relaxed) { 0.5 } else { 0.0 };
+        let length = Some(kept.points.saturating_sub(1) as f64 + other);
+        let summary = pb::PathSummary {
+            options: Some(options::to_message(&Options::new(Metric::Planar))),
+            point_count: kept.points,
+            length,
+            raw_length: length,
+            displacement: length,
+            ..Default::default()
+        };
+        pb::Path {
+            complete: kept.is_complete,
+            committed_points: kept.points,
+            summary: Some(summary),
+            ..Default::default()
         }
     }
 
@@ -272,8 +303,18 @@ impl Fake {
         }
         let mut next = None;
         let mut unsaved = None;
+        let mut commit_at = None;
         loop {
-            let message: pb::RecordPathRequest = match messages.next().await {
+            let due = OptionFuture::from(commit_at.map(tokio::time::sleep_until));
+            let message = tokio::select! {
+                Some(()) = due => {
+                    self.kept.send_replace(unsaved.take());
+                    commit_at = None;
+                    continue;
+                }
+                message = messages.next() => message,
+            };
+            let message: pb::RecordPathRequest = match message {
                 Ok(Some(message)) => message,
                 Ok(None) if let Some(kept) = unsaved => {
                     self.kept.send_replace(Some(kept));
@@ -311,8 +352,12 @@ impl Fake {
             seen.finishes += u64::from(message.finish_write && !kept.is_complete);
             kept.is_complete |= message.finish_write;
             *self.seen.lock().unwrap() = seen;
-            if plan == Plan::Lazy {
+            if let Plan::Lazy | Plan::Interval(_) = plan {
                 unsaved = Some(kept);
+                if let Plan::Interval(seconds) = plan {
+                    let interval = Duration::from_secs(seconds);
+                    commit_at = commit_at.or_else(|| Some(Instant::now() + interval));
+                }
                 continue;
             }
             self.kept.send_replace(Some(kept));
@@ -322,24 +367,6 @@ impl Fake {
                 return End::Lost;
             }
         }
-    }
-}
-
-fn path(kept: Kept) -> pb::Path {
-    let length = Some(kept.points.saturating_sub(1) as f64);
-    let summary = pb::PathSummary {
-        options: Some(options::to_message(&Options::new(Metric::Planar))),
-        point_count: kept.points,
-        length,
-        raw_length: length,
-        displacement: length,
-        ..Default::default()
-    };
-    pb::Path {
-        complete: kept.is_complete,
-        committed_points: kept.points,
-        summary: Some(summary),
-        ..Default::default()
     }
 }
 
