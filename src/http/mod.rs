@@ -37,7 +37,7 @@ use tower_service::Service as _;
 use crate::measure::Zone;
 use crate::server::{Answer, WebBody, WebService};
 pub use ingest::{IngestCount, IngestStats};
-pub use measure::{Measure, MeasureError, MeasureJob, Measured};
+pub use measure::{Measure, MeasureControl, MeasureError, MeasureJob, Measured};
 #[cfg(feature = "cli")]
 pub(crate) use page::report_page;
 pub use page::{Tiles, TilesError};
@@ -77,7 +77,7 @@ pub(super) struct Shared {
     config: HttpConfig,
     measure: Option<Arc<dyn Measure>>,
     /// The files that are measured at the same time: one for each processor.
-    measuring: Semaphore,
+    measuring: Arc<Semaphore>,
     ingest: ingest::Ingest,
     page: page::Page,
 }
@@ -91,7 +91,7 @@ impl HttpApi {
             page: page::Page::new(config.tiles.as_ref(), config.max_upload_bytes),
             config,
             measure,
-            measuring: Semaphore::new(cores),
+            measuring: Arc::new(Semaphore::new(cores)),
         });
         Self { router: router::router(Arc::clone(&shared)), shared }
     }

@@ -3,16 +3,16 @@
 //! The query parameters are arguments of the command, read by the same parsers. The answer has the rows that `--json`
 //! prints, and the lines of `lines.rs`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Cursor, Write};
+use std::rc::Rc;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::lines::Lines;
 use super::measure_run::{INCOMPLETE, MeasureRun, SKIPPED};
@@ -26,7 +26,7 @@ use crate::cli::progress::Progress;
 use crate::cli::reading::ReadingArgs;
 use crate::cli::report::{Names, Units, pluralize};
 use crate::formats::SinkError;
-use crate::http::{Measure, MeasureError, MeasureJob, Measured};
+use crate::http::{Measure, MeasureControl, MeasureError, MeasureJob, Measured};
 
 /// Maximum size of the rows of an answer.
 const ROWS_BYTES_MAX: usize = 8 << 20;
@@ -188,14 +188,15 @@ impl MeasureJob for Job {
     fn run(
         self: Box<Self>,
         file: Bytes,
-        is_cancelled: Arc<AtomicBool>,
+        control: Arc<MeasureControl>,
     ) -> Result<Measured, MeasureError> {
         let input = Input::of_stdin(&self.file);
         let (mut rows, mut messages) =
             (Bounded::new(ROWS_BYTES_MAX), Bounded::new(MESSAGES_BYTES_MAX));
         let progress = Progress::hidden();
         let read_options = self.args.read_options();
-        let lines = RefCell::new(Lines::new(self.options.all.metric(), Arc::clone(&is_cancelled)));
+        let metric = self.options.all.metric();
+        let lines = RefCell::new(Lines::new(metric, Arc::clone(&control), Rc::clone(&rows.len)));
         let mut run = MeasureRun::new(
             &self.args,
             slice::from_ref(&input),
@@ -212,21 +213,21 @@ impl MeasureJob for Job {
         let files = files.with_rejected(Box::new(|track, fixes| {
             lines.borrow_mut().open().mark_rejected(track, fixes);
         }));
-        let cancelled = Arc::clone(&is_cancelled);
+        let before_read = || match control.is_cancelled() {
+            true => Err(io::Error::other("the client has disconnected")),
+            false => Ok(()),
+        };
         let reading = Reading {
             options: &read_options,
             stdin: &Stdin::new(Cursor::new(file)),
             progress: &progress,
-            before_read: &move || match cancelled.load(Relaxed) {
-                true => Err(io::Error::other("the client has disconnected")),
-                false => Ok(()),
-            },
+            before_read: &before_read,
         };
         let mut sink = WithLines { files, lines: &lines };
         let _ = input::read(&input, &reading, &mut sink);
         drop(sink);
         let lines = lines.into_inner();
-        if is_cancelled.load(Relaxed) {
+        if control.is_cancelled() {
             return Err(MeasureError::Cancelled);
         }
         if lines.points > POINTS_MAX {
@@ -243,12 +244,14 @@ impl MeasureJob for Job {
             );
             return Err(MeasureError::TooLarge(message));
         }
-        answer(&rows.bytes, &messages.bytes, lines)
+        let answer = answer(&rows.bytes, &messages.bytes, &lines)?;
+        control.set_memory_bytes(answer.json.capacity() as u64);
+        Ok(answer)
     }
 }
 
 /// Joins the rows, the errors and the lines.
-fn answer(rows: &[u8], messages: &[u8], lines: Lines) -> Result<Measured, MeasureError> {
+fn answer(rows: &[u8], messages: &[u8], lines: &Lines) -> Result<Measured, MeasureError> {
     let messages = String::from_utf8_lossy(messages);
     let errors: Vec<&str> =
         messages.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
@@ -259,13 +262,17 @@ fn answer(rows: &[u8], messages: &[u8], lines: Lines) -> Result<Measured, Measur
     let Some(total) = total.filter(|_| !rows.is_empty()) else {
         return Err(MeasureError::File(failure(&messages)));
     };
-    let json = format!(
-        "{{\"tracks\":[{}],{total},\"errors\":{},\"lines\":{},\"more_lines\":{}}}\n",
-        rows.join(","),
-        json!(errors),
-        Value::Array(lines.finished),
-        lines.left_out,
-    );
+    let (tracks, errors) = (rows.join(","), json!(errors).to_string());
+    let finished = &lines.finished;
+    // Allocated at once: it is as large as all of its parts.
+    let mut json = String::with_capacity(tracks.len() + total.len() + errors.len() + finished.len() + 100);
+    let more = lines.left_out;
+    for part in
+        ["{\"tracks\":[", &tracks, "],", total, ",\"errors\":", &errors, ",\"lines\":[", finished, "]"]
+    {
+        json.push_str(part);
+    }
+    json.push_str(&format!(",\"more_lines\":{more}}}\n"));
     Ok(Measured { json, points: lines.points })
 }
 
@@ -291,13 +298,15 @@ fn failure(messages: &str) -> String {
 /// Text up to a size.
 struct Bounded {
     bytes: Vec<u8>,
+    /// The number of bytes.
+    len: Rc<Cell<usize>>,
     max: usize,
     is_full: bool,
 }
 
 impl Bounded {
     fn new(max: usize) -> Self {
-        Self { bytes: Vec::new(), max, is_full: false }
+        Self { bytes: Vec::new(), len: Rc::default(), max, is_full: false }
     }
 }
 
@@ -308,6 +317,7 @@ impl Write for Bounded {
             return Err(io::Error::other("the text is too large"));
         }
         self.bytes.extend_from_slice(bytes);
+        self.len.set(self.bytes.len());
         Ok(bytes.len())
     }
 

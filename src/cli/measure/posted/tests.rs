@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::lines::LINES_MAX;
 use super::*;
 use crate::measure::{Fix, Metric};
@@ -196,10 +198,12 @@ fn the_lines_have_limits_and_those_left_out_are_counted() {
 #[test]
 fn a_cancelled_measurement_stops() {
     let job = PostedFiles.job(Vec::new()).unwrap();
-    let result = job.run(TABLE.into(), Arc::new(AtomicBool::new(true)));
+    let control = Arc::new(MeasureControl::default());
+    control.cancel();
+    let result = job.run(TABLE.into(), Arc::clone(&control));
     assert_eq!(result, Err(MeasureError::Cancelled));
     // Also while it measures: the flag is read again after some points.
-    let mut lines = Lines::new(Metric::Planar, Arc::new(AtomicBool::new(true)));
+    let mut lines = Lines::new(Metric::Planar, control, Rc::default());
     lines.start();
     let fix = Fix::new(crate::measure::Point::planar(0.0, 0.0).unwrap());
     assert!((0..2000).any(|_| lines.add(fix).is_err()));
@@ -222,4 +226,24 @@ fn rejected_points_of_a_line_have_their_reasons() {
     let listed = answer["tracks"][0]["rejections"].as_array().unwrap().iter();
     let reasons: Vec<_> = listed.map(|entry| entry["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["accuracy", "speed", "invalid_position"]);
+}
+
+#[test]
+fn the_memory_of_a_measurement_is_reported() {
+    let control = Arc::new(MeasureControl::default());
+    let (metric, rows_len) = (Metric::Planar, Rc::new(Cell::new(5000)));
+    let mut lines = Lines::new(metric, Arc::clone(&control), rows_len);
+    lines.start();
+    for x in 0..8192 {
+        lines.add(Fix::new(crate::measure::Point::planar(f64::from(x), 0.0).unwrap())).unwrap();
+    }
+    assert!(control.memory_bytes() > 8192 * 2 * size_of::<f64>() as u64, "points of open lines");
+    lines.end().unwrap();
+    let least = lines.finished.len() + 5000;
+    let most = 4 * least;
+    assert!((least..=most).contains(&(control.memory_bytes() as usize)), "{control:?}");
+    // The answer is charged at the end.
+    let (job, control) = (PostedFiles.job(Vec::new()).unwrap(), Arc::new(MeasureControl::default()));
+    let measured = job.run(TABLE.into(), Arc::clone(&control)).unwrap();
+    assert_eq!(control.memory_bytes(), measured.json.capacity() as u64);
 }
