@@ -31,7 +31,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     // OsmAnd sends fixes by GET.
     let is_safe = is_safe && !request.uri().path().starts_with("/ingest/");
-    if !is_safe && (is_cross_site(request.headers(), host) || is_unmarked_page(request)) {
+    if !is_safe && (is_cross_site(request.headers(), host) || is_unmarked_page(request, gate)) {
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
             Code::PermissionDenied,
@@ -87,13 +87,15 @@ fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
 
 /// Returns whether a request that stores fixes by GET comes from a browser that does not say which page caused it. Browsers send
 /// `Sec-Fetch-Site` only over https and to this machine, and no `Origin` for images and links. All of them begin their name
-/// with `Mozilla/`, and the apps do not. Another page does not know the token that an address can have.
-fn is_unmarked_page<B>(request: &Request<B>) -> bool {
+/// with `Mozilla/`, and the apps do not. Another page does not know the token that an address can have; a server without
+/// authentication accepts any.
+fn is_unmarked_page<B>(request: &Request<B>, gate: Option<&Gate>) -> bool {
     let headers = request.headers();
     let is_browser = headers
         .get(header::USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
-    let has_token = request.uri().path().split('/').nth(3).is_some_and(|token| !token.is_empty());
+    let has_token = gate.is_some_and(Gate::requires_credentials)
+        && request.uri().path().split('/').nth(3).is_some_and(|token| !token.is_empty());
     request.method() == Method::GET
         && is_browser
         && !has_token

@@ -67,6 +67,11 @@ impl Gate {
         self.update_activity();
     }
 
+    /// Returns whether a request needs credentials.
+    pub(crate) fn requires_credentials(&self) -> bool {
+        self.0.calls.shared.authenticator.is_some()
+    }
+
     /// Returns whether only this machine can reach the listener, so that the name of the host must be that of this
     /// machine. A proxy on this machine that the server trusts may pass on other names.
     pub(crate) fn expects_local_host(&self) -> bool {

@@ -376,10 +376,19 @@ async fn a_page_of_another_site_stores_nothing() {
         }
     }
     assert_eq!(web.get("/api/paths/dev").await.status, 404);
-    // A person who types the address, and an address with a token, which another page does not know.
+    // Without authentication, a server accepts any token, so that another page knows one.
+    let with_token = format!("/ingest/osmand/phone-token{query}");
+    let answer = web.request("GET", &with_token, &image, b"").await;
+    assert_eq!(answer.error(), (403, "CROSS_SITE".to_owned()));
+    assert_eq!(web.get("/api/paths/dev").await.status, 404);
+    // A person who types the address, and an app.
     let typed = [image[0], ("sec-fetch-site", "none")];
     let path = format!("/ingest/osmand{query}");
     assert_eq!(web.request("GET", &path, &typed, b"").await.status, 200);
-    let path = format!("/ingest/osmand/token{query}");
-    assert_eq!(web.request("GET", &path, &image, b"").await.status, 200);
+    assert_eq!(web.request("GET", &with_token, &[], b"").await.status, 200);
+    // Another page does not know the token of a server with authentication.
+    let web = secured(|_| {}).await;
+    assert_eq!(web.request("GET", &with_token, &image, b"").await.status, 200);
+    let wrong = format!("/ingest/osmand/other{query}");
+    assert_eq!(web.request("GET", &wrong, &image, b"").await.status, 401);
 }
