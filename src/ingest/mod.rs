@@ -51,6 +51,9 @@ pub const TIME_MIN_UNIX_S: i64 = 946_684_800;
 /// How far the time of a fix may be after the time of the server, in seconds. Later ones are those of wrong clocks, or local
 /// times that were sent as UTC.
 pub const TIME_AHEAD_MAX_S: i64 = 3600;
+/// The earliest time of a server in seconds since 1970: the start of 2026, before the first release. A server whose clock is not set
+/// cannot know which fixes are in the future.
+pub const SERVER_TIME_MIN_UNIX_S: i64 = 1_767_225_600;
 /// Maximum number of bad fixes that a batch describes. The rest is counted.
 const PROBLEMS_MAX: usize = 8;
 

@@ -12,7 +12,8 @@ mod counters;
 mod credentials;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -29,7 +30,9 @@ pub use self::counters::{IngestCount, IngestStats};
 use super::error::ApiError;
 use super::paths::gate;
 use super::{Shared, answer, body};
-use crate::ingest::{self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection};
+use crate::ingest::{
+    self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection, SERVER_TIME_MIN_UNIX_S,
+};
 use crate::measure::Zone;
 use crate::proto::waywiser_v1 as pb;
 use crate::server::{HeldBytes, OpenRequest};
@@ -54,6 +57,9 @@ const PARSED_AT_ONCE_BYTES_MAX: usize = 64 << 10;
 /// The bytes of memory of a fix that was parsed, with the name of its device.
 const FIX_BYTES: u64 = 512;
 
+/// When an app may send its request again, if the clock of the server is not set.
+const CLOCK_RETRY_TIME: Duration = Duration::from_secs(30);
+
 /// What the requests share.
 pub(super) struct Ingest {
     /// The options of new recordings.
@@ -61,12 +67,34 @@ pub(super) struct Ingest {
     /// The large bodies that are parsed at the same time: one for each processor.
     parsing: Semaphore,
     pub(super) counters: Counters,
+    /// Whether the log has a line about a clock that is not set.
+    is_clock_reported: AtomicBool,
 }
 
 impl Ingest {
     pub(super) fn new(zone: Zone, cores: usize) -> Self {
         let parsing = Semaphore::new(cores);
-        Self { options: append::options(zone), parsing, counters: Counters::default() }
+        let options = append::options(zone);
+        Self { options, parsing, counters: Counters::default(), is_clock_reported: false.into() }
+    }
+
+    /// Returns the time of the server in nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// If the clock is not set, as that of a machine without a battery before it has reached a time server. The server would
+    /// drop all fixes as those of the future, and the apps would delete them.
+    fn now_unix_ns(&self, now: SystemTime) -> Result<i64, ApiError> {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if since.as_secs() >= SERVER_TIME_MIN_UNIX_S.unsigned_abs() {
+            return Ok(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        }
+        let message = "the clock of the server is not set, so that it cannot check the times of positions";
+        if !self.is_clock_reported.swap(true, Relaxed) {
+            tracing::error!(unix_s = since.as_secs(), "{message}; requests of phones are refused until it is set");
+        }
+        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable);
+        let error = ApiError::new(status, code, "CLOCK_NOT_SET", message);
+        Err(error.retry_after(CLOCK_RETRY_TIME))
     }
 }
 
@@ -162,6 +190,7 @@ async fn store(
     request: Request<Body>,
 ) -> Result<RequestOutcome, ApiError> {
     open.check_writer()?;
+    let now_unix_ns = shared.ingest.now_unix_ns(SystemTime::now())?;
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default();
     if query.len() > QUERY_BYTES_MAX {
@@ -175,6 +204,7 @@ async fn store(
         user: text(&parts.headers, "x-limit-u")?,
         device: text(&parts.headers, "x-limit-d")?,
         body,
+        now_unix_ns,
     };
     let batch = parse(protocol, &shared.ingest, open, content).await?;
     let _parsed: HeldBytes = open.hold(batch.fixes.len() as u64 * FIX_BYTES)?;
@@ -198,6 +228,7 @@ struct Content {
     user: Option<String>,
     device: Option<String>,
     body: Bytes,
+    now_unix_ns: i64,
 }
 
 impl Content {
@@ -208,7 +239,7 @@ impl Content {
             user: self.user.as_deref(),
             device: self.device.as_deref(),
             body: &self.body,
-            now_unix_ns: now_unix_ns(),
+            now_unix_ns: self.now_unix_ns,
         })
     }
 }
@@ -227,11 +258,6 @@ async fn parse(
     let task = tokio::task::spawn_blocking(move || content.parse(protocol));
     let parsed = open.run(task).await?;
     Ok(parsed.map_err(|_| ApiError::internal("the parser stopped unexpectedly"))??)
-}
-
-fn now_unix_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Returns the text of a header.
@@ -260,5 +286,24 @@ impl From<Rejection> for ApiError {
             }
         };
         error.into_rejection()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_whose_clock_is_not_set_refuses_requests() {
+        let ingest = Ingest::new(Zone::UTC, 1);
+        let first = UNIX_EPOCH + Duration::from_secs(SERVER_TIME_MIN_UNIX_S.unsigned_abs());
+        for now in [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH, first - Duration::from_nanos(1)] {
+            let response = ingest.now_unix_ns(now).unwrap_err().response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "30");
+        }
+        assert_eq!(ingest.now_unix_ns(first).unwrap(), SERVER_TIME_MIN_UNIX_S * 1_000_000_000);
+        // The clock of this machine.
+        assert!(ingest.now_unix_ns(SystemTime::now()).is_ok());
     }
 }
