@@ -23,7 +23,7 @@ use crate::measure::Fix;
 
 pub use self::device::{DeviceNameError, device_name, recording_id};
 #[cfg(feature = "http")]
-pub(crate) use self::form::pairs;
+pub(crate) use self::form::{pairs, unescape};
 pub use self::problem::FixProblem;
 
 mod device;

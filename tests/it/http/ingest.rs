@@ -217,6 +217,7 @@ async fn secured(configure: impl FnOnce(&mut waywiser::Config)) -> Web {
         caller("phone-token", Some("alpha"), Role::Writer),
         caller("other-token", Some("beta"), Role::Writer),
         caller("reader-token", Some("alpha"), Role::Reader),
+        caller("a+b/c=", Some("alpha"), Role::Writer),
     ]);
     Web::with(configure, |server| server.with_authenticator(Arc::new(callers))).await
 }
@@ -232,7 +233,10 @@ async fn the_token_is_in_the_path_or_in_a_header_and_the_path_has_precedence() {
         ("/ingest/owntracks", None, 401),
         ("/ingest/owntracks/phone-token", None, 200),
         ("/ingest/owntracks/nobody", None, 401),
-        ("/ingest/owntracks/phone%2Dtoken", None, 401),
+        ("/ingest/owntracks/phone%2Dtoken", None, 200),
+        ("/ingest/owntracks/phone%2", None, 401),
+        ("/ingest/owntracks/a%2Bb%2Fc%3D", None, 200),
+        ("/ingest/owntracks/a%2Bb%2Fc", None, 401),
         ("/ingest/owntracks", Some(bearer("phone-token")), 200),
         ("/ingest/owntracks", Some(bearer("nobody")), 401),
         ("/ingest/owntracks", Some(basic.clone()), 200),
