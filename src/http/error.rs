@@ -95,6 +95,11 @@ impl ApiError {
         self.0.is_rejection
     }
 
+    /// Returns the reason.
+    pub(super) fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
     /// Returns the status of HTTP.
     pub(super) fn status(&self) -> StatusCode {
         self.0.status

@@ -29,6 +29,7 @@ use self::counters::{Counters, RequestOutcome};
 pub use self::counters::{IngestCount, IngestStats};
 use super::error::ApiError;
 use super::paths::gate;
+use super::body::STREAM_RESET;
 use super::{Shared, answer, body};
 use crate::ingest::{
     self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection, SERVER_TIME_MIN_UNIX_S,
@@ -148,13 +149,22 @@ async fn receive(protocol: Protocol, shared: &Shared, request: Request<Body>) ->
             success(protocol)
         }
         Err(error) => {
-            counted.set(match (error.is_rejection(), error.status().is_server_error()) {
-                (true, _) => RequestOutcome::Rejected,
-                (false, true) => RequestOutcome::Failed,
-                (false, false) => RequestOutcome::Refused,
-            });
+            counted.set(outcome(&error));
             error.into_response()
         }
+    }
+}
+
+/// Returns the outcome of a request that has an error.
+fn outcome(error: &ApiError) -> RequestOutcome {
+    match error.status() {
+        _ if error.is_rejection() => RequestOutcome::Rejected,
+        // The body was cut, or came too slowly.
+        StatusCode::REQUEST_TIMEOUT => RequestOutcome::Cancelled,
+        StatusCode::BAD_REQUEST if error.reason() == STREAM_RESET => RequestOutcome::Cancelled,
+        StatusCode::CONFLICT => RequestOutcome::Failed,
+        status if status.is_server_error() => RequestOutcome::Failed,
+        _ => RequestOutcome::Refused,
     }
 }
 
@@ -292,6 +302,30 @@ impl From<Rejection> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_outcome_of_an_error_names_its_cause() {
+        use RequestOutcome::{Cancelled, Failed, Refused, Rejected};
+        for (status, reason, expected) in [
+            (401, "CREDENTIALS_INVALID", Refused),
+            (403, "ROLE_REQUIRED", Refused),
+            (429, "QUOTA", Refused),
+            (400, "OPTIONS_DIFFER", Refused),
+            (400, "PATH_COMPLETE", Refused),
+            (408, "STREAM_IDLE", Cancelled),
+            (400, STREAM_RESET, Cancelled),
+            (409, "WRITER_FENCED", Failed),
+            (503, "STORE_UNAVAILABLE", Failed),
+            (500, "INTERNAL", Failed),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = ApiError::new(status, Code::Unknown, reason, "");
+            assert_eq!(outcome(&error), expected, "{reason}");
+        }
+        for rejection in [Rejection::TooManyFixes, Rejection::Encrypted] {
+            assert_eq!(outcome(&rejection.into()), Rejected);
+        }
+    }
 
     #[test]
     fn a_server_whose_clock_is_not_set_refuses_requests() {
