@@ -158,6 +158,27 @@ fn an_archive_without_tracks_names_the_files_that_failed() {
     );
 }
 
+/// Notes do not use up the space of the errors.
+#[test]
+fn the_errors_of_a_large_archive_are_whole_and_counted() {
+    let table = "lon,lat,time\n1,1,2024-01-01\n1,2,\n";
+    let names: Vec<_> = (0..900).map(|index| format!("{}{index}", "folder/".repeat(12))).collect();
+    let mut files: Vec<(String, &str)> =
+        names.iter().map(|name| (format!("{name}.csv"), table)).collect();
+    files.extend(names.iter().map(|name| (format!("{name}.gpx"), "")));
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let answer = measured(&[("file", "a.zip")], archive(&files)).unwrap();
+    let answer: Value = serde_json::from_str(&answer.json).unwrap();
+    assert_eq!(answer["total"]["failed_files"], json!(900));
+    let errors: Vec<_> =
+        answer["errors"].as_array().unwrap().iter().map(|error| error.as_str().unwrap()).collect();
+    let [shown @ .., more, count] = &errors[..] else { panic!("{errors:?}") };
+    assert!(shown.len() > 100, "{errors:?}");
+    assert!(shown.iter().all(|error| error.ends_with(".gpx: the file is empty")), "{shown:?}");
+    assert_eq!(*more, format!("and {} more errors", 900 - shown.len()));
+    assert!(count.starts_with("900 of 1800 files could not be measured completely: "), "{count}");
+}
+
 #[test]
 fn the_lines_of_an_archive_name_their_files() {
     let table = "lon,lat\n1,1\n1,2\n";
@@ -243,7 +264,8 @@ fn the_memory_of_a_measurement_is_reported() {
     let most = 4 * least;
     assert!((least..=most).contains(&(control.memory_bytes() as usize)), "{control:?}");
     // The answer is charged at the end.
-    let (job, control) = (PostedFiles.job(Vec::new()).unwrap(), Arc::new(MeasureControl::default()));
+    let (job, control) =
+        (PostedFiles.job(Vec::new()).unwrap(), Arc::new(MeasureControl::default()));
     let measured = job.run(TABLE.into(), Arc::clone(&control)).unwrap();
     assert_eq!(control.memory_bytes(), measured.json.capacity() as u64);
 }
