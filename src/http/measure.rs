@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use super::Shared;
 use super::answer;
+use super::blocking;
 use super::body;
 use super::error::ApiError;
 use super::paths::gate;
@@ -191,19 +192,15 @@ async fn measure_upload(
         )
         .into());
     }
-    // The semaphore is never closed.
-    let permit = open.run(Arc::clone(&shared.measuring).acquire_owned()).await?;
     let control = Arc::new(MeasureControl::new(open.hold(0)?));
     let _cancel = CancelOnDrop(Arc::clone(&control));
-    let task = tokio::task::spawn_blocking(move || {
+    let work = move || {
         let measured = job.run(file, control);
-        // The thread can run for some time after its request has ended.
-        drop((held_file, permit));
+        // The file is charged as long as the thread has it.
+        drop(held_file);
         measured
-    });
-    let measured = open.run(task).await?;
-    let measured =
-        measured.map_err(|_| ApiError::internal("the measurement stopped unexpectedly"))??;
+    };
+    let measured = open.run(blocking::run(&shared.measuring, work)).await???;
     open.measured(measured.points).await?;
     Ok(answer::json(measured.json))
 }

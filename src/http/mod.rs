@@ -4,12 +4,13 @@
 //! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
 //! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
 //! [`Measure`]. `ingest` passes the fixes of phone apps to the method AppendPoints. `page` has the files of the page, and `qr` draws
-//! QR codes. `body` reads bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings,
+//! QR codes. `blocking` runs work on other threads, `body` reads bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings,
 //! and `openapi.json` describes the API.
 //!
 //! docs/http.md is the reference for users.
 
 mod answer;
+mod blocking;
 mod body;
 mod call;
 mod error;
@@ -78,6 +79,8 @@ pub(super) struct Shared {
     measure: Option<Arc<dyn Measure>>,
     /// The files that are measured at the same time: one for each processor.
     measuring: Arc<Semaphore>,
+    /// The QR codes that are drawn at the same time: one for each processor.
+    drawing: Arc<Semaphore>,
     ingest: ingest::Ingest,
     page: page::Page,
 }
@@ -92,6 +95,7 @@ impl HttpApi {
             config,
             measure,
             measuring: Arc::new(Semaphore::new(cores)),
+            drawing: Arc::new(Semaphore::new(cores)),
         });
         Self { router: router::router(Arc::clone(&shared)), shared }
     }

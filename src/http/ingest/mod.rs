@@ -30,7 +30,7 @@ pub use self::counters::{IngestCount, IngestStats};
 use super::error::ApiError;
 use super::paths::gate;
 use super::body::STREAM_RESET;
-use super::{Shared, answer, body};
+use super::{Shared, answer, blocking, body};
 use crate::ingest::{
     self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection, SERVER_TIME_MIN_UNIX_S,
 };
@@ -66,7 +66,7 @@ pub(super) struct Ingest {
     /// The options of new recordings.
     options: pb::PathOptions,
     /// The large bodies that are parsed at the same time: one for each processor.
-    parsing: Semaphore,
+    parsing: Arc<Semaphore>,
     pub(super) counters: Counters,
     /// Whether the log has a line about a clock that is not set.
     is_clock_reported: AtomicBool,
@@ -74,7 +74,7 @@ pub(super) struct Ingest {
 
 impl Ingest {
     pub(super) fn new(zone: Zone, cores: usize) -> Self {
-        let parsing = Semaphore::new(cores);
+        let parsing = Arc::new(Semaphore::new(cores));
         let options = append::options(zone);
         Self { options, parsing, counters: Counters::default(), is_clock_reported: false.into() }
     }
@@ -207,13 +207,14 @@ async fn store(
         return Err(Rejection::TooLarge { what: "query string", max: QUERY_BYTES_MAX }.into());
     }
     let too_large = || Rejection::TooLarge { what: "body", max: BODY_BYTES_MAX }.into();
-    let (body, _held) = body::read(open, body, BODY_BYTES_MAX, too_large).await?;
+    let (body, held) = body::read(open, body, BODY_BYTES_MAX, too_large).await?;
     let content = Content {
         query: query.to_owned(),
         content_type: text(&parts.headers, header::CONTENT_TYPE.as_str())?,
         user: text(&parts.headers, "x-limit-u")?,
         device: text(&parts.headers, "x-limit-d")?,
         body,
+        _held: held,
         now_unix_ns,
     };
     let batch = parse(protocol, &shared.ingest, open, content).await?;
@@ -238,6 +239,8 @@ struct Content {
     user: Option<String>,
     device: Option<String>,
     body: Bytes,
+    /// The charge of the body.
+    _held: Vec<HeldBytes>,
     now_unix_ns: i64,
 }
 
@@ -263,11 +266,8 @@ async fn parse(
     if content.body.len() <= PARSED_AT_ONCE_BYTES_MAX {
         return Ok(content.parse(protocol)?);
     }
-    // The semaphore is never closed.
-    let _permit = open.run(ingest.parsing.acquire()).await?;
-    let task = tokio::task::spawn_blocking(move || content.parse(protocol));
-    let parsed = open.run(task).await?;
-    Ok(parsed.map_err(|_| ApiError::internal("the parser stopped unexpectedly"))??)
+    let work = move || content.parse(protocol);
+    Ok(open.run(blocking::run(&ingest.parsing, work)).await???)
 }
 
 /// Returns the text of a header.
