@@ -10,12 +10,12 @@
 //! loses good fixes, and a wrong error makes an app repeat a request that can never succeed, often in front of all later
 //! ones. So there are three results:
 //!
-//! - [`Outcome::Accept`]: answer success after the fixes are durable.
-//! - [`Outcome::AcceptAndDrop`]: the same, although some fixes are bad. They will not be better when they are sent again:
-//!   a latitude of 91, a time of 1970, a position that the receiver itself calls invalid.
-//! - [`Outcome::Reject`]: answer an error. The request is not one of this protocol, or nothing in it can be read: a wrong
-//!   address in the settings, encryption, a name of a device that cannot be used. The app keeps its fixes until the
-//!   user changes the setting.
+//! - A [`Batch`] without bad fixes: answer success after the fixes are durable.
+//! - A [`Batch`] with bad fixes: the same. They are invalid each time they are sent: a latitude of 91, a time of 1970, a
+//!   position that the receiver itself calls invalid.
+//! - A [`Rejection`]: answer an error, 413 for [`Rejection::TooLarge`] and [`Rejection::TooManyFixes`], else 400. The request is
+//!   not one of this protocol, or nothing in it can be read: a wrong address in the settings, encryption, a name of a device
+//!   that cannot be used. The app keeps its fixes until the user changes the setting.
 //!
 //! [`Protocol`] has the form of the answers, and how each app repeats requests.
 
@@ -242,29 +242,6 @@ pub enum Rejection {
     /// The name of the device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceNameError),
-}
-
-/// The answer that a request needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Success, after the fixes are durable.
-    Accept,
-    /// Success, after the good fixes are durable. The bad ones are dropped and counted.
-    AcceptAndDrop {
-        /// The number of bad fixes.
-        bad_count: usize,
-    },
-    /// An error of the client: 413 for [`Rejection::TooLarge`] and [`Rejection::TooManyFixes`], else 400.
-    Reject,
-}
-
-/// Returns the answer that a request needs.
-pub fn outcome(parsed: &Result<Batch, Rejection>) -> Outcome {
-    match parsed {
-        Ok(Batch { bad_count: 0, .. }) => Outcome::Accept,
-        Ok(Batch { bad_count, .. }) => Outcome::AcceptAndDrop { bad_count: *bad_count },
-        Err(_) => Outcome::Reject,
-    }
 }
 
 /// Returns the beginning of a text of the client.

@@ -27,9 +27,9 @@ use tonic::{Code, Status};
 
 use self::counters::{Counters, RequestOutcome};
 pub use self::counters::{IngestCount, IngestStats};
+use super::body::STREAM_RESET;
 use super::error::ApiError;
 use super::paths::gate;
-use super::body::STREAM_RESET;
 use super::{Shared, answer, blocking, body};
 use crate::ingest::{
     self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection, SERVER_TIME_MIN_UNIX_S,
@@ -89,9 +89,13 @@ impl Ingest {
         if since.as_secs() >= SERVER_TIME_MIN_UNIX_S.unsigned_abs() {
             return Ok(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
         }
-        let message = "the clock of the server is not set, so that it cannot check the times of positions";
+        let message =
+            "the clock of the server is not set, so that it cannot check the times of positions";
         if !self.is_clock_reported.swap(true, Relaxed) {
-            tracing::error!(unix_s = since.as_secs(), "{message}; requests of phones are refused until it is set");
+            tracing::error!(
+                unix_s = since.as_secs(),
+                "{message}; requests of phones are refused until it is set"
+            );
         }
         let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable);
         let error = ApiError::new(status, code, "CLOCK_NOT_SET", message);
@@ -273,7 +277,7 @@ async fn parse(
 /// Returns the text of a header.
 ///
 /// # Errors
-/// If it is not UTF-8. A device with such a name would be taken for another one.
+/// If it is not UTF-8. A device with such a name would be recorded as another device.
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     match std::str::from_utf8(value.as_bytes()) {
@@ -331,7 +335,9 @@ mod tests {
     fn a_server_whose_clock_is_not_set_refuses_requests() {
         let ingest = Ingest::new(Zone::UTC, 1);
         let first = UNIX_EPOCH + Duration::from_secs(SERVER_TIME_MIN_UNIX_S.unsigned_abs());
-        for now in [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH, first - Duration::from_nanos(1)] {
+        for now in
+            [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH, first - Duration::from_nanos(1)]
+        {
             let response = ingest.now_unix_ns(now).unwrap_err().response();
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(response.headers()[header::RETRY_AFTER], "30");
