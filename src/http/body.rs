@@ -10,6 +10,9 @@ use tonic::Code;
 use super::error::ApiError;
 use crate::server::{BodyError, HeldBytes, OpenRequest};
 
+/// The reason of the error of a body that was cut.
+pub(super) const STREAM_RESET: &str = "STREAM_RESET";
+
 /// Returns the error of a body above its limit.
 pub(super) fn too_large(message: String) -> ApiError {
     let (status, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
@@ -70,7 +73,7 @@ fn body_error(error: axum::Error) -> ApiError {
         }
         false => {
             let (status, code) = (StatusCode::BAD_REQUEST, Code::Cancelled);
-            ApiError::new(status, code, "STREAM_RESET", message)
+            ApiError::new(status, code, STREAM_RESET, message)
         }
     }
 }

@@ -78,6 +78,12 @@ impl ApiError {
         error
     }
 
+    /// Sets the time after which the client may try again.
+    pub(super) fn retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after = Some(time);
+        self
+    }
+
     /// Marks the error as one of the content of a request, for the metrics.
     pub(super) fn into_rejection(mut self) -> Self {
         self.0.is_rejection = true;
@@ -87,6 +93,11 @@ impl ApiError {
     /// Returns whether the content of the request is the reason.
     pub(super) fn is_rejection(&self) -> bool {
         self.0.is_rejection
+    }
+
+    /// Returns the reason.
+    pub(super) fn reason(&self) -> &str {
+        &self.0.reason
     }
 
     /// Returns the status of HTTP.

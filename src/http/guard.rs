@@ -31,16 +31,19 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     // OsmAnd sends fixes by GET.
     let is_safe = is_safe && !request.uri().path().starts_with("/ingest/");
-    if !is_safe && (is_cross_site(request.headers(), host) || is_unmarked_page(request)) {
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            Code::PermissionDenied,
-            "CROSS_SITE",
-            "a page of another site caused this request, or a browser that does not say; use an app, curl, or an \
-             address with a token",
-        ));
+    if is_safe {
+        return Ok(());
     }
-    Ok(())
+    let message = match cross_site(request.headers(), host) {
+        Some(message) => message,
+        None if is_unmarked_page(request, gate) => {
+            "the browser does not send the header sec-fetch-site, so that a page of another site may have caused this \
+             request; use an app or curl, or https"
+                .to_owned()
+        }
+        None => return Ok(()),
+    };
+    Err(ApiError::new(StatusCode::FORBIDDEN, Code::PermissionDenied, "CROSS_SITE", message))
 }
 
 /// Returns the host of a request, with its port if there is one.
@@ -74,26 +77,37 @@ fn is_local(host: &str) -> bool {
     }
 }
 
-/// Returns whether a browser sent the request for a page of another site. Programs send neither header.
-fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
+/// Returns why a request seems to be one that a browser sent for a page of another site. Programs send neither header.
+fn cross_site(headers: &HeaderMap, host: &str) -> Option<String> {
     if let Some(site) = headers.get("sec-fetch-site") {
-        return site != "same-origin" && site != "none";
+        let is_own = site == "same-origin" || site == "none";
+        return (!is_own).then(|| "a page of another site caused this request".to_owned());
     }
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let origin = origin.to_str().unwrap_or_default();
-    let origin = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    !origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
+    let origin = headers.get(header::ORIGIN)?.to_str().unwrap_or_default();
+    let of_origin = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let is_own = of_origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host));
+    let excerpt = |text: &str| text.chars().take(100).collect::<String>();
+    (!is_own).then(|| {
+        format!(
+            "the header origin ({}) is not the host of the request ({}): a page of another site caused it, or a proxy \
+             replaces the header host; configure the proxy to pass it on",
+            excerpt(origin),
+            excerpt(host)
+        )
+    })
 }
 
 /// Returns whether a request that stores fixes by GET comes from a browser that does not say which page caused it. Browsers send
 /// `Sec-Fetch-Site` only over https and to this machine, and no `Origin` for images and links. All of them begin their name
-/// with `Mozilla/`, and the apps do not. Another page does not know the token that an address can have.
-fn is_unmarked_page<B>(request: &Request<B>) -> bool {
+/// with `Mozilla/`, and the apps do not. Another page does not know the token that an address can have; a server without
+/// authentication accepts any.
+fn is_unmarked_page<B>(request: &Request<B>, gate: Option<&Gate>) -> bool {
     let headers = request.headers();
     let is_browser = headers
         .get(header::USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
-    let has_token = request.uri().path().split('/').nth(3).is_some_and(|token| !token.is_empty());
+    let has_token = gate.is_some_and(Gate::requires_credentials)
+        && request.uri().path().split('/').nth(3).is_some_and(|token| !token.is_empty());
     request.method() == Method::GET
         && is_browser
         && !has_token
@@ -160,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_tells_which_site_caused_a_request() {
+    fn a_browser_reports_which_site_caused_a_request() {
         let cases: &[(&[(&str, &str)], bool)] = &[
             (&[], false),
             (&[("origin", "http://localhost:8080")], false),
@@ -181,7 +195,18 @@ mod tests {
                     (HeaderName::from_static(name), HeaderValue::from_static(value))
                 })
                 .collect();
-            assert_eq!(is_cross_site(&headers, "localhost:8080"), *expected, "{headers:?}");
+            let error = cross_site(&headers, "localhost:8080");
+            assert_eq!(error.is_some(), *expected, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn the_error_of_an_origin_names_it_and_the_host() {
+        let mut headers = HeaderMap::new();
+        headers.insert("origin", HeaderValue::from_static("http://paths.example.org"));
+        insta::assert_snapshot!(
+            cross_site(&headers, "10.0.0.7:8080").unwrap(),
+            @"the header origin (http://paths.example.org) is not the host of the request (10.0.0.7:8080): a page of another site caused it, or a proxy replaces the header host; configure the proxy to pass it on"
+        );
     }
 }

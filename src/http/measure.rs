@@ -1,7 +1,8 @@
 //! Measures an uploaded file. What reads and measures it is behind the port [`Measure`].
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -12,11 +13,12 @@ use tonic::{Code, Status};
 
 use super::Shared;
 use super::answer;
+use super::blocking;
 use super::body;
 use super::error::ApiError;
 use super::paths::gate;
 use super::query::Query;
-use crate::server::OpenRequest;
+use crate::server::{HeldBytes, OpenRequest};
 
 const ROUTE: &str = "POST /api/measure";
 
@@ -31,15 +33,63 @@ pub trait Measure: Send + Sync + 'static {
 
 /// The measurement of a file.
 pub trait MeasureJob: Send {
-    /// Measures a file. Blocks the thread, and stops soon after `is_cancelled` is true.
+    /// Measures a file. Blocks the thread, reports the memory that it uses to `control`, and stops soon after
+    /// [`MeasureControl::is_cancelled`] returns true.
     ///
     /// # Errors
     /// If nothing can be measured.
     fn run(
         self: Box<Self>,
         file: Bytes,
-        is_cancelled: Arc<AtomicBool>,
+        control: Arc<MeasureControl>,
     ) -> Result<Measured, MeasureError>;
+}
+
+/// What a measurement and its request know of each other. The default belongs to no request, and charges no memory.
+#[derive(Default)]
+pub struct MeasureControl {
+    is_cancelled: AtomicBool,
+    memory_bytes: AtomicU64,
+    held: Mutex<Option<HeldBytes>>,
+}
+
+impl MeasureControl {
+    fn new(held: HeldBytes) -> Self {
+        Self { held: Mutex::new(Some(held)), ..Self::default() }
+    }
+
+    /// Stops the measurement.
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, Relaxed);
+    }
+
+    /// Returns whether the measurement is to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Relaxed)
+    }
+
+    /// Sets the number of bytes that the measurement uses in addition to its file. They are charged to the memory budget
+    /// of the server, which ends the connection of the request if the budget is used up.
+    pub fn set_memory_bytes(&self, bytes: u64) {
+        self.memory_bytes.store(bytes, Relaxed);
+        if let Some(held) = &mut *self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            held.set(bytes);
+        }
+    }
+
+    /// Returns the number of bytes that the measurement uses in addition to its file.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Relaxed)
+    }
+}
+
+impl fmt::Debug for MeasureControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeasureControl")
+            .field("is_cancelled", &self.is_cancelled())
+            .field("memory_bytes", &self.memory_bytes())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The result of a measurement.
@@ -135,30 +185,31 @@ async fn measure_upload(
         );
         body::too_large(message)
     };
-    let (file, _held) = body::read(open, request.into_body(), max_bytes, too_large).await?;
+    let (file, held_file) = body::read(open, request.into_body(), max_bytes, too_large).await?;
     if file.is_empty() {
         return Err(MeasureError::File(
             "the file is empty: the body of the request has no bytes".to_owned(),
         )
         .into());
     }
-    // The semaphore is never closed.
-    let _permit = open.run(shared.measuring.acquire()).await?;
-    let cancel = CancelOnDrop(Arc::default());
-    let is_cancelled = Arc::clone(&cancel.0);
-    let task = tokio::task::spawn_blocking(move || job.run(file, is_cancelled));
-    let measured = open.run(task).await?;
-    let measured =
-        measured.map_err(|_| ApiError::internal("the measurement stopped unexpectedly"))??;
+    let control = Arc::new(MeasureControl::new(open.hold(0)?));
+    let _cancel = CancelOnDrop(Arc::clone(&control));
+    let work = move || {
+        let measured = job.run(file, control);
+        // The file is charged as long as the thread has it.
+        drop(held_file);
+        measured
+    };
+    let measured = open.run(blocking::run(&shared.measuring, work)).await???;
     open.measured(measured.points).await?;
     Ok(answer::json(measured.json))
 }
 
 /// Stops a measurement whose request has ended.
-struct CancelOnDrop(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<MeasureControl>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Relaxed);
+        self.0.cancel();
     }
 }

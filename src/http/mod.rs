@@ -4,12 +4,13 @@
 //! of all answers, and `router` selects the handler. `paths` and `events` pass requests for recordings to the gRPC methods of
 //! this server: `call` reads their answers, and `json` converts messages. `measure` measures uploaded files through the port
 //! [`Measure`]. `ingest` passes the fixes of phone apps to the method AppendPoints. `page` has the files of the page, and `qr` draws
-//! QR codes. `body` reads bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings,
+//! QR codes. `blocking` runs work on other threads, `body` reads bodies, `answer` is the form of answers and `error` that of all errors, `query` reads query strings,
 //! and `openapi.json` describes the API.
 //!
 //! docs/http.md is the reference for users.
 
 mod answer;
+mod blocking;
 mod body;
 mod call;
 mod error;
@@ -37,7 +38,7 @@ use tower_service::Service as _;
 use crate::measure::Zone;
 use crate::server::{Answer, WebBody, WebService};
 pub use ingest::{IngestCount, IngestStats};
-pub use measure::{Measure, MeasureError, MeasureJob, Measured};
+pub use measure::{Measure, MeasureControl, MeasureError, MeasureJob, Measured};
 #[cfg(feature = "cli")]
 pub(crate) use page::report_page;
 pub use page::{Tiles, TilesError};
@@ -77,7 +78,9 @@ pub(super) struct Shared {
     config: HttpConfig,
     measure: Option<Arc<dyn Measure>>,
     /// The files that are measured at the same time: one for each processor.
-    measuring: Semaphore,
+    measuring: Arc<Semaphore>,
+    /// The QR codes that are drawn at the same time: one for each processor.
+    drawing: Arc<Semaphore>,
     ingest: ingest::Ingest,
     page: page::Page,
 }
@@ -91,7 +94,8 @@ impl HttpApi {
             page: page::Page::new(config.tiles.as_ref(), config.max_upload_bytes),
             config,
             measure,
-            measuring: Semaphore::new(cores),
+            measuring: Arc::new(Semaphore::new(cores)),
+            drawing: Arc::new(Semaphore::new(cores)),
         });
         Self { router: router::router(Arc::clone(&shared)), shared }
     }

@@ -2,13 +2,17 @@
 //! no log line and no error.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderValue, Request, header};
 use qrcodegen::{QrCode, QrCodeEcc};
 use tonic::Status;
 
+use super::Shared;
+use super::blocking;
 use super::body;
 use super::error::ApiError;
 use super::paths::gate;
@@ -17,15 +21,18 @@ use crate::server::OpenRequest;
 
 const ROUTE: &str = "POST /api/qr";
 
-/// The most characters that a code with error correction level M can hold: 5596 digits. Other text has less.
+/// The most characters that a code with error correction level M can hold: 5596 digits. Text with other characters must be shorter.
 const TEXT_BYTES_MAX: usize = 5596;
 /// The width of the light border that readers need, in modules.
 const QUIET_ZONE: i32 = 4;
 
-pub(super) async fn qr(request: Request<Body>) -> Result<Response, ApiError> {
+pub(super) async fn qr(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
     let gate = gate(request.extensions())?;
     let mut open = gate.open(request.headers(), ROUTE)?;
-    let answer = code(&mut open, request).await;
+    let answer = code(&shared, &mut open, request).await;
     open.end(match &answer {
         Ok(_) => Status::ok(""),
         Err(error) => error.to_status(),
@@ -33,7 +40,11 @@ pub(super) async fn qr(request: Request<Body>) -> Result<Response, ApiError> {
     answer
 }
 
-async fn code(open: &mut OpenRequest, request: Request<Body>) -> Result<Response, ApiError> {
+async fn code(
+    shared: &Shared,
+    open: &mut OpenRequest,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
     Query::parse(request.uri().query())?.finish()?;
     let too_large = || body::too_large("the text does not fit into a QR code".to_owned());
     let (text, _held) = body::read(open, request.into_body(), TEXT_BYTES_MAX, too_large).await?;
@@ -43,11 +54,8 @@ async fn code(open: &mut OpenRequest, request: Request<Body>) -> Result<Response
         return Err(ApiError::invalid("body", "it is empty; send the text of the code"));
     }
     // The largest codes take some milliseconds.
-    let task = tokio::task::spawn_blocking(move || {
-        QrCode::encode_text(&text, QrCodeEcc::Medium).map(|code| svg(&code))
-    });
-    let drawn = open.run(task).await?;
-    let drawn = drawn.map_err(|_| ApiError::internal("the drawing stopped unexpectedly"))?;
+    let work = move || QrCode::encode_text(&text, QrCodeEcc::Medium).map(|code| svg(&code));
+    let drawn = open.run(blocking::run(&shared.drawing, work)).await??;
     let mut response = Response::new(Body::from(drawn.map_err(|_| too_large())?));
     let content_type = HeaderValue::from_static("image/svg+xml");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -44,18 +44,19 @@ impl Parameters {
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Option<(String, String)>> {
     text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Some((unescape(name)?, unescape(value)?))
+        Some((unescape(name, b' ')?, unescape(value, b' ')?))
     })
 }
 
-/// Decodes the escapes of a name or value. A plus is a space.
-fn unescape(text: &str) -> Option<String> {
+/// Decodes the escapes of a text. A plus stands for the byte `plus`: a space in names and values, and itself in paths. Returns
+/// `None` if an escape is not valid, or the result is not UTF-8.
+pub(crate) fn unescape(text: &str, plus: u8) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         let hex = |digit: u8| char::from(digit).to_digit(16);
         bytes.push(match byte {
-            b'+' => b' ',
+            b'+' => plus,
             b'%' => u8::try_from(hex(rest.next()?)? << 4 | hex(rest.next()?)?).ok()?,
             byte => byte,
         });

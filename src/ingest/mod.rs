@@ -10,12 +10,12 @@
 //! loses good fixes, and a wrong error makes an app repeat a request that can never succeed, often in front of all later
 //! ones. So there are three results:
 //!
-//! - [`Outcome::Accept`]: answer success after the fixes are durable.
-//! - [`Outcome::AcceptAndDrop`]: the same, although some fixes are bad. They will not be better when they are sent again:
-//!   a latitude of 91, a time of 1970, a position that the receiver itself calls invalid.
-//! - [`Outcome::Reject`]: answer an error. The request is not one of this protocol, or nothing in it can be read: a wrong
-//!   address in the settings, encryption, a name of a device that cannot be used. The app keeps its fixes until the
-//!   user changes the setting.
+//! - A [`Batch`] without bad fixes: answer success after the fixes are durable.
+//! - A [`Batch`] with bad fixes: the same. They are invalid each time they are sent: a latitude of 91, a time of 1970, a
+//!   position that the receiver itself calls invalid.
+//! - A [`Rejection`]: answer an error, 413 for [`Rejection::TooLarge`] and [`Rejection::TooManyFixes`], else 400. The request is
+//!   not one of this protocol, or nothing in it can be read: a wrong address in the settings, encryption, a name of a device
+//!   that cannot be used. The app keeps its fixes until the user changes the setting.
 //!
 //! [`Protocol`] has the form of the answers, and how each app repeats requests.
 
@@ -23,7 +23,7 @@ use crate::measure::Fix;
 
 pub use self::device::{DeviceNameError, device_name, recording_id};
 #[cfg(feature = "http")]
-pub(crate) use self::form::pairs;
+pub(crate) use self::form::{pairs, unescape};
 pub use self::problem::FixProblem;
 
 mod device;
@@ -51,6 +51,9 @@ pub const TIME_MIN_UNIX_S: i64 = 946_684_800;
 /// How far the time of a fix may be after the time of the server, in seconds. Later ones are those of wrong clocks, or local
 /// times that were sent as UTC.
 pub const TIME_AHEAD_MAX_S: i64 = 3600;
+/// The earliest time of a server in seconds since 1970: the start of 2026, before the first release. A server whose clock is not set
+/// cannot know which fixes are in the future.
+pub const SERVER_TIME_MIN_UNIX_S: i64 = 1_767_225_600;
 /// Maximum number of bad fixes that a batch describes. The rest is counted.
 const PROBLEMS_MAX: usize = 8;
 
@@ -239,29 +242,6 @@ pub enum Rejection {
     /// The name of the device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceNameError),
-}
-
-/// The answer that a request needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Success, after the fixes are durable.
-    Accept,
-    /// Success, after the good fixes are durable. The bad ones are dropped and counted.
-    AcceptAndDrop {
-        /// The number of bad fixes.
-        bad_count: usize,
-    },
-    /// An error of the client: 413 for [`Rejection::TooLarge`] and [`Rejection::TooManyFixes`], else 400.
-    Reject,
-}
-
-/// Returns the answer that a request needs.
-pub fn outcome(parsed: &Result<Batch, Rejection>) -> Outcome {
-    match parsed {
-        Ok(Batch { bad_count: 0, .. }) => Outcome::Accept,
-        Ok(Batch { bad_count, .. }) => Outcome::AcceptAndDrop { bad_count: *bad_count },
-        Err(_) => Outcome::Reject,
-    }
 }
 
 /// Returns the beginning of a text of the client.

@@ -6,23 +6,34 @@ use super::point::Point;
 use super::track_fix::FixAttributes;
 
 impl FixBlock {
-    /// Returns at most `count` of the fixes that have a position: evenly spaced, and the last one. Each has its index in the
+    /// Returns the number of fixes that have a position.
+    pub(crate) fn position_count(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Returns one of `step` fixes, counting only those that have a position, from `first` on. Each has its index in the
     /// block. A sample starts a segment if a fix after the sample before it does.
-    pub(crate) fn samples(&self, count: usize) -> impl Iterator<Item = (usize, Fix)> {
-        let slots = self.points.len();
-        let count = count.min(slots);
+    pub(crate) fn samples(&self, first: usize, step: usize) -> impl Iterator<Item = (usize, Fix)> {
         let is_whole = self.without_position_count() == 0;
         let starts = if is_whole { self.starts } else { self.starting_slots(false).0 };
         let indices = (!is_whole).then(|| self.offsets_of_slots(0));
         let mut from = 0;
-        (1..=count).filter_map(move |number| {
-            let slot = (number * slots / count).checked_sub(1)?;
+        (first..self.points.len()).step_by(step.max(1)).filter_map(move |slot| {
             let starts_segment = !starts.is_empty() && (from..=slot).any(|at| starts.contains(at));
             from = slot + 1;
             let index = indices.as_ref().map_or(slot, |indices| indices[slot] as usize);
             let fix = self.fix_in_slot(slot)?;
             Some((index, if starts_segment { fix.starting_segment() } else { fix }))
         })
+    }
+
+    /// Returns whether a segment starts after the first `count` fixes that have a position.
+    pub(crate) fn has_start_after(&self, count: usize) -> bool {
+        if self.starts.is_empty() {
+            return false;
+        }
+        let (starts, is_after) = self.starting_slots(false);
+        is_after || (count..self.points.len()).any(|slot| starts.contains(slot))
     }
 
     /// Returns the fix in a slot, without its mark of a segment.
@@ -56,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_evenly_spaced_and_end_with_the_last_fix() {
+    fn samples_are_evenly_spaced() {
         let hundred = block((0..100).map(fix));
-        let all: Vec<_> = hundred.samples(256).collect();
+        let all: Vec<_> = hundred.samples(0, 1).collect();
         assert_eq!(all, (0..100).map(|index| (index, fix(index))).collect::<Vec<_>>());
-        let some: Vec<_> = hundred.samples(4).map(|(index, _)| index).collect();
+        let some: Vec<_> = hundred.samples(24, 25).map(|(index, _)| index).collect();
         assert_eq!(some, [24, 49, 74, 99]);
-        assert_eq!(hundred.samples(1).collect::<Vec<_>>(), [(99, fix(99))]);
-        assert_eq!(hundred.samples(0).count() + block([]).samples(9).count(), 0);
+        assert_eq!(hundred.samples(99, 0).collect::<Vec<_>>(), [(99, fix(99))]);
+        assert_eq!(hundred.samples(100, 1).count() + block([]).samples(0, 1).count(), 0);
     }
 
     #[test]
@@ -72,7 +83,8 @@ mod tests {
         fixes[3] = Fix::without_position().starting_segment();
         fixes[9] = Fix::without_position();
         fixes[6] = fix(6).starting_segment();
-        let samples: Vec<_> = block(fixes).samples(4).collect();
+        let block = block(fixes);
+        let samples: Vec<_> = block.samples(1, 2).collect();
         // The slots 1, 3, 5 and 7 of eight.
         let expected = [
             (1, fix(1)),
@@ -81,5 +93,16 @@ mod tests {
             (8, fix(8)),
         ];
         assert_eq!(samples, expected);
+        assert_eq!(block.position_count(), 8);
+        assert_eq!(
+            [0, 5, 6, 8].map(|count| block.has_start_after(count)),
+            [true, true, false, false]
+        );
+    }
+
+    #[test]
+    fn a_start_at_the_end_without_a_position_is_after_all_fixes() {
+        let block = block([fix(0), Fix::without_position().starting_segment()]);
+        assert!(block.has_start_after(1));
     }
 }

@@ -250,6 +250,11 @@ impl Usage {
         self.memory.add(bytes);
     }
 
+    fn uncharge_bytes(&self, bytes: u64) {
+        self.steady.fetch_sub(bytes, Relaxed);
+        self.memory.subtract(bytes);
+    }
+
     /// Includes the unread input of a stream in later samples.
     pub(super) fn watch(&self, input: Weak<dyn UnreadInput>) {
         push_live(&mut self.inputs(), input);
@@ -341,6 +346,16 @@ pub(super) struct Charge {
 }
 
 impl Charge {
+    /// Charges this number of bytes instead.
+    #[cfg(feature = "http")]
+    pub(super) fn set(&mut self, bytes: u64) {
+        match bytes > self.bytes {
+            true => self.usage.charge_bytes(bytes - self.bytes),
+            false => self.usage.uncharge_bytes(self.bytes - bytes),
+        }
+        self.bytes = bytes;
+    }
+
     /// Splits off a part.
     pub(super) fn split(&mut self, bytes: u64) -> Self {
         let bytes = bytes.min(self.bytes);
@@ -351,8 +366,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.usage.steady.fetch_sub(self.bytes, Relaxed);
-        self.usage.memory.subtract(self.bytes);
+        self.usage.uncharge_bytes(self.bytes);
     }
 }
 

@@ -22,13 +22,20 @@ use super::call_body::CallBody;
 use super::memory::{Charge, Usage};
 
 /// Maximum number of bytes of an answer that are passed to h2 at a time.
-const PART_BYTES_MAX: usize = 16 * 1024;
+pub(super) const PART_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of an answer. They are charged until h2 has written or dropped them.
 #[derive(Debug)]
 pub(super) struct ChargedBytes {
     bytes: Bytes,
     _charge: Charge,
+}
+
+impl ChargedBytes {
+    #[cfg(feature = "http")]
+    pub(super) fn new(bytes: Bytes, charge: Charge) -> Self {
+        Self { bytes, _charge: charge }
+    }
 }
 
 impl Buf for ChargedBytes {

@@ -2,13 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use waywiser::Config;
-use waywiser::http::{HttpApi, HttpConfig, Measure, MeasureError, MeasureJob, Measured};
+use waywiser::http::{
+    HttpApi, HttpConfig, Measure, MeasureControl, MeasureError, MeasureJob, Measured,
+};
 use waywiser::recording::CheckpointStore;
 use waywiser::server::{self, Monitor};
 use waywiser::store::MemoryStore;
@@ -23,24 +26,38 @@ mod ingest;
 mod page;
 mod program;
 mod tls;
+mod unread;
 
-/// A measurement that returns the size of its file. With the option `wait` it waits until it is cancelled.
-struct Sizes(Arc<std::sync::atomic::AtomicU64>);
+/// A measurement that returns the size of its file. With the option `wait` it waits until it is cancelled, with `linger` then
+/// also until it is released, and with `large` its answer has [`LARGE`] bytes more.
+struct Sizes(Arc<Jobs>);
+
+/// The state of all measurements of a server.
+#[derive(Default)]
+struct Jobs {
+    started: AtomicU64,
+    cancelled: AtomicU64,
+    is_released: AtomicBool,
+}
+
+/// The additional size of a large answer.
+const LARGE: usize = 1 << 20;
 
 struct Size {
-    waits: bool,
-    cancelled: Arc<std::sync::atomic::AtomicU64>,
+    option: Option<String>,
+    jobs: Arc<Jobs>,
 }
 
 impl Measure for Sizes {
     fn job(&self, options: Vec<(String, String)>) -> Result<Box<dyn MeasureJob>, MeasureError> {
         match options.first() {
-            Some((name, _)) if name != "wait" => {
+            Some((name, _)) if !["wait", "linger", "large"].contains(&name.as_str()) => {
                 let message = "there is no such option".to_owned();
                 Err(MeasureError::Option { name: name.clone(), message })
             }
             option => {
-                Ok(Box::new(Size { waits: option.is_some(), cancelled: Arc::clone(&self.0) }))
+                let option = option.map(|(name, _)| name.clone());
+                Ok(Box::new(Size { option, jobs: Arc::clone(&self.0) }))
             }
         }
     }
@@ -50,17 +67,23 @@ impl MeasureJob for Size {
     fn run(
         self: Box<Self>,
         file: bytes::Bytes,
-        is_cancelled: Arc<std::sync::atomic::AtomicBool>,
+        control: Arc<MeasureControl>,
     ) -> Result<Measured, MeasureError> {
-        use std::sync::atomic::Ordering::Relaxed;
-        while self.waits && !is_cancelled.load(Relaxed) {
+        let Self { option, jobs } = *self;
+        let is = |name| option.as_deref() == Some(name);
+        jobs.started.fetch_add(1, Relaxed);
+        while (is("wait") || is("linger")) && !control.is_cancelled() {
             std::thread::yield_now();
         }
-        if is_cancelled.load(Relaxed) {
-            self.cancelled.fetch_add(1, Relaxed);
+        while is("linger") && !jobs.is_released.load(Relaxed) {
+            std::thread::yield_now();
+        }
+        if control.is_cancelled() {
+            jobs.cancelled.fetch_add(1, Relaxed);
             return Err(MeasureError::Cancelled);
         }
-        Ok(Measured { json: format!("{{\"bytes\":{}}}", file.len()), points: 0 })
+        let spaces = " ".repeat(if is("large") { LARGE } else { 0 });
+        Ok(Measured { json: format!("{{\"bytes\":{}{spaces}}}", file.len()), points: 0 })
     }
 }
 
@@ -69,8 +92,7 @@ struct Web {
     server: Server,
     address: SocketAddr,
     monitor: Monitor,
-    /// The measurements that were cancelled.
-    cancelled: Arc<std::sync::atomic::AtomicU64>,
+    jobs: Arc<Jobs>,
 }
 
 impl Web {
@@ -93,8 +115,8 @@ impl Web {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = http.local_addr().unwrap();
-        let cancelled = Arc::default();
-        let measure = Arc::new(Sizes(Arc::clone(&cancelled)));
+        let jobs = Arc::default();
+        let measure = Arc::new(Sizes(Arc::clone(&jobs)));
         let config = HttpConfig {
             max_upload_bytes: 100_000,
             heartbeat: Duration::from_millis(20),
@@ -107,7 +129,7 @@ impl Web {
             monitor = server.monitor();
             server
         });
-        Self { server, address, monitor, cancelled }
+        Self { server, address, monitor, jobs }
     }
 
     async fn get(&self, path: &str) -> Answer {

@@ -131,6 +131,31 @@ async fn the_recent_points_of_a_long_upload_end_with_its_last_point() {
     }
 }
 
+/// The batches of apps have more points than a block.
+#[tokio::test]
+async fn a_batch_of_one_request_has_all_or_evenly_spaced_recent_points() {
+    let server = Server::start().await;
+    for (count, steps) in
+        [(300, 3.0..=3.0), (512, 3.0..=3.0), (1000, 3.0..=6.0), (3000, 3.0..=24.0)]
+    {
+        let name = format!("paths/of{count}");
+        let options = pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() };
+        let request = pb::AppendPointsRequest {
+            name: name.clone(),
+            options: Some(options),
+            points: points(0..count),
+            ..Default::default()
+        };
+        server.paths().await.append_points(request).await.unwrap();
+        let known = recent(&server, &name).await;
+        assert!(known.len() >= 256.min(count) && known.len() <= 512, "{}", known.len());
+        assert_eq!(known.last(), Some(&(3.0 * (count - 1) as f64)));
+        for pair in known.windows(2) {
+            assert!(steps.contains(&(pair[1] - pair[0])), "{count} points: {pair:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_watcher_receives_each_recent_point_once() {
     let store = Arc::new(MemoryStore::default());

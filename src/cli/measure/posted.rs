@@ -3,19 +3,20 @@
 //! The query parameters are arguments of the command, read by the same parsers. The answer has the rows that `--json`
 //! prints, and the lines of `lines.rs`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Cursor, Write};
+use std::rc::Rc;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::lines::Lines;
-use super::measure_run::{INCOMPLETE, MeasureRun, SKIPPED};
+use self::messages::Messages;
+use super::measure_run::MeasureRun;
 use super::track_lines::{LineCollector as _, WithLines};
 use super::worker::Files;
 use super::{MeasureArgs, OutputArgs, WindowBy, windows_kept};
@@ -24,20 +25,16 @@ use crate::cli::input::{self, Input, Reading, Stdin};
 use crate::cli::policy::{FilledOptions, Model, PolicyArgs};
 use crate::cli::progress::Progress;
 use crate::cli::reading::ReadingArgs;
-use crate::cli::report::{Names, Units, pluralize};
+use crate::cli::report::{Names, Units};
 use crate::formats::SinkError;
-use crate::http::{Measure, MeasureError, MeasureJob, Measured};
+use crate::http::{Measure, MeasureControl, MeasureError, MeasureJob, Measured};
 
 /// Maximum size of the rows of an answer.
 const ROWS_BYTES_MAX: usize = 8 << 20;
-/// Maximum size of the messages about a file.
-const MESSAGES_BYTES_MAX: usize = 64 << 10;
 /// Maximum number of points of a file. Compressed files may have more than their size suggests.
 const POINTS_MAX: u64 = 20_000_000;
 /// Maximum number of characters of the name of a file, which is in each row.
 const FILE_NAME_MAX: usize = 255;
-/// Maximum number of errors, and of notes on skipped parts, that say why nothing in a file can be measured.
-const ERRORS_MAX: usize = 5;
 /// The name of a file without one.
 const NAME: &str = "upload";
 
@@ -188,14 +185,14 @@ impl MeasureJob for Job {
     fn run(
         self: Box<Self>,
         file: Bytes,
-        is_cancelled: Arc<AtomicBool>,
+        control: Arc<MeasureControl>,
     ) -> Result<Measured, MeasureError> {
         let input = Input::of_stdin(&self.file);
-        let (mut rows, mut messages) =
-            (Bounded::new(ROWS_BYTES_MAX), Bounded::new(MESSAGES_BYTES_MAX));
+        let (mut rows, mut messages) = (Bounded::new(ROWS_BYTES_MAX), Messages::default());
         let progress = Progress::hidden();
         let read_options = self.args.read_options();
-        let lines = RefCell::new(Lines::new(self.options.all.metric(), Arc::clone(&is_cancelled)));
+        let metric = self.options.all.metric();
+        let lines = RefCell::new(Lines::new(metric, Arc::clone(&control), Rc::clone(&rows.len)));
         let mut run = MeasureRun::new(
             &self.args,
             slice::from_ref(&input),
@@ -212,21 +209,21 @@ impl MeasureJob for Job {
         let files = files.with_rejected(Box::new(|track, fixes| {
             lines.borrow_mut().open().mark_rejected(track, fixes);
         }));
-        let cancelled = Arc::clone(&is_cancelled);
+        let before_read = || match control.is_cancelled() {
+            true => Err(io::Error::other("the client has disconnected")),
+            false => Ok(()),
+        };
         let reading = Reading {
             options: &read_options,
             stdin: &Stdin::new(Cursor::new(file)),
             progress: &progress,
-            before_read: &move || match cancelled.load(Relaxed) {
-                true => Err(io::Error::other("the client has disconnected")),
-                false => Ok(()),
-            },
+            before_read: &before_read,
         };
         let mut sink = WithLines { files, lines: &lines };
         let _ = input::read(&input, &reading, &mut sink);
         drop(sink);
         let lines = lines.into_inner();
-        if is_cancelled.load(Relaxed) {
+        if control.is_cancelled() {
             return Err(MeasureError::Cancelled);
         }
         if lines.points > POINTS_MAX {
@@ -243,71 +240,68 @@ impl MeasureJob for Job {
             );
             return Err(MeasureError::TooLarge(message));
         }
-        answer(&rows.bytes, &messages.bytes, lines)
+        let answer = answer(&rows.bytes, messages, &lines)?;
+        control.set_memory_bytes(answer.json.capacity() as u64);
+        Ok(answer)
     }
 }
 
 /// Joins the rows, the errors and the lines.
-fn answer(rows: &[u8], messages: &[u8], lines: Lines) -> Result<Measured, MeasureError> {
-    let messages = String::from_utf8_lossy(messages);
-    let errors: Vec<&str> =
-        messages.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+fn answer(rows: &[u8], messages: Messages, lines: &Lines) -> Result<Measured, MeasureError> {
     let rows = String::from_utf8_lossy(rows);
     let mut rows: Vec<&str> = rows.lines().collect();
     // The last row is an object with the only member "total".
     let total = rows.pop().and_then(|total| total.strip_prefix('{')?.strip_suffix('}'));
     let Some(total) = total.filter(|_| !rows.is_empty()) else {
-        return Err(MeasureError::File(failure(&messages)));
+        return Err(MeasureError::File(messages.failure()));
     };
-    let json = format!(
-        "{{\"tracks\":[{}],{total},\"errors\":{},\"lines\":{},\"more_lines\":{}}}\n",
-        rows.join(","),
-        json!(errors),
-        Value::Array(lines.finished),
-        lines.left_out,
-    );
-    Ok(Measured { json, points: lines.points })
-}
-
-/// Returns why nothing in a file can be measured: the first errors of its parts, and which parts were skipped.
-fn failure(messages: &str) -> String {
-    let of =
-        |prefix: &'static str| messages.lines().filter_map(move |line| line.strip_prefix(prefix));
-    // The errors of the parts, without the error that counts them.
-    let errors: Vec<&str> = of("error: ").filter(|line| !line.contains(INCOMPLETE)).collect();
-    let shown = errors.iter().take(ERRORS_MAX).map(|&error| error.to_owned());
-    let more = match errors.len().saturating_sub(ERRORS_MAX) {
-        0 => None,
-        more => Some(format!("and {}", pluralize(more as u64, "more error"))),
-    };
-    let skipped = of("note: ").filter(|line| line.contains(SKIPPED)).map(str::to_owned);
-    let reasons: Vec<String> = shown.chain(more).chain(skipped.take(ERRORS_MAX)).collect();
-    match reasons.is_empty() {
-        true => "the file has no track".to_owned(),
-        false => reasons.join("; "),
+    let (tracks, errors) = (rows.join(","), json!(messages.errors()).to_string());
+    let finished = &lines.finished;
+    // Allocated at once: it is as large as all of its parts.
+    let mut json =
+        String::with_capacity(tracks.len() + total.len() + errors.len() + finished.len() + 100);
+    let more = lines.left_out;
+    for part in [
+        "{\"tracks\":[",
+        &tracks,
+        "],",
+        total,
+        ",\"errors\":",
+        &errors,
+        ",\"lines\":[",
+        finished,
+        "]",
+    ] {
+        json.push_str(part);
     }
+    json.push_str(&format!(",\"more_lines\":{more}}}\n"));
+    Ok(Measured { json, points: lines.points })
 }
 
 /// Text up to a size.
 struct Bounded {
     bytes: Vec<u8>,
+    /// The number of bytes.
+    len: Rc<Cell<usize>>,
     max: usize,
     is_full: bool,
 }
 
 impl Bounded {
     fn new(max: usize) -> Self {
-        Self { bytes: Vec::new(), max, is_full: false }
+        Self { bytes: Vec::new(), len: Rc::default(), max, is_full: false }
     }
 }
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.max {
+        // A shorter text after one that is missing would join parts that do not belong together.
+        if self.is_full || self.bytes.len() + bytes.len() > self.max {
             self.is_full = true;
             return Err(io::Error::other("the text is too large"));
         }
         self.bytes.extend_from_slice(bytes);
+        self.len.set(self.bytes.len());
         Ok(bytes.len())
     }
 
@@ -317,5 +311,6 @@ impl Write for Bounded {
 }
 
 mod lines;
+mod messages;
 #[cfg(test)]
 mod tests;

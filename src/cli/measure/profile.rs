@@ -67,6 +67,9 @@ pub(super) struct TrackLine {
 }
 
 impl TrackLine {
+    /// The number of bytes of a point.
+    pub(super) const POINT_BYTES: usize = size_of::<Vertex>();
+
     pub(super) fn new(metric: Metric) -> Self {
         Self {
             metric,

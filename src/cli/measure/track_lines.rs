@@ -39,6 +39,11 @@ impl OpenLines {
         self.open.iter().flatten().count()
     }
 
+    /// Returns the number of bytes of the points of the open lines.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.kept * TrackLine::POINT_BYTES
+    }
+
     /// Starts a track. Returns whether it has a line: only if `is_drawn` and the limit permits.
     pub(super) fn start(&mut self, is_drawn: bool) -> bool {
         let has_line = is_drawn && self.kept < POINTS_MAX;

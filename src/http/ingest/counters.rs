@@ -18,11 +18,11 @@ pub(super) enum RequestOutcome {
     Event,
     /// The request could not be read.
     Rejected,
-    /// The caller may not store the fixes: its token is not valid, or a quota is used up.
+    /// The caller may not store the fixes: its token is not valid, a quota is used up, or the recording is another program's.
     Refused,
-    /// The server could not store the fixes.
+    /// The server could not store the fixes, also because another server writes the recording.
     Failed,
-    /// The client disconnected before the answer.
+    /// The client disconnected before the answer, or its body was cut or arrived too slowly.
     Cancelled,
 }
 

@@ -12,7 +12,8 @@ mod counters;
 mod credentials;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -26,10 +27,13 @@ use tonic::{Code, Status};
 
 use self::counters::{Counters, RequestOutcome};
 pub use self::counters::{IngestCount, IngestStats};
+use super::body::STREAM_RESET;
 use super::error::ApiError;
 use super::paths::gate;
-use super::{Shared, answer, body};
-use crate::ingest::{self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection};
+use super::{Shared, answer, blocking, body};
+use crate::ingest::{
+    self, BODY_BYTES_MAX, Batch, Protocol, QUERY_BYTES_MAX, Rejection, SERVER_TIME_MIN_UNIX_S,
+};
 use crate::measure::Zone;
 use crate::proto::waywiser_v1 as pb;
 use crate::server::{HeldBytes, OpenRequest};
@@ -54,19 +58,48 @@ const PARSED_AT_ONCE_BYTES_MAX: usize = 64 << 10;
 /// The bytes of memory of a fix that was parsed, with the name of its device.
 const FIX_BYTES: u64 = 512;
 
+/// When an app may send its request again, if the clock of the server is not set.
+const CLOCK_RETRY_TIME: Duration = Duration::from_secs(30);
+
 /// What the requests share.
 pub(super) struct Ingest {
     /// The options of new recordings.
     options: pb::PathOptions,
     /// The large bodies that are parsed at the same time: one for each processor.
-    parsing: Semaphore,
+    parsing: Arc<Semaphore>,
     pub(super) counters: Counters,
+    /// Whether the log has a line about a clock that is not set.
+    is_clock_reported: AtomicBool,
 }
 
 impl Ingest {
     pub(super) fn new(zone: Zone, cores: usize) -> Self {
-        let parsing = Semaphore::new(cores);
-        Self { options: append::options(zone), parsing, counters: Counters::default() }
+        let parsing = Arc::new(Semaphore::new(cores));
+        let options = append::options(zone);
+        Self { options, parsing, counters: Counters::default(), is_clock_reported: false.into() }
+    }
+
+    /// Returns the time of the server in nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// If the clock is not set, as that of a machine without a battery before it has reached a time server. The server would
+    /// drop all fixes as those of the future, and the apps would delete them.
+    fn now_unix_ns(&self, now: SystemTime) -> Result<i64, ApiError> {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if since.as_secs() >= SERVER_TIME_MIN_UNIX_S.unsigned_abs() {
+            return Ok(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        }
+        let message =
+            "the clock of the server is not set, so that it cannot check the times of positions";
+        if !self.is_clock_reported.swap(true, Relaxed) {
+            tracing::error!(
+                unix_s = since.as_secs(),
+                "{message}; requests of phones are refused until it is set"
+            );
+        }
+        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable);
+        let error = ApiError::new(status, code, "CLOCK_NOT_SET", message);
+        Err(error.retry_after(CLOCK_RETRY_TIME))
     }
 }
 
@@ -120,13 +153,22 @@ async fn receive(protocol: Protocol, shared: &Shared, request: Request<Body>) ->
             success(protocol)
         }
         Err(error) => {
-            counted.set(match (error.is_rejection(), error.status().is_server_error()) {
-                (true, _) => RequestOutcome::Rejected,
-                (false, true) => RequestOutcome::Failed,
-                (false, false) => RequestOutcome::Refused,
-            });
+            counted.set(outcome(&error));
             error.into_response()
         }
+    }
+}
+
+/// Returns the outcome of a request that has an error.
+fn outcome(error: &ApiError) -> RequestOutcome {
+    match error.status() {
+        _ if error.is_rejection() => RequestOutcome::Rejected,
+        // The body was cut, or came too slowly.
+        StatusCode::REQUEST_TIMEOUT => RequestOutcome::Cancelled,
+        StatusCode::BAD_REQUEST if error.reason() == STREAM_RESET => RequestOutcome::Cancelled,
+        StatusCode::CONFLICT => RequestOutcome::Failed,
+        status if status.is_server_error() => RequestOutcome::Failed,
+        _ => RequestOutcome::Refused,
     }
 }
 
@@ -162,19 +204,22 @@ async fn store(
     request: Request<Body>,
 ) -> Result<RequestOutcome, ApiError> {
     open.check_writer()?;
+    let now_unix_ns = shared.ingest.now_unix_ns(SystemTime::now())?;
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default();
     if query.len() > QUERY_BYTES_MAX {
         return Err(Rejection::TooLarge { what: "query string", max: QUERY_BYTES_MAX }.into());
     }
     let too_large = || Rejection::TooLarge { what: "body", max: BODY_BYTES_MAX }.into();
-    let (body, _held) = body::read(open, body, BODY_BYTES_MAX, too_large).await?;
+    let (body, held) = body::read(open, body, BODY_BYTES_MAX, too_large).await?;
     let content = Content {
         query: query.to_owned(),
         content_type: text(&parts.headers, header::CONTENT_TYPE.as_str())?,
         user: text(&parts.headers, "x-limit-u")?,
         device: text(&parts.headers, "x-limit-d")?,
         body,
+        _held: held,
+        now_unix_ns,
     };
     let batch = parse(protocol, &shared.ingest, open, content).await?;
     let _parsed: HeldBytes = open.hold(batch.fixes.len() as u64 * FIX_BYTES)?;
@@ -198,6 +243,9 @@ struct Content {
     user: Option<String>,
     device: Option<String>,
     body: Bytes,
+    /// The charge of the body.
+    _held: Vec<HeldBytes>,
+    now_unix_ns: i64,
 }
 
 impl Content {
@@ -208,7 +256,7 @@ impl Content {
             user: self.user.as_deref(),
             device: self.device.as_deref(),
             body: &self.body,
-            now_unix_ns: now_unix_ns(),
+            now_unix_ns: self.now_unix_ns,
         })
     }
 }
@@ -222,22 +270,14 @@ async fn parse(
     if content.body.len() <= PARSED_AT_ONCE_BYTES_MAX {
         return Ok(content.parse(protocol)?);
     }
-    // The semaphore is never closed.
-    let _permit = open.run(ingest.parsing.acquire()).await?;
-    let task = tokio::task::spawn_blocking(move || content.parse(protocol));
-    let parsed = open.run(task).await?;
-    Ok(parsed.map_err(|_| ApiError::internal("the parser stopped unexpectedly"))??)
-}
-
-fn now_unix_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    let work = move || content.parse(protocol);
+    Ok(open.run(blocking::run(&ingest.parsing, work)).await???)
 }
 
 /// Returns the text of a header.
 ///
 /// # Errors
-/// If it is not UTF-8. A device with such a name would be taken for another one.
+/// If it is not UTF-8. A device with such a name would be recorded as another device.
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     match std::str::from_utf8(value.as_bytes()) {
@@ -260,5 +300,50 @@ impl From<Rejection> for ApiError {
             }
         };
         error.into_rejection()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_of_an_error_names_its_cause() {
+        use RequestOutcome::{Cancelled, Failed, Refused, Rejected};
+        for (status, reason, expected) in [
+            (401, "CREDENTIALS_INVALID", Refused),
+            (403, "ROLE_REQUIRED", Refused),
+            (429, "QUOTA", Refused),
+            (400, "OPTIONS_DIFFER", Refused),
+            (400, "PATH_COMPLETE", Refused),
+            (408, "STREAM_IDLE", Cancelled),
+            (400, STREAM_RESET, Cancelled),
+            (409, "WRITER_FENCED", Failed),
+            (503, "STORE_UNAVAILABLE", Failed),
+            (500, "INTERNAL", Failed),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = ApiError::new(status, Code::Unknown, reason, "");
+            assert_eq!(outcome(&error), expected, "{reason}");
+        }
+        for rejection in [Rejection::TooManyFixes, Rejection::Encrypted] {
+            assert_eq!(outcome(&rejection.into()), Rejected);
+        }
+    }
+
+    #[test]
+    fn a_server_whose_clock_is_not_set_refuses_requests() {
+        let ingest = Ingest::new(Zone::UTC, 1);
+        let first = UNIX_EPOCH + Duration::from_secs(SERVER_TIME_MIN_UNIX_S.unsigned_abs());
+        for now in
+            [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH, first - Duration::from_nanos(1)]
+        {
+            let response = ingest.now_unix_ns(now).unwrap_err().response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "30");
+        }
+        assert_eq!(ingest.now_unix_ns(first).unwrap(), SERVER_TIME_MIN_UNIX_S * 1_000_000_000);
+        // The clock of this machine.
+        assert!(ingest.now_unix_ns(SystemTime::now()).is_ok());
     }
 }

@@ -7,22 +7,18 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
-use tonic::body::Body;
 use tonic::service::Routes;
 
+use super::answer_body::{AnswerBody, OpenAnswer, StreamTasks};
 use super::body::WebBody;
 use super::counters::{ByteCounter, OpenCount};
 use super::gate::Gate;
@@ -103,8 +99,8 @@ fn http1(config: &Config) -> http1::Builder {
     builder
 }
 
-fn http2(config: &Config) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2(config: &Config) -> http2::Builder<StreamTasks> {
+    let mut builder = http2::Builder::new(StreamTasks { unread_time: config.stream_idle_timeout });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.max_streams_per_connection)
@@ -125,7 +121,7 @@ fn answer(
     gate: &Gate,
     shared: &Arc<Shared>,
     service: &dyn WebService,
-) -> impl Future<Output = Response<CountedBody>> + use<> {
+) -> impl Future<Output = Response<AnswerBody>> + use<> {
     let counters = &shared.monitored.web;
     let (mut count, bytes) = (OpenCount::new(counters), ByteCounter(Arc::clone(counters)));
     let open = OpenAnswer::new(gate);
@@ -146,55 +142,7 @@ fn answer(
         if is_event_stream {
             count.set_event_stream();
         }
-        response.map(|body| CountedBody { body, bytes, _count: count, _open: open })
-    }
-}
-
-/// Counts as an open request of its connection until it is dropped.
-struct OpenAnswer(Gate);
-
-impl OpenAnswer {
-    fn new(gate: &Gate) -> Self {
-        gate.opened();
-        Self(gate.clone())
-    }
-}
-
-impl Drop for OpenAnswer {
-    fn drop(&mut self) {
-        self.0.ended();
-    }
-}
-
-/// The body of an answer, whose bytes are counted.
-struct CountedBody {
-    body: Body,
-    bytes: ByteCounter,
-    _count: OpenCount,
-    _open: OpenAnswer,
-}
-
-impl http_body::Body for CountedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            self.bytes.add_sent(frame.data_ref().map_or(0, Bytes::len) as u64);
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        response.map(|body| AnswerBody::new(body, bytes, count, open))
     }
 }
 
@@ -206,17 +154,17 @@ trait Graceful: Future<Output = hyper::Result<()>> {
 impl<IO, S> Graceful for http1::Connection<IO, S>
 where
     IO: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-    S: hyper::service::HttpService<Incoming, ResBody = CountedBody, Error = Infallible>,
+    S: hyper::service::HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
 {
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-impl<IO, S> Graceful for http2::Connection<IO, S, TokioExecutor>
+impl<IO, S> Graceful for http2::Connection<IO, S, StreamTasks>
 where
     IO: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-    S: hyper::service::HttpService<Incoming, ResBody = CountedBody, Error = Infallible>,
+    S: hyper::service::HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
     S::Future: Send + 'static,
 {
     fn finish(self: Pin<&mut Self>) {

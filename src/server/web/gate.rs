@@ -67,6 +67,11 @@ impl Gate {
         self.update_activity();
     }
 
+    /// Returns whether a request needs credentials.
+    pub(crate) fn requires_credentials(&self) -> bool {
+        self.0.calls.shared.authenticator.is_some()
+    }
+
     /// Returns whether only this machine can reach the listener, so that the name of the host must be that of this
     /// machine. A proxy on this machine that the server trusts may pass on other names.
     pub(crate) fn expects_local_host(&self) -> bool {
@@ -121,6 +126,20 @@ impl Gate {
         }
     }
 
+    /// Charges bytes to the memory budget until the returned value is dropped. Ends the largest connection if the budget is used
+    /// up.
+    pub(super) fn charge(&self, bytes: u64) -> Charge {
+        let charge = self.0.calls.usage.charge(bytes);
+        self.0.calls.shared.relieve();
+        charge
+    }
+
+    /// Changes the bytes of a charge, as [`Gate::charge`].
+    pub(super) fn set_charge(&self, charge: &mut Charge, bytes: u64) {
+        charge.set(bytes);
+        self.0.calls.shared.relieve();
+    }
+
     fn record(&self, headers: &HeaderMap, route: &'static str, is_watch: bool) -> CallRecord {
         let calls = &self.0.calls;
         let shared = &calls.shared;
@@ -153,7 +172,15 @@ fn grpc_request(headers: &HeaderMap, method: &'static str, message: Bytes) -> Re
 
 /// Bytes that are charged to the memory budget until this is dropped.
 pub(crate) struct HeldBytes {
-    _charge: Charge,
+    charge: Charge,
+    gate: Gate,
+}
+
+impl HeldBytes {
+    /// Charges this number of bytes instead.
+    pub(crate) fn set(&mut self, bytes: u64) {
+        self.gate.set_charge(&mut self.charge, bytes);
+    }
 }
 
 /// A request that was admitted. It counts as a call until it is dropped.
@@ -173,12 +200,10 @@ impl OpenRequest {
     /// # Errors
     /// If the budget is used up.
     pub(crate) fn hold(&self, bytes: u64) -> Result<HeldBytes, Box<Status>> {
-        let usage = &self.gate.0.calls.usage;
-        let charge = usage.charge(bytes);
-        self.record.shared().relieve();
-        match usage.ended().is_cancelled() {
+        let charge = self.gate.charge(bytes);
+        match self.gate.0.calls.usage.ended().is_cancelled() {
             true => Err(Box::new(RpcError::Overloaded.into())),
-            false => Ok(HeldBytes { _charge: charge }),
+            false => Ok(HeldBytes { charge, gate: self.gate.clone() }),
         }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! A [`WebService`] answers the requests. The listener shares with that for gRPC all limits on connections and memory, the
 //! certificates, the authenticator, the quotas and the drain. `connection` runs hyper on an accepted stream, `body` bounds
-//! the time for a request body, `gate` admits requests as calls, `basic` reads tokens from Basic credentials, and
+//! the time for a request body, `answer_body` the memory and the time of an answer, `gate` admits requests as calls, `basic` reads tokens from Basic credentials, and
 //! `counters` counts requests.
 
+mod answer_body;
 mod basic;
 mod body;
 pub(super) mod connection;

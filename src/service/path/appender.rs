@@ -325,6 +325,7 @@ async fn add(
 ) -> Result<(), RpcError> {
     let ended = || RpcError::ShuttingDown { point_count: 0 };
     let view = message.view().ok_or_else(ended)?;
+    let samples = writer.samples();
     let recording = writer.recording().ok_or_else(ended)?;
     // An error leaves the recording as it is.
     let before = recording.accumulator().point_count();
@@ -337,7 +338,7 @@ async fn add(
     recording.admit(Some(before), checked.point_count() - before)?;
     // A call that was refused from here on would have an effect.
     progress.keep();
-    let mut buffer = PointBuffer::sampled();
+    let mut buffer = PointBuffer::sampled(samples);
     add_all(&mut buffer, recording.accumulator_mut(), &view, work).await?;
     writer.fold(&mut buffer, work)?;
     work.report();

@@ -7,7 +7,7 @@ use crate::wire::{ColumnBlock, ColumnReader, MessageView, Rows};
 
 use super::column_fill::{fill, fill_each, invalid, misfit};
 use super::fix::{fix, push};
-use super::recent::{RecentPoint, Sampler};
+use super::recent::{Sampler, Samples};
 
 /// Collects points until they fill a block. Folding a block costs nearly the same whether it is full or not, so the
 /// points of short messages are folded together.
@@ -16,8 +16,8 @@ use super::recent::{RecentPoint, Sampler};
 #[derive(Default)]
 pub(super) struct PointBuffer {
     blocks: Option<Box<Blocks>>,
-    /// Whether it keeps samples of the points that it folds.
-    is_sampled: bool,
+    /// Samples of the points.
+    samples: Option<Samples>,
 }
 
 struct Blocks {
@@ -25,9 +25,8 @@ struct Blocks {
     block: FixBlock,
     /// Decoded columns that are not checked yet.
     read: ColumnBlock,
-    is_sampled: bool,
-    /// The last point of the first block that was folded because it was full, since samples were taken.
-    passed: Option<RecentPoint>,
+    /// Samples of the points that were folded because their block was full.
+    samples: Option<Samples>,
 }
 
 /// Adds the points of one message, in several steps.
@@ -51,24 +50,24 @@ impl Adder<'_> {
 }
 
 impl PointBuffer {
-    /// Returns a buffer that keeps samples of its points, see [`PointBuffer::take_samples`].
-    pub(super) fn sampled() -> Self {
-        Self { is_sampled: true, ..Self::default() }
+    /// Returns a buffer that adds samples of its points to this list, see [`PointBuffer::take_samples`].
+    pub(super) fn sampled(samples: Samples) -> Self {
+        Self { samples: Some(samples), ..Self::default() }
     }
 
-    /// Adds samples of the points to a sampler: of the points that are not folded, and one of those that are.
-    /// `first_offset` is the offset of the first point that is not folded.
+    /// Adds samples of the points to a sampler: of those that are not folded, and of those that were folded because their block
+    /// was full. `first_offset` is the offset of the first point that is not folded.
     pub(super) fn take_samples(
         &mut self,
         sampler: &mut Sampler,
         first_offset: u64,
         now_unix_ms: i64,
     ) {
-        let Some(blocks) = self.blocks.as_mut().filter(|_| self.is_sampled) else { return };
-        if let Some(passed) = blocks.passed.take() {
-            sampler.push(passed);
-        }
-        sampler.take_block(&blocks.block, first_offset, now_unix_ms);
+        let Some(blocks) = &mut self.blocks else { return };
+        let Some(samples) = &mut blocks.samples else { return };
+        samples.add_last_block(&blocks.block, first_offset);
+        sampler.add(samples);
+        *samples = sampler.samples(now_unix_ms);
     }
 
     /// Returns the number of points that were added and are not folded.
@@ -159,7 +158,7 @@ impl PointBuffer {
     #[inline]
     fn blocks(&mut self, accumulator: &PathAccumulator) -> &mut Blocks {
         let metric = accumulator.options().metric();
-        let blocks = self.blocks.get_or_insert_with(|| Blocks::new(metric, self.is_sampled));
+        let blocks = self.blocks.get_or_insert_with(|| Blocks::new(metric, self.samples.take()));
         if blocks.block.metric() != metric && blocks.block.is_empty() {
             // Another path of the same stream.
             blocks.block = FixBlock::new(metric);
@@ -188,16 +187,18 @@ impl PointBuffer {
 
     /// Releases the memory if all points are folded.
     pub(super) fn release(&mut self) {
-        if self.len() == 0 {
-            self.blocks = None;
+        if self.len() == 0
+            && let Some(blocks) = self.blocks.take()
+        {
+            self.samples = blocks.samples;
         }
     }
 }
 
 impl Blocks {
-    fn new(metric: Metric, is_sampled: bool) -> Box<Self> {
+    fn new(metric: Metric, samples: Option<Samples>) -> Box<Self> {
         let (block, read) = (FixBlock::new(metric), ColumnBlock::default());
-        Box::new(Self { block, read, is_sampled, passed: None })
+        Box::new(Self { block, read, samples })
     }
 
     /// Folds a block before the end of the chunk.
@@ -206,14 +207,17 @@ impl Blocks {
         accumulator: &mut PathAccumulator,
         work: &mut Work,
     ) -> Result<(), RpcError> {
-        // One sample for each chunk of the stream costs nothing next to its points.
-        if !self.is_sampled || self.passed.is_some() {
-            return self.flush(accumulator, work);
+        let first_offset = accumulator.point_count();
+        if let Some(samples) = &mut self.samples {
+            samples.add_block(&self.block, first_offset);
         }
-        let sample = RecentPoint::of_block(&self.block, accumulator.point_count(), 1).last();
-        self.flush(accumulator, work)?;
-        self.passed = sample;
-        Ok(())
+        let result = self.flush(accumulator, work);
+        if result.is_err()
+            && let Some(samples) = &mut self.samples
+        {
+            samples.discard_from(first_offset);
+        }
+        result
     }
 
     fn flush(
@@ -323,7 +327,7 @@ pub(super) fn first_error(view: &MessageView<'_>, options: &Options) -> Option<R
             Ok(reader) => reader,
             Err(error) => return Some(misfit(&error, 0)),
         };
-        let Blocks { block, read, .. } = &mut *Blocks::new(options.metric(), false);
+        let Blocks { block, read, .. } = &mut *Blocks::new(options.metric(), None);
         // A difference that overflows is never the first entry.
         let _ = reader.next(read);
         let first = 0..read.len.min(1);

@@ -8,6 +8,7 @@ use http::Request;
 use tonic::body::Body;
 
 use super::point_buffer::PointBuffer;
+use super::recent::{POINTS_MAX, Samples};
 use super::request;
 use super::scope::Scope;
 use super::shared::Shared;
@@ -79,7 +80,12 @@ impl RecordStream {
     /// Reads until the client closes the stream.
     async fn read_all(&mut self) -> Result<(), StreamError> {
         while let Some(chunk) = self.next_chunk().await.map_err(StreamError::before_chunk)? {
-            let mut buffer = PointBuffer::sampled();
+            let mut buffer = match self.target.as_mut().map(Target::writer) {
+                // The first message opens the recording.
+                None => PointBuffer::sampled(Samples::new(POINTS_MAX)),
+                Some(None) => PointBuffer::default(),
+                Some(Some(writer)) => PointBuffer::sampled(writer.samples()),
+            };
             let taken = self.take_chunk(&chunk, &mut buffer).await;
             // The points before an error are valid, so they are folded.
             let mut folded = Ok(());

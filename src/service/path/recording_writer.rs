@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::point_buffer::PointBuffer;
-use super::recent::Sampler;
+use super::recent::{Sampler, Samples};
 use super::scope::PathName;
 use super::shared::{Shared, unix_ms};
 use super::sweep;
@@ -103,6 +103,12 @@ impl RecordingWriter {
     #[inline]
     pub(super) fn recording(&mut self) -> Option<&mut Recording> {
         self.session.as_mut().map(|session| &mut session.recording)
+    }
+
+    /// Returns an empty list for the samples of the points that are folded next.
+    pub(super) fn samples(&mut self) -> Samples {
+        let session = self.session.as_mut();
+        session.map_or_else(|| Samples::new(0), |session| session.sampler.samples(unix_ms()))
     }
 
     /// Folds the points in the buffer, takes samples of them, and records the time in the recording.

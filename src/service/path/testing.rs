@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::measure::{Fix, FixBlock, Metric, Options, PathAccumulator, Point};
+use crate::measure::{Fix, Metric, Options, PathAccumulator, Point};
 use crate::recording::{Checkpoint, CheckpointPolicy, CheckpointStore, RecordingName};
 use crate::service::memory_budget::Unlimited;
 
@@ -41,10 +41,7 @@ pub(super) fn add_recent(
     checkpoint: &Checkpoint,
     offsets: Range<u64>,
 ) {
-    let points = offsets.flat_map(|offset| {
-        let mut block = FixBlock::new(Metric::Planar);
-        block.push(Fix::new(Point::planar(offset as f64, 0.0).unwrap())).unwrap();
-        RecentPoint::of_block(&block, offset, 1).collect::<Vec<_>>()
-    });
+    let fix = |x| Fix::new(Point::planar(x, 0.0).unwrap());
+    let points = offsets.map(|offset| RecentPoint::new(offset, fix(offset as f64)));
     recent.add(name, checkpoint, points);
 }

@@ -151,11 +151,33 @@ async fn a_client_that_leaves_cancels_its_measurement() {
             tokio::task::yield_now().await;
         }
         drop(client);
-        while web.cancelled.load(Relaxed) < count || web.monitor.web_stats().open > 0 {
+        while web.jobs.cancelled.load(Relaxed) < count || web.monitor.web_stats().open > 0 {
             tokio::task::yield_now().await;
         }
     }
     works(&web).await;
+}
+
+/// The thread of a measurement sees its cancellation some time later.
+#[tokio::test]
+async fn a_measurement_whose_client_has_left_is_charged_until_it_has_stopped() {
+    let web = Web::start().await;
+    let file = vec![b'1'; 90_000];
+    let mut client = web.connect().await;
+    client.send("POST", "/api/measure?linger", &[], &file).await;
+    while web.jobs.started.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    while web.monitor.web_stats().open > 0 || web.monitor.stats().connections_open > 0 {
+        tokio::task::yield_now().await;
+    }
+    let used = || web.monitor.stats().memory_used_bytes;
+    assert!(used() >= file.len() as u64, "{}", used());
+    web.jobs.is_released.store(true, Relaxed);
+    while used() >= file.len() as u64 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

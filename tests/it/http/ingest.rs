@@ -217,6 +217,7 @@ async fn secured(configure: impl FnOnce(&mut waywiser::Config)) -> Web {
         caller("phone-token", Some("alpha"), Role::Writer),
         caller("other-token", Some("beta"), Role::Writer),
         caller("reader-token", Some("alpha"), Role::Reader),
+        caller("a+b/c=", Some("alpha"), Role::Writer),
     ]);
     Web::with(configure, |server| server.with_authenticator(Arc::new(callers))).await
 }
@@ -232,7 +233,10 @@ async fn the_token_is_in_the_path_or_in_a_header_and_the_path_has_precedence() {
         ("/ingest/owntracks", None, 401),
         ("/ingest/owntracks/phone-token", None, 200),
         ("/ingest/owntracks/nobody", None, 401),
-        ("/ingest/owntracks/phone%2Dtoken", None, 401),
+        ("/ingest/owntracks/phone%2Dtoken", None, 200),
+        ("/ingest/owntracks/phone%2", None, 401),
+        ("/ingest/owntracks/a%2Bb%2Fc%3D", None, 200),
+        ("/ingest/owntracks/a%2Bb%2Fc", None, 401),
         ("/ingest/owntracks", Some(bearer("phone-token")), 200),
         ("/ingest/owntracks", Some(bearer("nobody")), 401),
         ("/ingest/owntracks", Some(basic.clone()), 200),
@@ -376,10 +380,19 @@ async fn a_page_of_another_site_stores_nothing() {
         }
     }
     assert_eq!(web.get("/api/paths/dev").await.status, 404);
-    // A person who types the address, and an address with a token, which another page does not know.
+    // Without authentication, a server accepts any token, so that another page knows one.
+    let with_token = format!("/ingest/osmand/phone-token{query}");
+    let answer = web.request("GET", &with_token, &image, b"").await;
+    assert_eq!(answer.error(), (403, "CROSS_SITE".to_owned()));
+    assert_eq!(web.get("/api/paths/dev").await.status, 404);
+    // A person who types the address, and an app.
     let typed = [image[0], ("sec-fetch-site", "none")];
     let path = format!("/ingest/osmand{query}");
     assert_eq!(web.request("GET", &path, &typed, b"").await.status, 200);
-    let path = format!("/ingest/osmand/token{query}");
-    assert_eq!(web.request("GET", &path, &image, b"").await.status, 200);
+    assert_eq!(web.request("GET", &with_token, &[], b"").await.status, 200);
+    // Another page does not know the token of a server with authentication.
+    let web = secured(|_| {}).await;
+    assert_eq!(web.request("GET", &with_token, &image, b"").await.status, 200);
+    let wrong = format!("/ingest/osmand/other{query}");
+    assert_eq!(web.request("GET", &wrong, &image, b"").await.status, 401);
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::lines::LINES_MAX;
 use super::*;
 use crate::measure::{Fix, Metric};
@@ -156,6 +158,27 @@ fn an_archive_without_tracks_names_the_files_that_failed() {
     );
 }
 
+/// Notes do not use up the space of the errors.
+#[test]
+fn the_errors_of_a_large_archive_are_whole_and_counted() {
+    let table = "lon,lat,time\n1,1,2024-01-01\n1,2,\n";
+    let names: Vec<_> = (0..900).map(|index| format!("{}{index}", "folder/".repeat(12))).collect();
+    let mut files: Vec<(String, &str)> =
+        names.iter().map(|name| (format!("{name}.csv"), table)).collect();
+    files.extend(names.iter().map(|name| (format!("{name}.gpx"), "")));
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let answer = measured(&[("file", "a.zip")], archive(&files)).unwrap();
+    let answer: Value = serde_json::from_str(&answer.json).unwrap();
+    assert_eq!(answer["total"]["failed_files"], json!(900));
+    let errors: Vec<_> =
+        answer["errors"].as_array().unwrap().iter().map(|error| error.as_str().unwrap()).collect();
+    let [shown @ .., more, count] = &errors[..] else { panic!("{errors:?}") };
+    assert!(shown.len() > 100, "{errors:?}");
+    assert!(shown.iter().all(|error| error.ends_with(".gpx: the file is empty")), "{shown:?}");
+    assert_eq!(*more, format!("and {} more errors", 900 - shown.len()));
+    assert!(count.starts_with("900 of 1800 files could not be measured completely: "), "{count}");
+}
+
 #[test]
 fn the_lines_of_an_archive_name_their_files() {
     let table = "lon,lat\n1,1\n1,2\n";
@@ -196,10 +219,12 @@ fn the_lines_have_limits_and_those_left_out_are_counted() {
 #[test]
 fn a_cancelled_measurement_stops() {
     let job = PostedFiles.job(Vec::new()).unwrap();
-    let result = job.run(TABLE.into(), Arc::new(AtomicBool::new(true)));
+    let control = Arc::new(MeasureControl::default());
+    control.cancel();
+    let result = job.run(TABLE.into(), Arc::clone(&control));
     assert_eq!(result, Err(MeasureError::Cancelled));
     // Also while it measures: the flag is read again after some points.
-    let mut lines = Lines::new(Metric::Planar, Arc::new(AtomicBool::new(true)));
+    let mut lines = Lines::new(Metric::Planar, control, Rc::default());
     lines.start();
     let fix = Fix::new(crate::measure::Point::planar(0.0, 0.0).unwrap());
     assert!((0..2000).any(|_| lines.add(fix).is_err()));
@@ -222,4 +247,25 @@ fn rejected_points_of_a_line_have_their_reasons() {
     let listed = answer["tracks"][0]["rejections"].as_array().unwrap().iter();
     let reasons: Vec<_> = listed.map(|entry| entry["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["accuracy", "speed", "invalid_position"]);
+}
+
+#[test]
+fn the_memory_of_a_measurement_is_reported() {
+    let control = Arc::new(MeasureControl::default());
+    let (metric, rows_len) = (Metric::Planar, Rc::new(Cell::new(5000)));
+    let mut lines = Lines::new(metric, Arc::clone(&control), rows_len);
+    lines.start();
+    for x in 0..8192 {
+        lines.add(Fix::new(crate::measure::Point::planar(f64::from(x), 0.0).unwrap())).unwrap();
+    }
+    assert!(control.memory_bytes() > 8192 * 2 * size_of::<f64>() as u64, "points of open lines");
+    lines.end().unwrap();
+    let least = lines.finished.len() + 5000;
+    let most = 4 * least;
+    assert!((least..=most).contains(&(control.memory_bytes() as usize)), "{control:?}");
+    // The answer is charged at the end.
+    let (job, control) =
+        (PostedFiles.job(Vec::new()).unwrap(), Arc::new(MeasureControl::default()));
+    let measured = job.run(TABLE.into(), Arc::clone(&control)).unwrap();
+    assert_eq!(control.memory_bytes(), measured.json.capacity() as u64);
 }

@@ -7,14 +7,18 @@
 
 mod namespaces;
 mod sampler;
+mod samples;
+#[cfg(test)]
+mod testing;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::namespaces::Namespaces;
 pub(super) use self::sampler::Sampler;
+pub(super) use self::samples::Samples;
 use crate::contract::points::row;
-use crate::measure::{Fix, FixBlock};
+use crate::measure::Fix;
 use crate::proto::waywiser_v1 as pb;
 use crate::recording::{Checkpoint, RecordingName};
 use crate::service::memory_budget::{MemoryBudget, MemoryCharge};
@@ -35,15 +39,14 @@ pub(super) struct RecentPoint {
 }
 
 impl RecentPoint {
-    /// Returns at most `count` points of a block, evenly spaced, and the last one. `first_offset` is the offset of the first
-    /// point.
-    pub(super) fn of_block(
-        block: &FixBlock,
-        first_offset: u64,
-        count: usize,
-    ) -> impl Iterator<Item = Self> {
-        let samples = block.samples(count);
-        samples.map(move |(index, fix)| Self { offset: first_offset + index as u64, fix })
+    pub(super) fn new(offset: u64, fix: Fix) -> Self {
+        Self { offset, fix }
+    }
+
+    /// Returns the point, with a mark of the start of a segment if `is_start`.
+    fn starting_segment_if(self, is_start: bool) -> Self {
+        let fix = if is_start { self.fix.starting_segment() } else { self.fix };
+        Self { fix, ..self }
     }
 }
 

@@ -1,15 +1,15 @@
-//! The points of one writer that are shown as recent ones when they are durable.
+//! The points of one writer that are shown as recent ones when they are durable. [`Samples`] takes them from blocks.
 
 use std::collections::VecDeque;
 
+use super::samples::{Samples, TakenSamples};
 use super::{POINTS_MAX, RecentPoint};
-use crate::measure::FixBlock;
 
-/// Maximum number of samples that are taken without a pause.
+/// Maximum number of samples that are taken after a pause.
 const BURST: usize = POINTS_MAX;
 /// Number of samples that are added to the budget in each interval.
-const SAMPLES_PER_INTERVAL: usize = 64;
-const INTERVAL_MS: i64 = 100;
+const SAMPLES_PER_INTERVAL: u64 = 64;
+const INTERVAL_MS: u64 = 100;
 
 /// Takes samples of the points of a stream at a limited rate, so that a fast stream pays nearly nothing for them. A
 /// receiver that sends its points as they arise is below the rate.
@@ -17,41 +17,59 @@ const INTERVAL_MS: i64 = 100;
 pub(in crate::service::path) struct Sampler {
     /// The samples that are not durable, in the order of their offsets. The oldest ones are dropped.
     waiting: VecDeque<RecentPoint>,
-    budget: usize,
+    /// The last point, if it is not a sample. It is dropped when the next points arrive before it is durable.
+    last: Option<RecentPoint>,
+    /// The samples that may be taken, in parts: [`INTERVAL_MS`] parts are one sample.
+    budget: u64,
     /// The time when the budget was last increased.
     increased_unix_ms: i64,
+    /// Whether a segment has started after the last sample.
+    has_start: bool,
 }
 
 impl Default for Sampler {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), budget: BURST, increased_unix_ms: 0 }
+        let budget = BURST as u64 * INTERVAL_MS;
+        Self {
+            waiting: VecDeque::new(),
+            last: None,
+            budget,
+            increased_unix_ms: 0,
+            has_start: false,
+        }
     }
 }
 
 impl Sampler {
-    /// Takes samples of a block. `first_offset` is the offset of its first point.
-    pub(in crate::service::path) fn take_block(
-        &mut self,
-        block: &FixBlock,
-        first_offset: u64,
-        now_unix_ms: i64,
-    ) {
-        if now_unix_ms.abs_diff(self.increased_unix_ms) >= INTERVAL_MS.unsigned_abs() {
-            self.budget = (self.budget + SAMPLES_PER_INTERVAL).min(BURST);
-            self.increased_unix_ms = now_unix_ms;
+    /// Returns an empty list for the samples of the points that arrive next.
+    pub(in crate::service::path) fn samples(&mut self, now_unix_ms: i64) -> Samples {
+        // A clock that goes back does not stop the samples.
+        let elapsed_ms = now_unix_ms.abs_diff(self.increased_unix_ms);
+        let added = elapsed_ms.saturating_mul(SAMPLES_PER_INTERVAL);
+        self.budget = self.budget.saturating_add(added).min(BURST as u64 * INTERVAL_MS);
+        self.increased_unix_ms = now_unix_ms;
+        Samples::new((self.budget / INTERVAL_MS) as usize)
+    }
+
+    /// Adds samples, which follow those before.
+    pub(in crate::service::path) fn add(&mut self, samples: &mut Samples) {
+        let TakenSamples { points, last, has_start } = samples.take();
+        if !points.is_empty() || last.is_some() {
+            let dropped = self.last.take();
+            self.has_start |= dropped.is_some_and(|dropped| dropped.fix.starts_segment());
         }
-        if self.budget == 0 {
-            return;
-        }
-        let count = self.budget.min(SAMPLES_PER_INTERVAL.max(self.budget / 2));
-        for point in RecentPoint::of_block(block, first_offset, count) {
-            self.budget = self.budget.saturating_sub(1);
+        self.budget = self.budget.saturating_sub(points.len() as u64 * INTERVAL_MS);
+        for point in points {
+            let point = point.starting_segment_if(std::mem::take(&mut self.has_start));
             self.push(point);
+        }
+        self.has_start |= has_start;
+        if let Some(last) = last {
+            self.last = Some(last.starting_segment_if(std::mem::take(&mut self.has_start)));
         }
     }
 
-    /// Adds a point in front of those of the next block.
-    pub(in crate::service::path) fn push(&mut self, point: RecentPoint) {
+    fn push(&mut self, point: RecentPoint) {
         if self.waiting.len() == POINTS_MAX {
             self.waiting.pop_front();
         }
@@ -64,6 +82,7 @@ impl Sampler {
         while self.waiting.back().is_some_and(|point| point.offset >= offset) {
             self.waiting.pop_back();
         }
+        self.last = self.last.filter(|last| last.offset < offset);
     }
 
     /// Removes and returns the points with an offset below `committed_points`.
@@ -72,7 +91,8 @@ impl Sampler {
         committed_points: u64,
     ) -> impl Iterator<Item = RecentPoint> + '_ {
         let count = self.waiting.partition_point(|point| point.offset < committed_points);
-        self.waiting.drain(..count)
+        let last = self.last.take_if(|last| last.offset < committed_points);
+        self.waiting.drain(..count).chain(last)
     }
 
     /// Returns the number of bytes that it holds in addition to its own size.
@@ -83,14 +103,14 @@ impl Sampler {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{block, fix};
     use super::*;
-    use crate::measure::{Fix, Metric, Point};
+    use crate::measure::{FixBlock, Metric};
 
-    fn block(count: usize) -> FixBlock {
-        let mut block = FixBlock::new(Metric::Planar);
-        (0..count)
-            .for_each(|x| block.push(Fix::new(Point::planar(x as f64, 0.0).unwrap())).unwrap());
-        block
+    fn take(sampler: &mut Sampler, block: &FixBlock, first_offset: u64, now_unix_ms: i64) {
+        let mut samples = sampler.samples(now_unix_ms);
+        samples.add_last_block(block, first_offset);
+        sampler.add(&mut samples);
     }
 
     fn offsets(sampler: &mut Sampler, committed_points: u64) -> Vec<u64> {
@@ -100,40 +120,73 @@ mod tests {
     #[test]
     fn only_durable_points_are_taken() {
         let mut sampler = Sampler::default();
-        sampler.take_block(&block(3), 10, 0);
-        sampler.take_block(&block(2), 13, 0);
+        take(&mut sampler, &block(0..3), 10, 0);
+        take(&mut sampler, &block(0..2), 13, 0);
         assert_eq!(offsets(&mut sampler, 12), [10, 11]);
         assert_eq!(offsets(&mut sampler, 12), [0_u64; 0]);
         assert_eq!(offsets(&mut sampler, 99), [12, 13, 14]);
     }
 
     #[test]
-    fn a_fast_stream_has_few_samples_and_its_last_points_within_the_budget() {
+    fn a_fast_stream_has_few_samples_at_equal_distances() {
         let mut sampler = Sampler::default();
-        for number in 0..1000 {
-            sampler.take_block(&block(200), 200 * number, 1);
+        let mut taken = 0;
+        // 100 000 points in each second, for ten seconds.
+        for number in 0..5000 {
+            take(&mut sampler, &block(0..200), 200 * number, 1 + 2 * number as i64);
+            taken += sampler.waiting.len();
+            sampler.waiting.clear();
         }
-        assert_eq!(sampler.budget, 0);
-        assert_eq!(sampler.waiting.len(), POINTS_MAX);
-        // The interval has passed.
-        sampler.take_block(&block(200), 200_000, 1 + INTERVAL_MS);
-        assert_eq!(sampler.waiting.back().map(|point| point.offset), Some(200_199));
+        assert!((BURST + 6000..=BURST + 6400).contains(&taken), "{taken}");
+        for number in 5000..9000 {
+            take(&mut sampler, &block(0..200), 200 * number, 1 + 2 * number as i64);
+        }
         assert_eq!(sampler.waiting.len(), POINTS_MAX);
         assert!(sampler.heap_bytes() <= 2 * POINTS_MAX * size_of::<RecentPoint>());
+        let offsets = offsets(&mut sampler, u64::MAX);
+        assert_eq!(offsets.last(), Some(&(200 * 9000 - 1)), "the last point of the stream");
+        let steps = offsets.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(steps.max() <= Some(400), "{offsets:?}");
         // A clock that goes back does not stop the samples.
-        sampler.take_block(&block(1), 200_200, -1_000_000);
-        assert_eq!(sampler.waiting.back().map(|point| point.offset), Some(200_200));
+        take(&mut sampler, &block(0..1), 1_800_000, -1_000_000);
+        assert_eq!(sampler.waiting.back().map(|point| point.offset), Some(1_800_000));
     }
 
     #[test]
-    fn a_receiver_with_a_point_per_second_has_every_point() {
-        let mut sampler = Sampler::default();
-        for offset in 0..2000 {
-            sampler.take_block(&block(1), offset, 1000 * offset as i64);
+    fn a_receiver_below_the_rate_has_every_point() {
+        for points_per_second in [1, 200, 512] {
+            let mut sampler = Sampler::default();
+            let (mut offset, mut all) = (0, Vec::new());
+            for second in 0..20 {
+                let mut samples = sampler.samples(1000 * second);
+                let mut left = points_per_second;
+                while left > FixBlock::CAPACITY {
+                    samples.add_block(&block(0..FixBlock::CAPACITY), offset);
+                    (offset, left) =
+                        (offset + FixBlock::CAPACITY as u64, left - FixBlock::CAPACITY);
+                }
+                samples.add_last_block(&block(0..left), offset);
+                offset += left as u64;
+                sampler.add(&mut samples);
+                all.extend(offsets(&mut sampler, offset));
+            }
+            let expected: Vec<_> = (0..offset).collect();
+            assert_eq!(all, expected, "{points_per_second} points in a second");
         }
-        assert_eq!(
-            offsets(&mut sampler, 2000),
-            (2000 - POINTS_MAX as u64..2000).collect::<Vec<_>>()
-        );
+    }
+
+    #[test]
+    fn a_segment_that_starts_between_two_samples_marks_the_second() {
+        let mut sampler = Sampler::default();
+        take(&mut sampler, &block(0..256), 0, 0);
+        take(&mut sampler, &block(0..256), 256, 0);
+        let mut start = FixBlock::new(Metric::Planar);
+        start.push(fix(0).starting_segment()).unwrap();
+        // The budget is used up.
+        take(&mut sampler, &start, 512, 0);
+        take(&mut sampler, &block(0..2), 513, 100);
+        let points: Vec<_> = sampler.take_durable(u64::MAX).collect();
+        let starts = points.iter().filter(|point| point.fix.starts_segment());
+        assert_eq!(starts.map(|point| point.offset).collect::<Vec<_>>(), [513]);
     }
 }

@@ -131,7 +131,7 @@ fn buffer(metric: Metric, x: std::ops::Range<u32>) -> PointBuffer {
     let mut recoded = Vec::new();
     let message = request::read::<pb::RecordPathRequest>(&bytes, 0, &mut recoded).unwrap();
     let mut path = PathAccumulator::new(Options::new(metric));
-    let mut buffer = PointBuffer::sampled();
+    let mut buffer = PointBuffer::sampled(Samples::new(512));
     buffer.add_all(&mut path, &message.view, 0, &mut Work::default()).unwrap();
     buffer
 }
