@@ -121,6 +121,15 @@ export async function theSettingsOfEachAppWork() {
         for (const way of ["typed", "scanned"]) {
             // Characters that links, addresses, credentials and names of recordings escape. OwnTracks sends the name in headers.
             const device = `${id} ${way} 'a':b+c&d${id === "owntracks" ? "" : " \u20acC"}`;
+            // The page requests the code of the settings before a moment after them.
+            await page.waitForFunction(
+                () => {
+                    const place = document.getElementById("phone-code");
+                    return place.hidden || place.childElementCount > 0;
+                },
+                null,
+                { timeout: 0 },
+            );
             texts.length = 0;
             await page.fill("#phone-device", device);
             let read;
