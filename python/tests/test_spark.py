@@ -330,16 +330,13 @@ def test_workers_get_keys_as_views(kind):
 
 def test_by_has_the_statistics_of_the_function_for_one_machine(spark):
     table = points(300, 9, missing=False)
-    table["z"] = np.arange(300) % 7 * 2.0
-    df = spark.createDataFrame(
-        [row[1:] for row in table.astype(object).where(table.notna(), None).itertuples()],
-        "device string, time timestamp, lon double, lat double, z double",
-    )
+    df = frame(spark, table).withColumn("z", F.unix_seconds("time") % 7 * 2.0)
     columns = {"key": "device", "time": "time", "elevation": "z"}
     options = {"statistics": True, "min_climb": 3, "stopped_speed": 1.0}
     got = {row["device"]: row.asDict() for row in ws.by(df, **columns, **options).collect()}
     rows = table.sort_values(["time", "lon", "lat"])
-    want = ww.by(rows.device, rows.time, rows.lon, rows.lat, elevation=rows.z, **options).to_pylist()
+    z = (rows.time - pd.Timestamp(0, tz="UTC")).dt.total_seconds() % 7 * 2.0
+    want = ww.by(rows.device, rows.time, rows.lon, rows.lat, elevation=z, **options).to_pylist()
     assert len(got) == len(want) == 4
     for row in want:
         found = got[row["key"]]
