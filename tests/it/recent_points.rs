@@ -139,7 +139,11 @@ async fn a_batch_of_one_request_has_all_or_evenly_spaced_recent_points() {
         [(300, 3.0..=3.0), (512, 3.0..=3.0), (1000, 3.0..=6.0), (3000, 3.0..=24.0)]
     {
         let name = format!("paths/of{count}");
-        let options = pb::PathOptions { model: pb::Model::Planar.into(), ..Default::default() };
+        let options = pb::PathOptions {
+            model: pb::Model::Planar.into(),
+            drop_duplicates: true,
+            ..Default::default()
+        };
         let request = pb::AppendPointsRequest {
             name: name.clone(),
             options: Some(options),

@@ -112,21 +112,22 @@ mod tests {
         for index in 0..2000 {
             let name = format!("{index}-{}", "x".repeat(100));
             writeln!(messages, "note: {name}: 3 points have no time").unwrap();
-            writeln!(messages, "error: {name}.gpx: {}", "the file is empty").unwrap();
+            writeln!(messages, "error: {name}.gpx: the file is empty").unwrap();
         }
         writeln!(messages, "error: 1 of 2 files {INCOMPLETE}: a, b").unwrap();
         let errors = messages.errors();
         let (count, more) = (errors.last().unwrap(), &errors[errors.len() - 2]);
         assert_eq!(count, "1 of 2 files could not be measured completely: a, b");
         let shown = errors.len() - 2;
-        assert_eq!(*more, format!("and {} more errors", 2000 - shown));
+        assert_eq!(*more, format!("and {}", pluralize(2000 - shown as u64, "more error")));
         assert!(errors.iter().map(String::len).sum::<usize>() < ERRORS_BYTES_MAX + 200);
         for (index, error) in errors.iter().take(shown).enumerate() {
             assert!(
                 error.starts_with(&format!("{index}-")) && error.ends_with(": the file is empty")
             );
         }
-        assert!(messages.failure().ends_with("; and 1995 more errors"));
+        let left = format!("; and {}", pluralize(1995, "more error"));
+        assert!(messages.failure().ends_with(&left));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Refusal {
         match self {
             Self::StoreFull => _ = details.set_retry_info(Some(Duration::from_secs(1))),
             Self::PointRate(seconds) => {
-                _ = details.set_retry_info(Some(Duration::from_secs(seconds)))
+                _ = details.set_retry_info(Some(Duration::from_secs(seconds)));
             }
             _ => {}
         }
