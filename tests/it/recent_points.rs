@@ -136,18 +136,23 @@ async fn the_recent_points_of_a_long_upload_end_with_its_last_point() {
 async fn a_batch_of_one_request_has_all_or_evenly_spaced_recent_points() {
     let server = Server::start().await;
     for (count, steps) in
-        [(300, 3.0..=3.0), (512, 3.0..=3.0), (1000, 3.0..=6.0), (3000, 3.0..=24.0)]
+        [(300, 3.0..=3.0), (512, 3.0..=3.0), (1000, 3.0..=6.0), (2000, 3.0..=24.0)]
     {
         let name = format!("paths/of{count}");
         let options = pb::PathOptions {
             model: pb::Model::Planar.into(),
+            reorder_count: 8,
             drop_duplicates: true,
             ..Default::default()
+        };
+        let at = |(index, point): (usize, pb::Point)| {
+            let seconds = 1_700_000_000 + index as i64;
+            pb::Point { time: Some(prost_types::Timestamp { seconds, nanos: 0 }), ..point }
         };
         let request = pb::AppendPointsRequest {
             name: name.clone(),
             options: Some(options),
-            points: points(0..count),
+            points: points(0..count).into_iter().enumerate().map(at).collect(),
             ..Default::default()
         };
         server.paths().await.append_points(request).await.unwrap();

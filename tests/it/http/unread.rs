@@ -91,18 +91,23 @@ async fn an_answer_that_is_not_read_ends_and_releases_its_memory() {
 }
 
 #[tokio::test]
-async fn unread_answers_end_their_connection_when_the_memory_is_used_up() {
+async fn requests_are_refused_while_unread_answers_use_up_the_memory() {
     const BUDGET: usize = 16 * LARGE;
     let small = |config: &mut waywiser::Config| config.max_memory_bytes = Some(BUDGET as u64);
     let web = Web::with(small, |server| server).await;
     let mut requests = connect(&web, 0).await;
     let mut bodies = Vec::new();
-    // The request that uses up the budget is refused, or its connection ends first.
-    while let Ok((StatusCode::OK, body)) = status_and_body(&mut requests).await {
+    let status = loop {
+        let (status, body) = status_and_body(&mut requests).await.unwrap();
+        if status != StatusCode::OK {
+            break status;
+        }
         bodies.push(body);
         assert!(bodies.len() * LARGE < BUDGET, "{} answers", bodies.len());
-    }
-    assert!(bodies.len() > 8);
+    };
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(bodies.len() > 8, "{}", bodies.len());
+    drop((requests, bodies));
     while used(&web) > LARGE {
         tokio::task::yield_now().await;
     }
