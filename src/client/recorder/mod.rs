@@ -2,8 +2,8 @@
 //!
 //! Every fix stays in a buffer ([`ReplayBuffer`](super::replay::ReplayBuffer)) until WatchPath reports it as
 //! durable. After a lost connection GetPath returns the offset to resume from, and the fixes in the buffer are sent
-//! again. `session` handles one connection, `source` the fixes of the caller, `prefix` those that are durable. This file opens the next connection.
-//! The module knows no file and no terminal.
+//! again. `session` handles one connection, `source` the fixes of the caller, `prefix` those that are durable. This file
+//! opens the next connection. The module knows no file and no terminal.
 
 mod error;
 mod prefix;
@@ -165,9 +165,10 @@ impl Recorder {
     /// Records the fixes of a source and finishes the path when the source ends.
     ///
     /// The source yields the whole path from its first fix on. If the server already has the first n fixes, from this
-    /// process or an earlier one, the recorder takes them from the source and does not send them. After each connection it
-    /// checks that the length and bounds of the durable points equal those of its source. If the recording is already
-    /// finished, the recorder returns the stored result, provided that the source has the same number of fixes.
+    /// process or an earlier one, the recorder takes them from the source and does not send them. If a new connection
+    /// finds such fixes and none was durable before, it checks that their length and bounds equal those of the recording.
+    /// If the recording is already finished, the recorder returns the stored result, provided that the source has the same
+    /// number of fixes.
     ///
     /// Dropping the future resets the stream. The server keeps the points that it has received. The recording stays
     /// unfinished unless its end was already sent.

@@ -140,7 +140,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             self.open(channel.clone(), committed_points, false).await?;
         }
         if let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone()) {
-            self.source.prefix.expect(summary).map_err(SessionError::Fatal)?;
+            self.source.prefix.expect(summary);
         }
         self.set_committed(committed_points)?;
         (self.recorder.on_event)(RecordEvent::Connected { committed_points });

@@ -24,13 +24,11 @@ async fn record(
 }
 
 #[tokio::test(start_paused = true)]
-async fn points_of_another_client_are_not_taken_for_those_of_the_source() {
+async fn the_first_durable_points_are_compared_with_the_source_after_each_connection() {
     for (first, points) in [
         // No point was durable.
         (Plan::CutAtOnce, &[1, 700, 3_500][..]),
-        // All points of the source up to 1000 were durable.
-        (Plan::Cut(1_000), &[1_000, 1_001, 3_500]),
-        // They were not reported.
+        // Durable points were not reported.
         (Plan::CutUnreported(1_000), &[1, 1_000, 3_500]),
     ] {
         // Some points are in the buffer, or the source has not yielded them yet.
