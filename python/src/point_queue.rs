@@ -131,7 +131,7 @@ impl PointQueue {
         self.change(&mut state);
     }
 
-    /// Adds one point. Returns whether there was space and nobody adds an array.
+    /// Adds one point. Returns whether it was added: there is space, and no array is being added.
     ///
     /// # Errors
     /// If the recording has failed, or no more points follow: the task may not read them.

@@ -351,7 +351,7 @@ def test_an_exception_of_a_callback_loses_no_event_and_repeats_no_point(server: 
 
     def add_and_fail(event: ww.RecordEvent) -> None:
         events.append(event)
-        raise KeyError("mine")
+        raise IndexError("mine")
 
     points = walk(20)
     recorder = ww.Recorder(server.url, name, on_event=add_and_fail)
@@ -363,7 +363,7 @@ def test_an_exception_of_a_callback_loses_no_event_and_repeats_no_point(server: 
             try:
                 recorder.send(**point) if index % 2 else recorder.send(**part(points, index, index + 1))
                 break
-            except KeyError:
+            except IndexError:
                 failures += 1
                 assert recorder.sent_points == before
         recorder._core.flush(recorder.sent_points)
@@ -381,7 +381,10 @@ def test_the_points_of_an_array_stay_together(stopped: Server) -> None:
     array, single = walk(2000), walk(6, seed=2)
     recorder = ww.Recorder(stopped.url, "threads", buffer_points=300)
 
+    entered: list[int] = []
+
     def send(index: int) -> None:
+        entered.append(index)
         recorder.send(**{key: values[index] for key, values in single.items()})
 
     def send_array() -> None:
@@ -389,13 +392,18 @@ def test_the_points_of_an_array_stay_together(stopped: Server) -> None:
 
     threads = [threading.Thread(target=send_array), *(threading.Thread(target=send, args=(i,)) for i in range(6))]
     stopped.send_signal(signal.SIGSTOP)
-    for thread in threads:
+    threads[0].start()
+    while recorder.sent_points < 300:
+        threads[0].join(0.01)
+    for thread in threads[1:]:
         thread.start()
-        thread.join(0.1)  # the array waits, and then all points
+    while len(entered) < 6:
+        threads[1].join(0.01)
     assert recorder.sent_points == 300
     ender = threading.Thread(target=recorder.finish)
     ender.start()
-    ender.join(0.1)
+    while recorder.state == "open":
+        ender.join(0.01)
     with pytest.raises(ValueError, match="the recorder is finishing; it takes no more points"):
         recorder.send(1, 2)
     stopped.send_signal(signal.SIGCONT)

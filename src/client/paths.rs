@@ -266,6 +266,11 @@ pub(super) async fn watch_path(
     Ok(stub.watch_path(request).await.map_err(Box::new)?.into_inner())
 }
 
+/// Returns the totals of a recording. `None` if it has none, or if they cannot be read.
+pub(super) fn summary_of(path: pb::Path) -> Option<PathSummary> {
+    stored_path(path).ok()?.summary
+}
+
 /// Reads the recording of a reply that must have one.
 fn required_path(path: Option<pb::Path>) -> Result<StoredPath, ClientError> {
     stored_path(path.ok_or_else(|| ClientError::reply("it has no path"))?)

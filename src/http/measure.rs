@@ -45,7 +45,8 @@ pub trait MeasureJob: Send {
     ) -> Result<Measured, MeasureError>;
 }
 
-/// What a measurement and its request know of each other. The default belongs to no request, and charges no memory.
+/// State that a measurement and its request share: cancellation and memory use. The default belongs to no request, and
+/// charges no memory.
 #[derive(Default)]
 pub struct MeasureControl {
     is_cancelled: AtomicBool,

@@ -49,6 +49,8 @@ pub(super) struct Memory {
     /// The highest use since [`Memory::take_peak`].
     peak: AtomicU64,
     connections: Mutex<HashMap<u64, Arc<Usage>>>,
+    /// Connections that have ended, with charges of work that has not stopped yet.
+    closed: Mutex<Vec<Weak<Usage>>>,
     next_id: AtomicU64,
 }
 
@@ -60,6 +62,7 @@ impl Memory {
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             connections: Mutex::default(),
+            closed: Mutex::default(),
             next_id: AtomicU64::new(0),
         })
     }
@@ -121,6 +124,18 @@ impl Memory {
         usage
     }
 
+    /// Returns the bytes that are charged to connections that have ended.
+    fn closed_bytes(&self) -> u64 {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = 0;
+        closed.retain(|usage| {
+            let usage = usage.upgrade();
+            bytes += usage.as_ref().map_or(0, |usage| usage.charged());
+            usage.is_some()
+        });
+        bytes
+    }
+
     fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Usage>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,12 +154,10 @@ impl Memory {
         for usage in open() {
             *by_peer.entry(usage.peer).or_default() += usage.charged();
         }
-        // Connections that were ended release their memory soon.
-        let leaving: u64 = connections
-            .values()
-            .filter(|usage| usage.ended.is_cancelled())
-            .map(|usage| usage.charged())
-            .sum();
+        // Connections that were ended release their memory soon, and so does the work of closed ones.
+        let ending = connections.values().filter(|usage| usage.ended.is_cancelled());
+        let ending: u64 = ending.map(|usage| usage.charged()).sum();
+        let leaving = ending + self.closed_bytes();
         if self.used().saturating_sub(leaving + released) <= self.limit / 100 * END_PERCENT {
             return None;
         }
@@ -311,12 +324,16 @@ impl Usage {
     }
 
     /// Removes the connection from the budget.
-    fn close(&self) {
+    fn close(self: &Arc<Self>) {
         self.memory.connections().remove(&self.id);
         let unread = self.unread.swap(0, Relaxed);
         self.memory.subtract(unread);
         self.steady.fetch_sub(CONNECTION_BYTES, Relaxed);
         self.memory.subtract(CONNECTION_BYTES);
+        if self.charged() > 0 {
+            let mut closed = self.memory.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            push_live(&mut closed, Arc::downgrade(self));
+        }
     }
 }
 

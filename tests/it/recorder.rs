@@ -252,6 +252,38 @@ async fn of_two_recorders_the_older_one_fails() {
     insta::assert_snapshot!(error, @"paths/two is now written by another client, which continues after the points that were sent so far");
 }
 
+/// The first recorder is connected, and its source has no fix yet. Its watch reports the points of the other one.
+#[tokio::test]
+async fn points_that_another_client_records_before_the_first_fix_are_compared() {
+    for (from, is_same) in [(1, false), (0, true)] {
+        let server = server_with_frequent_commits().await;
+        let fixes = walk(500);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender_of_events, mut events) = mpsc::unbounded_channel();
+        let waiting = recorder(server.address, "waiting")
+            .on_event(move |event| drop(sender_of_events.send(event)));
+        let call = tokio::spawn(waiting.record(UnboundedReceiverStream::new(receiver)));
+        assert!(matches!(events.recv().await.unwrap(), RecordEvent::Connected { .. }));
+
+        let other = recorder(server.address, "waiting");
+        let other_fixes = fixes[from..from + 100].to_vec();
+        let (more, rest) = mpsc::unbounded_channel();
+        let other = tokio::spawn(other.record(UnboundedReceiverStream::new(rest)));
+        other_fixes.iter().for_each(|&fix| more.send(fix).unwrap());
+        while events.recv().await.unwrap() != (RecordEvent::Committed { committed_points: 100 }) {}
+        other.abort();
+        let _ = other.await;
+
+        fixes.iter().for_each(|&fix| sender.send(fix).unwrap());
+        drop(sender);
+        match call.await.unwrap() {
+            Ok(recorded) if is_same => assert_same(&recorded, &fixes),
+            Err(RecordError::SourceDiffers { stored: 100, .. }) if !is_same => {}
+            other => panic!("{is_same}: {other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_older_recorder_without_points_to_send_fails_too() {
     // The source of the older one has no more fixes ready, or ends.

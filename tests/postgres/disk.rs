@@ -7,7 +7,7 @@ use std::time::Duration;
 use waywiser::recording::{CheckpointStore, OpenRequest, StoreError};
 
 use crate::cluster::{Cluster, DATABASE};
-use crate::fixtures::{cluster_and_store, migrated};
+use crate::fixtures::{cluster_and_store, migrated, retried};
 use crate::skip::skipped;
 use crate::small_disk::SmallDisk;
 use crate::walk::{Acknowledged, Writer, assert_folded, commit, name, opening, recorded};
@@ -135,7 +135,8 @@ async fn a_full_disk_of_the_write_ahead_log_loses_no_acknowledged_point() {
     is_over.store(true, Ordering::SeqCst);
     let outcomes = writing.await.unwrap();
     assert!(outcomes.unavailable + outcomes.unknown > 0, "{outcomes:?}");
-    let stored = store.load(name(1)).await.unwrap().unwrap();
+    // The other connection of the store may not be open yet.
+    let stored = retried(async || store.load(name(1)).await).await.unwrap();
     assert_eq!(stored.committed_points(), acknowledged.points());
     assert_folded(1, &stored);
     let request = OpenRequest { options: None, ..opening() };

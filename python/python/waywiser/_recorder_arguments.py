@@ -69,7 +69,7 @@ def is_scalar(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number. A duration of numpy, which counts as a whole number there, is none."""
+    """Return whether a value is a number. A duration of numpy is not a number here, although numpy treats it as one."""
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool | np.timedelta64)
 
 

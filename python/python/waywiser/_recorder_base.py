@@ -220,10 +220,12 @@ class BaseRecorder:
         if self._on_event is not None:
             if not self._events:
                 self._events.extend(RecordEvent(*event) for event in self._core.take_events())
-            with contextlib.suppress(IndexError):  # another thread takes events, too
-                while self._events:
+            while self._events:
+                try:
                     event = self._events.popleft()
-                    self._on_event(event)
+                except IndexError:  # another thread has taken it
+                    return
+                self._on_event(event)
 
     def _point(self, lon: Any, lat: Any, time: Any, elevation: Any, accuracy: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Return the values of one point for the core."""
@@ -236,7 +238,8 @@ class BaseRecorder:
         )
 
     def _adding_point(self, point: tuple[Any, Any, Any, Any, Any]) -> Generator[int]:
-        """Add a point when there is space."""
+        """Add a point when there is space. The caller has the lock, so that no array is being added."""
+        self._core.end_array()  # an exception may have prevented the call at the end of an array
         while True:
             seen = self._core.version
             if self._core.push_one(*point):

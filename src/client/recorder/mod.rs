@@ -165,8 +165,8 @@ impl Recorder {
     /// Records the fixes of a source and finishes the path when the source ends.
     ///
     /// The source yields the whole path from its first fix on. If the server already has the first n fixes, from this
-    /// process or an earlier one, the recorder takes them from the source and does not send them. If a new connection
-    /// finds such fixes and none was durable before, it checks that their length and bounds equal those of the recording.
+    /// process or an earlier one, the recorder takes them from the source and does not send them. When a
+    /// connection first finds points on the server, it checks that their length and bounds equal those of the source.
     /// If the recording is already finished, the recorder returns the stored result, provided that the source has the same
     /// number of fixes.
     ///
@@ -202,7 +202,9 @@ impl Recorder {
                     let committed_points = recording.committed_points();
                     let (elapsed, left) = recording.retry_times();
                     let name = recording.recorder.name;
-                    return Err(match server_delay(&error).filter(|delay| *delay >= left) {
+                    // A short delay, which each failed try has, is not the reason.
+                    let is_reason = |delay: &Duration| *delay >= left && *delay > elapsed;
+                    return Err(match server_delay(&error).filter(is_reason) {
                         Some(delay) => RecordError::RetryTooLate {
                             name,
                             committed_points,

@@ -197,7 +197,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                     .iter()
                     .any(|points| (self.replay.base() + 1..=sent).contains(points));
             let can_be_overdue = is_waiting
-                && !(needs_flush || is_closed || is_overtaken)
+                && !(needs_flush || is_closed || is_overtaken || self.source.is_exhausted)
                 && sent > self.replay.base();
             tokio::select! {
                 biased;
@@ -216,8 +216,13 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                         // says whether the other stream is newer or an earlier stream's last commit.
                         is_overtaken |= !is_first && path.committed_points > sent;
                         if !is_overtaken {
+                            let committed_points = path.committed_points;
+                            if is_first && let Some(summary) = paths::summary_of(path) {
+                                // They may be of another client.
+                                self.source.prefix.expect(summary);
+                            }
                             // The reply also reports a finished path.
-                            self.set_committed(path.committed_points)?;
+                            self.set_committed(committed_points)?;
                         }
                     }
                     // The watch ends when the recording is finished.

@@ -225,7 +225,8 @@ async function* eventsOf(response, limit) {
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     let text = "";
-    while (reader && !limit.signal.aborted) {
+    while (reader) {
+        limit.signal.throwIfAborted();
         const { done, value } = await reader.read();
         limit.renew();
         if (done) {

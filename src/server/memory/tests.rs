@@ -38,6 +38,20 @@ fn a_charge_ends_when_it_is_dropped() {
     assert_eq!(memory.take_peak(), 0);
 }
 
+#[test]
+fn the_work_of_a_closed_connection_ends_no_other_connection() {
+    let memory = Memory::new(100 * MIB);
+    let (large, other) = (memory.connection(peer(1)), memory.connection(peer(2)));
+    let work = large.charge(60 * MIB);
+    drop(OpenConnection(large));
+    let _held = other.charge(37 * MIB);
+    assert_eq!(memory.relieve(), None, "the work stops soon");
+    drop(work);
+    let _more = other.charge(60 * MIB);
+    assert_eq!(memory.relieve().map(|ended| ended.0), Some(peer(2)));
+    assert!(memory.closed.lock().unwrap().is_empty());
+}
+
 #[derive(Debug)]
 struct Windows;
 

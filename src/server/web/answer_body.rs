@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::time::{Instant, sleep_until};
@@ -91,6 +91,8 @@ pub(super) struct AnswerBody {
     /// The rest of the current frame. It is sent in parts that are copies, so that one that waits in h2 does not keep the
     /// memory of all of them.
     rest: Bytes,
+    /// Whether parts of the current frame were sent.
+    is_split: bool,
     /// The bytes that are held for the answer.
     charge: Charge,
     gate: Gate,
@@ -109,6 +111,7 @@ impl AnswerBody {
         let this = Self {
             body,
             rest: Bytes::new(),
+            is_split: false,
             charge,
             gate,
             progress,
@@ -126,12 +129,25 @@ impl AnswerBody {
         }
     }
 
-    /// Removes the next part from the current frame.
-    fn take_part(&mut self) -> Bytes {
-        match self.rest.len() > PART_BYTES_MAX {
-            true => Bytes::copy_from_slice(&self.rest.split_to(PART_BYTES_MAX)),
-            false => std::mem::take(&mut self.rest),
+    /// Removes the next part from the current frame, with its charge. Parts are copies with charges of their own: the frame
+    /// keeps its memory until its last part was copied.
+    fn take_part(&mut self) -> ChargedBytes {
+        let is_last = self.rest.len() <= PART_BYTES_MAX;
+        if is_last && !self.is_split {
+            let part = std::mem::take(&mut self.rest);
+            let charge = self.charge.split(part.len() as u64);
+            return ChargedBytes::new(part, charge);
         }
+        let part = Bytes::copy_from_slice(&self.rest[..self.rest.len().min(PART_BYTES_MAX)]);
+        let charge = self.gate.charge(part.len() as u64);
+        if is_last {
+            self.rest = Bytes::new();
+            self.gate.set_charge(&mut self.charge, self.body.size_hint().lower());
+        } else {
+            self.rest.advance(part.len());
+        }
+        self.is_split = !is_last;
+        ChargedBytes::new(part, charge)
     }
 }
 
@@ -159,10 +175,9 @@ impl http_body::Body for AnswerBody {
             this.gate.set_charge(&mut this.charge, held);
         }
         let part = this.take_part();
-        this.bytes.add_sent(part.len() as u64);
-        let charge = this.charge.split(part.len() as u64);
+        this.bytes.add_sent(part.remaining() as u64);
         this.set_unread_since(Some(Instant::now()));
-        Poll::Ready(Some(Ok(Frame::data(ChargedBytes::new(part, charge)))))
+        Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {

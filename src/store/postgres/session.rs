@@ -63,6 +63,8 @@ pub(super) struct Session {
     known_openings: u64,
     /// Number of attempts that failed since the last connection of the store was opened.
     failures: u32,
+    /// Whether the last connection ended soon. The pause after it is never shortened.
+    is_short_lived: bool,
     /// The error of the last attempt, or why the connection was lost, for clients.
     reason: String,
     /// The last error that was logged.
@@ -104,6 +106,7 @@ impl Session {
             next_attempt: now,
             known_openings: 0,
             failures: 0,
+            is_short_lived: false,
             reason: String::new(),
             logged: String::new(),
         };
@@ -126,15 +129,16 @@ impl Session {
         }
         if self.attempt.is_none() {
             let (mut routes, known) = (self.route.subscribe(), self.known_openings);
+            let is_short_lived = self.is_short_lived;
             tokio::select! {
                 () = sleep_until(self.next_attempt) => {}
-                _ = routes.wait_for(|route| route.openings > known) => {}
+                _ = routes.wait_for(|route| route.openings > known), if !is_short_lived => {}
             }
             self.end_pause_if_available();
         }
         let attempt = self.attempt.get_or_insert_with(|| {
             let route = *self.route.borrow();
-            self.known_openings = route.openings;
+            (self.known_openings, self.is_short_lived) = (route.openings, false);
             let (settings, host) = (self.settings.clone(), route.host);
             Box::pin(async move { connect::open(&settings, host, Purpose::Store).await })
         });
@@ -155,6 +159,7 @@ impl Session {
                     route.openings += 1;
                 });
                 self.opened_route = *self.route.borrow();
+                self.known_openings = self.opened_route.openings;
                 self.link = Some(opened.link);
                 (self.failures, self.opened_at) = (0, Instant::now());
                 let connection = self.role.name();
@@ -179,6 +184,13 @@ impl Session {
                 self.logged = text;
                 self.health.failed(self.role, error);
                 self.pause();
+                let openings = self.route.borrow().openings;
+                if openings > self.known_openings {
+                    // The other connection was opened during this attempt. Requests get the error before the next one.
+                    self.known_openings = openings;
+                    self.failures = 0;
+                    self.pause();
+                }
             }
         }
     }
@@ -207,13 +219,16 @@ impl Session {
         self.health.lost(self.role, self.reason.clone());
         self.next_attempt = Instant::now();
         if !is_replaced && self.opened_at.elapsed() < LIFE_MIN {
+            self.is_short_lived = true;
             self.pause();
         }
     }
 
-    /// Ends the pause if the other connection was opened after the start of the last attempt.
+    /// Ends the pause if the other connection was opened after the start of the last attempt, unless the last connection of
+    /// this session ended soon: connections that are closed again and again must not be opened without pauses.
     fn end_pause_if_available(&mut self) {
-        if self.link.is_none() && self.route.borrow().openings > self.known_openings {
+        let has_news = self.route.borrow().openings > self.known_openings;
+        if self.link.is_none() && !self.is_short_lived && has_news {
             (self.failures, self.next_attempt) = (0, Instant::now());
         }
     }
