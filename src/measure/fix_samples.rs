@@ -27,6 +27,14 @@ impl FixBlock {
         })
     }
 
+    /// Returns the last fix that has a position, without its mark of a segment, and its index in the block.
+    pub(crate) fn last_fix(&self) -> Option<(usize, Fix)> {
+        let slot = self.points.len().checked_sub(1)?;
+        let is_whole = self.without_position_count() == 0;
+        let index = if is_whole { slot } else { self.offsets_of_slots(0)[slot] as usize };
+        Some((index, self.fix_in_slot(slot)?))
+    }
+
     /// Returns whether a segment starts after the first `count` fixes that have a position.
     pub(crate) fn has_start_after(&self, count: usize) -> bool {
         if self.starts.is_empty() {

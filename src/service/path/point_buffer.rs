@@ -65,7 +65,7 @@ impl PointBuffer {
     ) {
         let Some(blocks) = &mut self.blocks else { return };
         let Some(samples) = &mut blocks.samples else { return };
-        samples.add_last_block(&blocks.block, first_offset);
+        samples.add_block(&blocks.block, first_offset);
         sampler.add(samples);
         *samples = sampler.samples(now_unix_ms);
     }

@@ -109,7 +109,7 @@ mod tests {
 
     fn take(sampler: &mut Sampler, block: &FixBlock, first_offset: u64, now_unix_ms: i64) {
         let mut samples = sampler.samples(now_unix_ms);
-        samples.add_last_block(block, first_offset);
+        samples.add_block(block, first_offset);
         sampler.add(&mut samples);
     }
 
@@ -165,7 +165,7 @@ mod tests {
                     (offset, left) =
                         (offset + FixBlock::CAPACITY as u64, left - FixBlock::CAPACITY);
                 }
-                samples.add_last_block(&block(0..left), offset);
+                samples.add_block(&block(0..left), offset);
                 offset += left as u64;
                 sampler.add(&mut samples);
                 all.extend(offsets(&mut sampler, offset));

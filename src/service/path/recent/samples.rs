@@ -13,7 +13,7 @@ pub(in crate::service::path) struct Samples {
     step: usize,
     /// The number of points with a position so far.
     seen: usize,
-    /// The last point, if it is not a sample.
+    /// The last point, without a mark of a segment.
     last: Option<RecentPoint>,
     /// Whether a segment has started after the last sample.
     has_start: bool,
@@ -23,7 +23,7 @@ pub(in crate::service::path) struct Samples {
 #[derive(Debug)]
 pub(super) struct TakenSamples {
     pub(super) points: Vec<RecentPoint>,
-    /// The last point, if it is not a sample.
+    /// The last point, if it is not a sample, without a mark of a segment.
     pub(super) last: Option<RecentPoint>,
     /// Whether a segment has started after the last sample.
     pub(super) has_start: bool,
@@ -41,9 +41,12 @@ impl Samples {
         Self { max: max.min(POINTS_MAX), ..Self::default() }
     }
 
-    /// Adds samples of a block that others may follow.
+    /// Adds samples of a block, and notes its last point.
     #[inline]
     pub(in crate::service::path) fn add_block(&mut self, block: &FixBlock, first_offset: u64) {
+        if let Some((index, fix)) = block.last_fix() {
+            self.last = Some(RecentPoint::new(first_offset + index as u64, fix));
+        }
         if self.max == 0 {
             self.has_start |= block.has_start_after(0);
             return;
@@ -58,18 +61,12 @@ impl Samples {
         self.seen = seen;
     }
 
-    /// Adds samples of the last block, and notes its last point.
-    pub(in crate::service::path) fn add_last_block(&mut self, block: &FixBlock, first_offset: u64) {
-        self.add_block(block, first_offset);
-        let last = block.position_count().saturating_sub(1);
-        let last = block.samples(last, 1).next();
-        let last = last.map(|(index, fix)| RecentPoint::new(first_offset + index as u64, fix));
-        self.last = last.filter(|last| self.points.last().map(|it| it.offset) != Some(last.offset));
-    }
-
     /// Removes and returns the samples.
     pub(super) fn take(&mut self) -> TakenSamples {
         let Self { points, last, has_start, .. } = std::mem::take(self);
+        let is_sample =
+            |last: &RecentPoint| points.last().is_some_and(|it| it.offset == last.offset);
+        let last = last.filter(|last| !is_sample(last));
         TakenSamples { points, last, has_start }
     }
 
@@ -77,6 +74,7 @@ impl Samples {
     pub(in crate::service::path) fn discard_from(&mut self, offset: u64) {
         let kept = self.points.partition_point(|point| point.offset < offset);
         self.points.truncate(kept);
+        self.last = self.last.filter(|last| last.offset < offset);
     }
 
     fn push(&mut self, block: &FixBlock, first_offset: u64, first: usize, step: usize) {
@@ -115,11 +113,12 @@ mod tests {
     fn offsets(max: usize, points: usize) -> Vec<u64> {
         let mut samples = Samples::new(max);
         let mut offset = 0;
-        while points - offset > FixBlock::CAPACITY {
+        // The last block is full or not, or empty.
+        while points - offset >= FixBlock::CAPACITY {
             samples.add_block(&block(0..FixBlock::CAPACITY), offset as u64);
             offset += FixBlock::CAPACITY;
         }
-        samples.add_last_block(&block(0..points - offset), offset as u64);
+        samples.add_block(&block(0..points - offset), offset as u64);
         let TakenSamples { points: taken, last, has_start } = samples.take();
         assert!(!has_start && taken.iter().all(|point| !point.fix.starts_segment()));
         let mut offsets: Vec<_> = taken.iter().map(|point| point.offset).collect();
@@ -159,7 +158,10 @@ mod tests {
                 }
                 samples.add_block(&one, first as u64);
             }
-            let TakenSamples { points, has_start, .. } = samples.take();
+            // The last point of this block is not a sample.
+            samples.add_block(&block(0..3), 768);
+            let TakenSamples { points, last, has_start } = samples.take();
+            assert!(last.is_some_and(|last| last.offset == 770 && !last.fix.starts_segment()));
             let starts: Vec<_> = points
                 .iter()
                 .filter(|point| point.fix.starts_segment())
