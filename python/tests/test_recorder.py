@@ -459,16 +459,20 @@ def test_the_descriptors_of_ended_recorders_are_closed(server: Server, name: str
     asyncio.run(record())
 
 
-def test_a_cancelled_finish_leaves_the_result(server: Server, name: str) -> None:
+def test_a_cancelled_finish_leaves_the_result(stopped: Server, name: str) -> None:
     async def record() -> None:
-        recorder = ww.AsyncRecorder(server.url, name)
+        recorder = ww.AsyncRecorder(stopped.url, name)
         await recorder.send([1, 2], [3, 4])
+        await recorder.flush()
+        stopped.send_signal(signal.SIGSTOP)
         task = asyncio.create_task(recorder.finish())
         while recorder.state == "open":
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert recorder.state == "finishing"
+        stopped.send_signal(signal.SIGCONT)
         while recorder.state == "finishing":
             await asyncio.sleep(0.001)
         assert recorder.state == "finished" and recorder.summary == ww.measure([1, 2], [3, 4])
