@@ -197,7 +197,7 @@ async fn measure_upload(
     let _cancel = CancelOnDrop(Arc::clone(&control));
     let work = move || {
         let measured = job.run(file, control);
-        // The file is charged as long as the thread has it.
+        // The file is charged until the thread ends.
         drop(held_file);
         measured
     };
