@@ -142,7 +142,7 @@ async fn random_bytes_from_the_server_never_panic() {
     }
     assert_no_panics();
     proxy.corrupt(None);
-    proxy.cut(false);
+    proxy.cut(false).await;
     ready(&store).await;
     cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
     check_store(&*Arc::clone(&store)).await;

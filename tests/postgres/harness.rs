@@ -35,7 +35,7 @@ async fn a_commit_waits_for_the_standby_which_can_be_promoted() {
     let standby = primary.standby(link.address).await;
     primary.require_standby().await;
     primary.sql(DATABASE, "CREATE TABLE t AS SELECT 1 AS n").await;
-    link.cut(true);
+    link.cut(true).await;
     let session = primary.session(DATABASE).await;
     let commit = tokio::spawn(async move { session.batch_execute("UPDATE t SET n = 2").await });
     while primary.waiting_for_standby().await == 0 {
@@ -90,7 +90,8 @@ async fn the_proxy_cuts_and_blocks_connections() {
     let Some(cluster) = Cluster::start().await else { return };
     let proxy = Proxy::start(cluster.address).await;
     let client = through(&proxy).await;
-    proxy.cut(false);
+    proxy.cut(false).await;
+    assert_eq!(proxy.open_now(), 0);
     assert!(client.simple_query("SELECT 1").await.is_err());
     let client = through(&proxy).await;
     assert_eq!(query(&client, "SELECT 1").await, [["1"]]);
@@ -100,7 +101,7 @@ async fn the_proxy_cuts_and_blocks_connections() {
     assert!(!blocked.is_finished());
     proxy.block(false);
     assert_eq!(blocked.await.unwrap(), [["2"]]);
-    proxy.cut(true);
+    proxy.cut(true).await;
     let mut config = tokio_postgres::Config::new();
     config.host("127.0.0.1").port(proxy.address.port()).user(USER).password(PASSWORD);
     assert!(config.connect(NoTls).await.is_err());

@@ -141,23 +141,23 @@ async fn a_restore_whose_result_cannot_be_found_out_says_so() {
         async move { store.restore(iterator(&records)).await }
     });
     proxy.happened(1).await;
-    proxy.cut(true);
+    proxy.cut(true).await;
     let error = restored.await.unwrap().unwrap_err();
     assert!(matches!(error, PostgresRestoreError::Unknown { count: 31, .. }), "{error:?}");
     assert!(error.to_string().contains("waywiser store check"), "{error}");
     // The advice shows the result.
     assert_eq!(connected(&cluster.url()).await.check().await.unwrap().recordings, 31);
     // Another server has stored recordings since, so that their absence proves nothing.
-    proxy.cut(false);
+    proxy.cut(false).await;
     cluster.sql(DATABASE, "TRUNCATE waywiser_recording").await;
     let url = format!("{}?connect_timeout=60", cluster.url_at(proxy.address));
     let store = connected(&url).await;
     proxy.on(END, Fault::Hold);
     let restored = tokio::spawn(async move { store.restore(iterator(&records)).await });
     proxy.happened(2).await;
-    proxy.cut(true);
+    proxy.cut(true).await;
     retried(async || connected(&cluster.url()).await.open(name(1), opening()).await).await;
-    proxy.cut(false);
+    proxy.cut(false).await;
     let error = restored.await.unwrap().unwrap_err();
     assert!(matches!(&error, PostgresRestoreError::Unknown { .. }), "{error:?}");
     assert!(error.to_string().contains("other recordings"), "{error}");

@@ -35,12 +35,12 @@ impl Pair {
     }
 
     /// Ends the replication, so that commits wait.
-    fn isolate(&self) {
-        self.link.cut(true);
+    async fn isolate(&self) {
+        self.link.cut(true).await;
     }
 
     async fn reconnect(&self) {
-        self.link.cut(false);
+        self.link.cut(false).await;
         crate::cluster::wait_for_sync(&self.primary).await;
     }
 
@@ -147,7 +147,7 @@ async fn a_wait_for_the_standby_that_is_ended_is_not_reported_as_durable() {
         let writer = migrated(&pair.primary.url()).await;
         let other = connected(&pair.primary.url()).await;
         let held = recorded(&*writer, 1, 10).await;
-        pair.isolate();
+        pair.isolate().await;
         let pending = pair.waiting(&writer, &held).await;
         pair.signal_waiting(function).await;
         let outcome = pending.await.unwrap();
@@ -163,7 +163,7 @@ async fn a_commit_before_a_crash_of_the_primary_is_not_reported_until_the_standb
     let Some(mut pair) = Pair::start().await else { return };
     let writer = migrated(&pair.primary.url()).await;
     let held = recorded(&*writer, 1, 10).await;
-    pair.isolate();
+    pair.isolate().await;
     let pending = pair.waiting(&writer, &held).await;
     pair.primary.kill().await;
     let outcome = pending.await.unwrap();
@@ -207,7 +207,7 @@ async fn an_old_primary_that_comes_back_acknowledges_nothing() {
     let old = migrated(&pair.primary.url()).await;
     let held = recorded(&*old, 1, 10).await;
     pair.primary.pause();
-    pair.isolate();
+    pair.isolate().await;
     pair.standby.promote().await;
     let new = connected(&pair.standby.url()).await;
     let taken = new.open(name(1), opening()).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_writer_leaves_an_old_primary_where_its_row_is_locked() {
     let first = migrated(&pair.url()).await;
     let second = connected(&pair.url()).await;
     let held = recorded(&*first, 1, 10).await;
-    pair.isolate();
+    pair.isolate().await;
     let pending = pair.waiting(&first, &held).await;
     pair.standby.promote().await;
     // The watchdog of the tests ends a writer that stays for ever.
@@ -266,7 +266,7 @@ async fn a_commit_that_only_the_primary_has_is_not_reported_as_a_change() {
     let known = RecordingVersion { epoch: held.epoch, committed_points: 10, complete: false };
     let watched = WatchedRecording { name: name(1), known: Some(known) };
     let mut events = other.changes(WatchedRecordings::new(move || vec![watched.clone()]));
-    pair.isolate();
+    pair.isolate().await;
     let pending = pair.waiting(&writer, &held).await;
     pair.signal_waiting("pg_cancel_backend").await;
     assert!(matches!(pending.await.unwrap(), Err(StoreError::Unknown(_))));
@@ -300,7 +300,7 @@ async fn a_promotion_that_lost_commits_never_leads_to_a_wrong_total() {
     let (first, second) = (migrated(&url).await, connected(&url).await);
     let held = recorded(&*first, 1, 10).await;
     standby.wait_until("SELECT count(*) FROM waywiser_recording WHERE points = 10", "1").await;
-    link.cut(true);
+    link.cut(true).await;
     // The standby knows neither this opening nor the commits after it.
     let held = {
         let reopened = first.open(name(1), opening()).await.unwrap();
@@ -347,7 +347,7 @@ async fn a_paused_primary_does_not_delay_the_use_of_the_promoted_standby() {
     let held = recorded(&*store, 1, 10).await;
     drop(store);
     pair.primary.pause();
-    pair.isolate();
+    pair.isolate().await;
     pair.standby.promote().await;
     let (first, second) =
         (Proxy::start(pair.primary.address).await, Proxy::start(pair.standby.address).await);

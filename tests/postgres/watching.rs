@@ -139,10 +139,10 @@ async fn changes_while_the_connection_is_lost_are_reported_afterwards() {
     let watched = Watched::default();
     watched.add(1, Some(&held));
     let mut events = watcher.changes(watched.handle());
-    proxy.cut(true);
+    proxy.cut(true).await;
     let next = commit(&*writer, 1, &held, 5).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    proxy.cut(false);
+    proxy.cut(false).await;
     loop {
         match watched.next(&mut events).await {
             StoreEvent::Missed => {}

@@ -129,7 +129,7 @@ impl Database {
         }
         sleep(rng.millis(0, 200)).await;
         // The old primary never gets another synchronous standby.
-        self.link.cut(true);
+        self.link.cut(true).await;
         self.standby.cluster.promote().await;
         self.events.record("database: the standby is promoted");
         std::mem::swap(&mut self.primary, &mut self.standby);
@@ -154,7 +154,7 @@ impl Database {
         if matches!(loss, Loss::Killed) || rng.one_in(2) {
             drop(old);
             self.old = None;
-            self.use_standby();
+            self.use_standby().await;
             self.events.record("database: the old primary is removed");
         } else {
             // The servers reach it, and not the new standby, until the next promotion.
@@ -163,15 +163,17 @@ impl Database {
     }
 
     /// Routes the second host of the URL to the standby.
-    fn use_standby(&self) {
+    async fn use_standby(&self) {
         let address = self.standby.cluster.address;
-        self.routes.iter().for_each(|routes| routes[1 - self.slot].redirect(address));
+        for routes in &self.routes {
+            routes[1 - self.slot].redirect(address).await;
+        }
     }
 
     /// Removes an old primary that still runs.
-    pub fn remove_old(&mut self) {
+    pub async fn remove_old(&mut self) {
         if self.old.take().is_some() {
-            self.use_standby();
+            self.use_standby().await;
             self.events.record("database: the old primary is removed");
         }
     }
@@ -179,7 +181,7 @@ impl Database {
     /// Cancels commits that wait for the standby, while it is away.
     pub async fn cancel_waits(&self, rng: &mut Rng) {
         self.events.record("database: the standby is away");
-        self.link.cut(true);
+        self.link.cut(true).await;
         for _ in 0..rng.between(1, 3) {
             sleep(rng.millis(20, 150)).await;
             let cancelled = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
@@ -187,7 +189,7 @@ impl Database {
             self.events.record(format_args!("database: {cancelled} waits are cancelled"));
         }
         sleep(rng.millis(0, 500)).await;
-        self.link.cut(false);
+        self.link.cut(false).await;
         wait_for_sync(&self.primary.cluster).await;
         self.events.record("database: the standby is back");
     }

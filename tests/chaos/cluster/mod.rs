@@ -120,7 +120,7 @@ impl Round {
         for server in &mut self.servers {
             server.kill().await?;
         }
-        self.database.remove_old();
+        self.database.remove_old().await;
         self.database.restart_after_kill().await;
         for server in &mut self.servers {
             server.spawn().await?;
@@ -178,7 +178,7 @@ impl Round {
                     1 => Loss::Paused,
                     _ => Loss::Cut,
                 };
-                self.database.remove_old();
+                self.database.remove_old().await;
                 self.measure(match loss {
                     Loss::Killed => "failover, primary killed",
                     Loss::Paused => "failover, primary paused",
@@ -261,7 +261,7 @@ impl Round {
             self.database.restart_after_kill().await;
         }
         // A silent connection is usable again when it is replaced.
-        self.database.route(server).cut(false);
+        self.database.route(server).cut(false).await;
         Ok(())
     }
 
@@ -273,18 +273,18 @@ impl Round {
         self.events.record(format_args!("network: server {one}, all {all}, blocked {is_blocked}"));
         self.events.count(|counts| counts.cuts += 1);
         let time = rng.millis(0, 1_500);
-        let cut = |begins: bool| {
+        let cut = async |begins: bool| {
             for (number, routes) in self.database.routes.iter().enumerate() {
                 if all || number == one {
                     for route in routes {
-                        if is_blocked { route.block(begins) } else { route.cut(begins) }
+                        if is_blocked { route.block(begins) } else { route.cut(begins).await }
                     }
                 }
             }
         };
-        cut(true);
+        cut(true).await;
         sleep(time).await;
-        cut(false);
+        cut(false).await;
     }
 
     /// Stops all faults and waits until all clients have finished.

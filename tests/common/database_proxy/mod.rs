@@ -2,6 +2,7 @@
 //! statement, delay a statement, cut connections, and forward nothing.
 #![allow(dead_code, reason = "each test target uses a part of it")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -44,9 +45,12 @@ struct State {
     refusing: bool,
     /// Connections with a smaller number are closed.
     first_open: u64,
-    /// The number of connections that were accepted, and of those that are open.
+    /// The number of the next connection.
+    next: u64,
+    /// The number of connections that were accepted.
     accepted: usize,
-    open: usize,
+    /// The numbers of the connections that are open.
+    open: BTreeSet<u64>,
 }
 
 impl State {
@@ -60,8 +64,9 @@ impl State {
             corruption: None,
             refusing: false,
             first_open: 0,
+            next: 0,
             accepted: 0,
-            open: 0,
+            open: BTreeSet::new(),
         }
     }
 }
@@ -117,13 +122,13 @@ impl Proxy {
 
     /// Returns the number of connections that are open.
     pub fn open_now(&self) -> usize {
-        self.state.borrow().open
+        self.state.borrow().open.len()
     }
 
     /// Waits until no connection is open.
     pub async fn closed(&self) {
         let mut state = self.state.subscribe();
-        state.wait_for(|state| state.open == 0).await.unwrap();
+        state.wait_for(|state| state.open.is_empty()).await.unwrap();
     }
 
     /// Forwards the statements that are held now.
@@ -132,9 +137,9 @@ impl Proxy {
     }
 
     /// Forwards to another server from now on, and closes all connections.
-    pub fn redirect(&self, server: SocketAddr) {
+    pub async fn redirect(&self, server: SocketAddr) {
         self.state.send_modify(|state| state.server = server);
-        self.cut(false);
+        self.cut(false).await;
     }
 
     /// Stops or resumes forwarding, like a network that loses all packets.
@@ -147,56 +152,65 @@ impl Proxy {
         self.state.send_modify(|state| state.corruption = seed);
     }
 
-    /// Closes all connections, and refuses new ones while `refusing`.
-    pub fn cut(&self, refusing: bool) {
+    /// Closes all connections, and refuses new ones while `refusing`. Waits until they are closed: what one end sends after
+    /// that never reaches the other one.
+    pub async fn cut(&self, refusing: bool) {
+        let mut first_open = 0;
         self.state.send_modify(|state| {
             state.refusing = refusing;
-            state.first_open = u64::MAX;
+            state.first_open = state.next;
+            first_open = state.next;
         });
+        let are_closed = |state: &State| state.open.first().is_none_or(|&open| open >= first_open);
+        self.state.subscribe().wait_for(are_closed).await.unwrap();
     }
 }
 
-/// Counts an open connection until it is dropped.
-struct Open(Arc<watch::Sender<State>>);
+/// Lists an open connection until it is dropped.
+struct Open {
+    number: u64,
+    state: Arc<watch::Sender<State>>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.send_modify(|state| state.open -= 1);
+        self.state.send_modify(|state| {
+            state.open.remove(&self.number);
+        });
     }
 }
 
 async fn serve(listener: TcpListener, state: watch::Sender<State>) {
     let mut open = JoinSet::new();
     let state = Arc::new(state);
-    for number in 0.. {
+    loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         while open.try_join_next().is_some() {}
-        let is_refused = state.borrow().refusing;
-        // All connections before this one were closed by the last cut.
-        state.send_if_modified(|state| {
-            let was_cut = state.first_open == u64::MAX;
-            state.first_open = if was_cut { number } else { state.first_open };
-            false
+        let mut accepted = None;
+        state.send_modify(|state| {
+            if !state.refusing {
+                accepted = Some((state.next, state.server));
+                state.open.insert(state.next);
+                state.next += 1;
+                state.accepted += 1;
+            }
         });
-        if is_refused {
+        let Some((number, address)) = accepted else {
             let _ = client.set_zero_linger();
             continue;
-        }
-        let state = Arc::clone(&state);
-        state.send_modify(|state| {
-            state.accepted += 1;
-            state.open += 1;
-        });
+        };
+        let listed = Open { number, state: Arc::clone(&state) };
         open.spawn(async move {
-            let _open = Open(Arc::clone(&state));
-            let address = state.borrow().server;
-            let Ok(server) = TcpStream::connect(address).await else {
-                let _ = client.set_zero_linger();
-                return;
-            };
+            let state = &listed.state;
             let mut changes = state.subscribe();
+            let forward = async {
+                match TcpStream::connect(address).await {
+                    Ok(server) => connection::forward(client, server, state).await,
+                    Err(_) => drop(client.set_zero_linger()),
+                }
+            };
             tokio::select! {
-                () = connection::forward(client, server, &state) => {}
+                () = forward => {}
                 _ = changes.wait_for(|state| state.first_open > number) => {}
             }
         });
