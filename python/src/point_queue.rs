@@ -244,6 +244,11 @@ impl PointQueue {
         drop(self.changed.wait_timeout_while(self.lock(), timeout, is_same));
     }
 
+    /// Returns whether `end` was called.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.lock().is_ended
+    }
+
     /// Returns the version.
     pub(crate) fn version(&self) -> u64 {
         self.lock().version

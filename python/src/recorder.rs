@@ -271,6 +271,12 @@ impl RecorderCore {
         Ok(())
     }
 
+    /// Whether `end` was called.
+    #[getter]
+    fn is_ended(&self) -> PyResult<bool> {
+        Ok(self.queue()?.is_ended())
+    }
+
     /// Whether the task has not ended. False in a child process.
     #[getter]
     fn is_running(&self) -> bool {

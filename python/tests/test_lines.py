@@ -256,6 +256,7 @@ def test_invalid_positions_in_many_lines(counts, share, on_invalid, random):
         (([1.0], [1.0], [-1, 1]), ValueError, "index 0 of offsets: -1 is not between"),
         (([1.0], [1.0], []), ValueError, "offsets are empty"),
         (([1.0], [1.0], [0.0, 1.0]), TypeError, "offsets have the type float64"),
+        (([1.0], [1.0], None), TypeError, "offsets is None; in a tuple"),
         (([1.0], [1.0, 2.0], [0, 1]), ValueError, "lon has 1 values and lat has 2"),
         (["a line"], TypeError, "index 0: 'a line' is not a geometry"),
         (LINE, ValueError, "lines must have one dimension"),

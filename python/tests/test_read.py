@@ -283,6 +283,7 @@ def test_parquet_is_read_or_explained(tmp_path: Path) -> None:
     try:
         (again,) = ww.read(tmp_path / "b.parquet")
     except ValueError as error:
+        assert "READS_PARQUET" not in os.environ  # set for the package with the feature parquet
         assert "b.parquet: this build does not read Parquet; read the columns with pyarrow" in str(error)
         assert any("b.parquet: this build does not read Parquet" in note for note in ww.read(tmp_path).notes)
     else:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -374,6 +375,32 @@ def test_an_exception_of_a_callback_loses_no_event_and_repeats_no_point(server: 
     assert failures > 10 and [event.kind for event in events] == ["connected"] + ["committed"] * (len(events) - 1)
     counts = [event.committed_points for event in events]
     assert counts == sorted(set(counts)) and counts[-1] == 20
+
+
+def test_a_callback_that_sends_points_gets_the_events_one_after_the_other(server: Server, name: str) -> None:
+    depth, deepest = 0, 0
+    counts: list[int | None] = []
+
+    def send_more(event: ww.RecordEvent) -> None:
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+        counts.append(event.committed_points)
+        recorder.send(1, 2)
+        recorder.send([1, 2], [3, 4])
+        depth -= 1
+
+    recorder = ww.Recorder(server.url, name)
+    for index in range(50):
+        recorder.send(index, index)
+        recorder._core.flush(index + 1)
+        while recorder.committed_points <= index:
+            recorder._core.wait(recorder._core.version, 0.1)
+    recorder._on_event = send_more
+    recorder.send(3, 4)
+    assert (deepest, counts) == (1, [0, *range(1, 51)])
+    recorder._on_event = None
+    assert recorder.finish().points == 51 + 3 * 51
 
 
 def test_the_points_of_an_array_stay_together(stopped: Server) -> None:
@@ -765,7 +792,7 @@ def test_a_thread_does_not_wait_for_its_own_send(stopped: Server, origin: str, c
     }
 
     def send_again(*_: object) -> None:
-        if not recorder._lock.locked():
+        if not recorder._lock._is_owned():  # type: ignore[attr-defined]
             return  # send() does not wait yet
         try:
             calls[call]()
@@ -793,6 +820,77 @@ def test_a_thread_does_not_wait_for_its_own_send(stopped: Server, origin: str, c
     assert recorder.finish().points == recorder.sent_points >= 100_001
 
 
+def traced(call: Callable[[], object], codes: set[types.CodeType], on_line: Callable[[int], object]) -> None:
+    """Call a function, and `on_line` with a number before each line of code objects, where signal handlers can run."""
+    count = 0
+
+    def trace(frame: types.FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if event == "line" and frame.f_code in codes:
+            on_line(count)
+            count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+
+
+LOCKED = ww.Recorder._locked.__wrapped__.__code__  # type: ignore[attr-defined]
+ENDING = ww.Recorder._ending.__wrapped__.__code__  # type: ignore[attr-defined]
+
+
+def test_a_signal_handler_at_any_line_waits_for_no_lock_of_its_thread(server: Server, name: str) -> None:
+    recorder = ww.Recorder(server.url, name)
+    outcomes: list[str] = []
+
+    def send_again(_: int) -> None:
+        try:
+            recorder.send([1, 2], [3, 4])
+            outcomes.append("sent")
+        except RuntimeError:
+            outcomes.append("refused")
+
+    traced(lambda: recorder.send([5, 6], [7, 8]), {LOCKED}, send_again)
+    assert set(outcomes) == {"sent", "refused"}
+    assert recorder.finish().points == recorder.sent_points == 2 + 2 * outcomes.count("sent")
+
+
+def test_finish_can_be_interrupted_at_any_line(server: Server, name: str) -> None:
+    points = walk(20)
+    states: list[str] = []
+
+    def interrupt_at(number: int) -> bool:
+        recorder = ww.Recorder(server.url, f"{name}-{number}")
+        recorder.send(**points)
+
+        def interrupt(count: int) -> None:
+            if count == number:
+                raise KeyboardInterrupt
+
+        try:
+            traced(recorder.finish, {ENDING, ww.Recorder.finish.__code__}, interrupt)
+        except KeyboardInterrupt:
+            assert recorder._state == ("finishing" if recorder._core.is_ended else "open") or recorder.summary
+            states.append(recorder._state)
+            if recorder._state == "open":
+                recorder.send(1, 2)
+                assert recorder.finish().points == 21
+            else:
+                assert recorder.finish() == ww.measure(**points)
+            return True
+        assert recorder.summary == ww.measure(**points)
+        return False
+
+    number = 0
+    while interrupt_at(number):
+        number += 1
+    assert {"open", "finishing"} <= set(states)
+
+
 def exit_code_of_child(run: Callable[[], object]) -> int:
     """Call a function in a child process, and return 0 unless it raises."""
     with warnings.catch_warnings():
@@ -817,7 +915,7 @@ def test_a_child_process_does_not_wait_for_a_lock_of_its_parent(stopped: Server)
     stopped.send_signal(signal.SIGSTOP)
     thread = threading.Thread(target=recorder.send, args=(points["lon"], points["lat"]))
     thread.start()
-    while not recorder._lock.locked():
+    while recorder.sent_points < 10_000:  # the thread adds points, and has the lock
         thread.join(0.01)
 
     def send_in_child() -> None:

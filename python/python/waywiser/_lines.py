@@ -60,7 +60,7 @@ def line_lengths(
         `lines` has none of these types, or a geometry is a curve.
     """
     options: dict[str, Any] = {"metric": metric, "on_invalid": on_invalid, "threads": threads}
-    if isinstance(lines, tuple) and len(lines) == 3 and not any(map(_is_geometry, lines)):
+    if isinstance(lines, tuple) and len(lines) == 3 and not _are_geometries(lines):
         lon, lat, offsets = lines
         return _waywiser.ragged_lengths(lon, lat, _offsets(offsets), None, **options)
     if metric != "planar":
@@ -73,12 +73,14 @@ def line_lengths(
     return _of_shapely(lines, options)
 
 
-def _is_geometry(value: Any) -> bool:
-    """Return whether a value is a geometry of shapely or None, which is a missing one."""
-    return value is None or hasattr(value, "geom_type")
+def _are_geometries(values: tuple[Any, ...]) -> bool:
+    """Return whether values are geometries of shapely, or None, which is a missing one."""
+    return any(hasattr(value, "geom_type") for value in values) or all(value is None for value in values)
 
 
 def _offsets(offsets: Any) -> NDArray[Any]:
+    if offsets is None:
+        raise TypeError("offsets is None; in a tuple (lon, lat, offsets), use an array of whole numbers")
     array = np.asarray(offsets)
     if array.dtype in (np.int64, np.int32):
         return array

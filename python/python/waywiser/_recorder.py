@@ -59,9 +59,9 @@ class Recorder(BaseRecorder):
         The maximum number of points in memory: those that `send` has accepted and that are not durable, whether or not
         the server can be reached. `send` waits when it is reached. A point takes 80 to 160 bytes.
     on_event : callable or None
-        Called with a `RecordEvent` for each change, by the thread that uses the recorder, during its calls. While a
-        `send` waits for space, it must not call `send` or `finish`, which raise RuntimeError then. The call raises the
-        exceptions of on_event: `sent_points` has the number of points that were added before.
+        Called with a `RecordEvent` for each change, one after the other, by a thread that uses the recorder, during its
+        calls. While a `send` waits for space, it must not call `send` or `finish`, which raise RuntimeError then. The
+        call raises the exceptions of on_event: `sent_points` has the number of points that were added before.
     metric : {"geodesic", "haversine", "planar"}
         The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
     on_invalid : {"raise", "split", "skip"}
@@ -91,8 +91,7 @@ class Recorder(BaseRecorder):
     """
 
     def _prepare(self) -> None:
-        self._lock = threading.Lock()
-        self._lock_owner: int | None = None
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -154,18 +153,15 @@ class Recorder(BaseRecorder):
         """Lock the recorder, so that the points of one array are consecutive."""
         # Raises in a child process after a fork: a thread that only the parent has may hold the lock.
         _ = self._core.version
-        thread = threading.get_ident()
-        if self._lock_owner == thread:
+        # A signal handler runs between two instructions of its thread. With another variable for the owner, it could find
+        # the lock taken and the variable not set, and would wait for its own thread.
+        if self._lock._is_owned():  # type: ignore[attr-defined]
             raise RuntimeError(
                 "on_event or a signal handler has called send() or finish() while another send() of the same thread "
                 "waits for space; call it after that send() has returned"
             )
         with self._lock:
-            try:
-                self._lock_owner = thread
-                yield
-            finally:
-                self._lock_owner = None
+            yield
 
     def flush(self) -> None:
         """Make all points durable that were sent before, and wait for it.

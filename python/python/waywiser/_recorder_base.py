@@ -124,6 +124,7 @@ class BaseRecorder:
         self._is_planar = metric == "planar"
         self._on_event = on_event
         self._events: collections.deque[RecordEvent] = collections.deque()
+        self._is_delivering = False
         self._summary: Summary | None = None
         self._prepare()
 
@@ -216,8 +217,14 @@ class BaseRecorder:
             self._summary, self._state = summary, "finished"
 
     def _deliver(self) -> None:
-        """Pass the events to the callback. Those after an exception of the callback are passed later."""
-        if self._on_event is not None:
+        """Pass the events to the callback. Those after an exception of the callback are passed later.
+
+        Does nothing while another call passes events, such as the one whose callback has made this call.
+        """
+        if self._on_event is None or self._is_delivering:
+            return
+        try:
+            self._is_delivering = True
             if not self._events:
                 self._events.extend(RecordEvent(*event) for event in self._core.take_events())
             while self._events:
@@ -226,6 +233,8 @@ class BaseRecorder:
                 except IndexError:  # another thread has taken it
                     return
                 self._on_event(event)
+        finally:
+            self._is_delivering = False
 
     def _point(self, lon: Any, lat: Any, time: Any, elevation: Any, accuracy: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Return the values of one point for the core."""
@@ -293,14 +302,13 @@ class BaseRecorder:
         """Refuse new points while the body of a with statement waits for other calls and ends the queue."""
         self._check()
         before = self._state
-        self._state = "finishing" if before == "open" else before
         try:
+            self._state = "finishing" if before == "open" else before
             yield
-        except BaseException:
-            self._state = before if self._state == "finishing" else self._state
-            raise
-        # Another call may have been interrupted in the meantime.
-        self._state = "finishing" if self._state == "open" else self._state
+        finally:
+            # The body may have been interrupted before or after the end of the queue, here or in another call.
+            if self._state in ("open", "finishing"):
+                self._state = "finishing" if self._core.is_ended else before
 
     def _finishing(self) -> Generator[int]:
         """Wait for the end of the recording and store its summary."""
