@@ -48,6 +48,7 @@ mod pending_resets;
 mod reflection;
 mod reset_log;
 mod shutdown;
+mod unread_answers;
 mod unread_replies;
 mod unread_requests;
 mod watchers;

@@ -90,6 +90,20 @@ impl Server {
         Self { address: serve.address, serve, log, data }
     }
 
+    /// Returns the address of the HTTP listener, which `--http` has started.
+    pub async fn http_address(&self) -> SocketAddr {
+        let began = Instant::now();
+        loop {
+            let lines = self.log_lines("listening for HTTP");
+            let address = lines.first().and_then(|line| line.split("address=").nth(1));
+            if let Some(address) = address.and_then(|text| text.split(' ').next()) {
+                return address.parse().unwrap();
+            }
+            assert!(began.elapsed() < HANG_TIMEOUT, "the log has no address of HTTP");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub fn data(&self) -> Option<&PathBuf> {
         self.data.as_ref()
     }
