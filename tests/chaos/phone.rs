@@ -45,10 +45,11 @@ fn fixes(rng: &mut Rng) -> Vec<Fix> {
     // From 20:30 UTC. The day of the time zone ends at 22:00 UTC, so that most tracks have two days.
     let mut unix_s = 1_716_237_000 + rng.between(0, 7_000) as i64;
     let mut is_moving = true;
-    let fix = |_| {
+    let fix = |index| {
         unix_s += rng.magnitude(1, 90) as i64;
         is_moving ^= rng.one_in(20);
-        if is_moving {
+        // The first ride is long, because a day of stops has no length to compare.
+        if is_moving || index < 100 {
             x += rng.between(0, 3_000) as i64;
             y += rng.between(0, 2_000) as i64;
         }
