@@ -44,6 +44,10 @@ struct State {
     sent_points: u64,
     /// The number of points that the task has taken.
     taken_points: u64,
+    /// The number of points that the task has taken and processed. Those that the server had already were compared.
+    processed_points: u64,
+    /// The number of points that the server had before the task took as many.
+    stored_points: u64,
     /// The number of durable points, also those of an earlier recorder that the task has not compared yet.
     committed_points: u64,
     /// The number of points that a caller wants to be durable at once.
@@ -215,6 +219,9 @@ impl PointQueue {
         | RecordEvent::Committed { committed_points } = event
         {
             state.committed_points = committed_points;
+            if committed_points > state.taken_points {
+                state.stored_points = committed_points;
+            }
         }
         if state.events.len() == EVENTS_MAX {
             state.events.pop_front();
@@ -242,6 +249,13 @@ impl PointQueue {
         let is_same = |state: &mut State| state.version == seen;
         // Without a result: the caller checks what it waits for.
         drop(self.changed.wait_timeout_while(self.lock(), timeout, is_same));
+    }
+
+    /// Returns whether the first `points` points are durable. Points that the server had already were compared.
+    pub(crate) fn is_durable(&self, points: u64) -> bool {
+        let state = self.lock();
+        let is_compared = points > state.stored_points || points <= state.processed_points;
+        points <= state.committed_points && is_compared
     }
 
     /// Returns whether `end` was called.
@@ -292,6 +306,14 @@ impl Stream for Points {
             return Poll::Ready(Some(point));
         }
         let mut state = queue.lock();
+        if state.processed_points < state.taken_points {
+            // The task asks for the next point after it has processed the one before.
+            let is_comparing = state.processed_points < state.stored_points;
+            state.processed_points = state.taken_points;
+            if is_comparing && state.flush_points > 0 {
+                queue.change(&mut state);
+            }
+        }
         let Some(next) = state.blocks.pop_front() else {
             if state.is_ended {
                 return Poll::Ready(None);

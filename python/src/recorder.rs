@@ -167,6 +167,11 @@ impl RecorderCore {
         Ok(self.queue()?.counts().1)
     }
 
+    /// Returns whether the first points are durable, and were compared with those that the server had.
+    fn is_durable(&self, points: u64) -> PyResult<bool> {
+        Ok(self.queue()?.is_durable(points))
+    }
+
     /// Adds one point. Returns whether there was space.
     fn push_one(
         &self,

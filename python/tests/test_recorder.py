@@ -304,7 +304,7 @@ def test_a_recording_is_resumed_after_an_exception(server: Server, name: str) ->
     for wrong, options, message in (
         (points, {}, "options"),
         (points, {"preset": "walk"}, "are different"),
-        (part(points, 0, 100), {"preset": "walk"}, "the source has 100"),
+        (part(points, 0, 100), {"preset": "walk"}, "there are 100 points to record"),
     ):
         recorder = ww.Recorder(server.url, name, **options)
         with contextlib.suppress(ww.RecordingError):  # the server may have answered already
@@ -328,6 +328,74 @@ def test_the_error_of_a_recording_appears_at_the_next_call(server: Server, name:
         with pytest.raises(ww.RecordingError, match=name):
             first.send([1, 2], [3, 4])
         first.close()
+
+
+def test_flush_reports_that_the_server_has_other_points(server: Server, name: str) -> None:
+    first = ww.Recorder(server.url, name)
+    first.send([1, 2, 3], [1, 2, 3])
+    first.flush()
+    first.close()
+    for send in (lambda r: r.send([50, 51, 52], [10, 20, 30]), lambda r: [r.send(50 + i, i) for i in range(3)]):
+        second = ww.Recorder(server.url, name)
+        send(second)
+        with pytest.raises(ww.RecordingError, match="the first 3 .* are different"):
+            second.flush()
+    again = ww.Recorder(server.url, name)
+    again.send([1, 2], [1, 2])
+    again.flush()
+    again.send(3, 3)
+    again.flush()
+    again.send(4, 4)
+    again.flush()
+    assert (again.finish(), again.committed_points) == (ww.measure([1, 2, 3, 4], [1, 2, 3, 4]), 4)
+
+
+def test_flush_reports_the_points_of_another_writer(server: Server, name: str) -> None:
+    first, second = ww.Recorder(server.url, name), ww.Recorder(server.url, name)
+    for recorder in (first, second):
+        recorder.send(1, 1)
+        recorder.flush()
+    first.send(2, 2)
+    second.send(50, 50)
+    first.flush()
+    with pytest.raises(ww.RecordingError, match="are different|another client"):
+        second.flush()
+    assert first.finish() == ww.measure([1, 2], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time": [864_000, 864_100, 864_200, 864_300]},
+        {"time": [0, 100, 200, 900]},
+        {"time": None},
+        {"elevation": [0.0, 5.0, 0.0, 0.0]},
+        {"accuracy": [99.0, 1.0, 1.0, 1.0]},
+        {"lat": [1.0, 1.002, 1.001, 1.003]},
+    ],
+)
+def test_a_resumed_recording_has_the_same_times_and_elevations(
+    server: Server, name: str, change: dict[str, Any]
+) -> None:
+    points = {
+        "lon": [1.0, 1.001, 1.002, 1.003],
+        "lat": [1.0, 1.001, 1.002, 1.003],
+        "time": [0, 100, 200, 300],
+        "elevation": [0.0, 10.0, 0.0, 0.0],
+        "accuracy": [1.0, 1.0, 99.0, 1.0],
+    }
+    options: dict[str, Any] = {"max_accuracy": 10, "every": "day"}
+    first = ww.Recorder(server.url, name, **options)
+    first.send(**points)
+    first.flush()
+    first.close()
+    with pytest.raises(ww.RecordingError, match="the first 4 .* are different"):
+        second = ww.Recorder(server.url, name, **options)
+        second.send(**{**points, **change})
+        second.finish()
+    third = ww.Recorder(server.url, name, **options)
+    third.send(**points)
+    assert third.finish() == ww.measure(**points, **options)
 
 
 def test_events_are_delivered_in_calls(server: Server, name: str) -> None:

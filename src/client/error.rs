@@ -105,7 +105,9 @@ pub enum ClientError {
     )]
     Timeout,
     /// The points of a recording did not become durable in time, although the connection is alive.
-    #[error("the server answers, but the points that were sent do not become durable")]
+    #[error(
+        "the connection is open, but the points that were sent do not become durable; the server or its disk may hang"
+    )]
     NotDurable,
     /// The server ended the stream of a recording before the path was finished.
     #[error("the stream was closed before the path was finished")]

@@ -271,6 +271,11 @@ pub(super) fn summary_of(path: pb::Path) -> Option<PathSummary> {
     stored_path(path).ok()?.summary
 }
 
+/// Returns the last checked fix of a recording, if the reply has a valid one.
+pub(super) fn last_fix_of(path: &pb::Path, options: &Options) -> Option<Fix> {
+    fix(options.metric().space(), path.last_point.as_ref()?)
+}
+
 /// Reads the recording of a reply that must have one.
 fn required_path(path: Option<pb::Path>) -> Result<StoredPath, ClientError> {
     stored_path(path.ok_or_else(|| ClientError::reply("it has no path"))?)

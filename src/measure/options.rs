@@ -376,7 +376,7 @@ impl Options {
 
     /// Returns whether a rule may reject fixes or break segments, so that the accepted fixes may differ from
     /// all fixes.
-    pub(super) fn is_selective(&self) -> bool {
+    pub(crate) fn is_selective(&self) -> bool {
         self.max_gap_time_ns.is_some()
             || self.max_gap.is_some()
             || self.max_speed.is_some()

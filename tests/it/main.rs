@@ -45,6 +45,7 @@ mod quotas;
 mod recent_points;
 mod record;
 mod recorder;
+mod recorder_comparison;
 #[path = "../common/reserved.rs"]
 mod reserved;
 mod resets;

@@ -293,7 +293,7 @@ class BaseRecorder:
         while True:
             seen = self._core.version
             self._check()
-            if self._core.committed_points >= points:
+            if self._core.is_durable(points):
                 return
             yield seen
 

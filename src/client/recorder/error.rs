@@ -73,7 +73,7 @@ pub enum RecordError {
     },
     /// The source has another number of fixes than the recording.
     #[error(
-        "{name} has {stored} points already, and the source {}; record another path under another name",
+        "{name} has {stored} points already, and {}; record another path under another name",
         source_length(*source_points)
     )]
     SourceLength {
@@ -86,7 +86,7 @@ pub enum RecordError {
     },
     /// The first fixes of the source differ from those of the recording.
     #[error(
-        "{name} has {stored} points already, and the first {stored} of the source are different; record another path under another name"
+        "{name} has {stored} points already, and the first {stored} points to record are different; record another path under another name"
     )]
     SourceDiffers {
         /// The recording.
@@ -115,7 +115,11 @@ pub enum RecordError {
 }
 
 fn source_length(points: Option<u64>) -> String {
-    points.map_or_else(|| "has more".to_owned(), |points| format!("has {points}"))
+    match points {
+        None => "there are more points to record".to_owned(),
+        Some(1) => "there is 1 point to record".to_owned(),
+        Some(points) => format!("there are {points} points to record"),
+    }
 }
 
 /// Returns seconds for a message: with one decimal, or as a whole number from 10 s on.

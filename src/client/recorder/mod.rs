@@ -166,7 +166,9 @@ impl Recorder {
     ///
     /// The source yields the whole path from its first fix on. If the server already has the first n fixes, from this
     /// process or an earlier one, the recorder takes them from the source and does not send them. When a
-    /// connection first finds points on the server, it checks that their length and bounds equal those of the source.
+    /// connection first finds points on the server, it checks that their lengths, bounds, times, climbs, windows, counts and the
+    /// last point equal those of the source. Later it checks the last durable point, if the options reject and reorder
+    /// no points.
     /// If the recording is already finished, the recorder returns the stored result, provided that the source has the same
     /// number of fixes.
     ///

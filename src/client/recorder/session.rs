@@ -139,10 +139,11 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
             // and names the fields that differ.
             self.open(channel.clone(), committed_points, false).await?;
         }
+        let last_fix = stored.as_ref().and_then(|stored| stored.last_fix);
         if let Some(summary) = stored.as_ref().and_then(|stored| stored.summary.clone()) {
-            self.source.prefix.expect(summary);
+            self.source.prefix.expect(summary, last_fix);
         }
-        self.set_committed(committed_points)?;
+        self.set_committed(committed_points, last_fix)?;
         (self.recorder.on_event)(RecordEvent::Connected { committed_points });
         if stored.is_some_and(|stored| stored.is_complete) {
             return self.confirm_finished(channel).await;
@@ -217,12 +218,13 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
                         is_overtaken |= !is_first && path.committed_points > sent;
                         if !is_overtaken {
                             let committed_points = path.committed_points;
+                            let last_fix = paths::last_fix_of(&path, &self.recorder.options);
                             if is_first && let Some(summary) = paths::summary_of(path) {
                                 // They may be of another client.
-                                self.source.prefix.expect(summary);
+                                self.source.prefix.expect(summary, last_fix);
                             }
                             // The reply also reports a finished path.
-                            self.set_committed(committed_points)?;
+                            self.set_committed(committed_points, last_fix)?;
                         }
                     }
                     // The watch ends when the recording is finished.
@@ -300,13 +302,19 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
         self.recorder.stall_timeout.min(rest)
     }
 
-    /// Removes durable points from the buffer and reports an event if their number has increased.
-    fn set_committed(&mut self, committed_points: u64) -> Result<(), SessionError> {
+    /// Removes durable points from the buffer and reports an event if their number has increased. `last_fix` is the last
+    /// checked one of them, if it is known.
+    fn set_committed(
+        &mut self,
+        committed_points: u64,
+        last_fix: Option<Fix>,
+    ) -> Result<(), SessionError> {
         let committed = self.replay.set_committed(committed_points).map_err(|lost| {
             let (name, durable) = (self.recorder.name.clone(), lost.base);
             SessionError::Fatal(RecordError::PointsLost { name, durable, got: committed_points })
         });
         let (mut removed, skip) = committed?;
+        self.source.prefix.expect_last(committed_points, last_fix);
         removed.try_for_each(|fix| self.source.prefix.push(fix)).map_err(SessionError::Fatal)?;
         drop(removed);
         self.source.skip += skip;
@@ -400,7 +408,7 @@ impl<'a, S: Stream<Item = Fix>> ActiveRecording<'a, S> {
     fn read_reply(&mut self, reply: Bytes) -> Result<Option<Recorded>, SessionError> {
         let reply = pb::RecordPathResponse::decode(reply)
             .map_err(|error| SessionError::Transient(error.into()))?;
-        self.set_committed(reply.committed_points)?;
+        self.set_committed(reply.committed_points, None)?;
         if !reply.complete {
             return Ok(None);
         }

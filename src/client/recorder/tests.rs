@@ -142,7 +142,7 @@ async fn a_recording_times_out_if_the_server_answers_but_commits_nothing() {
     let error = fake.recorder().record(stream::iter(fixes(9_500))).await.unwrap_err();
     insta::assert_snapshot!(
         error,
-        @"paths/x: no point became durable for 300 s: the server answers, but the points that were sent do not become durable"
+        @"paths/x: no point became durable for 300 s: the connection is open, but the points that were sent do not become durable; the server or its disk may hang"
     );
     assert_eq!(started.elapsed().as_secs(), RetryPolicy::default().budget.as_secs());
 }
@@ -392,7 +392,7 @@ async fn a_source_that_differs_from_the_recording_is_refused() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(
                 error,
-                @"paths/x has 700 points already, and the first 700 of the source are different; record another path under another name"
+                @"paths/x has 700 points already, and the first 700 points to record are different; record another path under another name"
             );
         }
         assert_complete(fake.recorder().record(stream::iter(fixes(700))).await, 700);
