@@ -2,9 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{
-    PyAttributeError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyAttributeError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use waywiser::measure::PathError;
@@ -12,7 +10,8 @@ use waywiser::store::{path_from_bytes, path_to_bytes};
 use waywiser::{Metric, PathAccumulator};
 
 use crate::fixes::{Arguments, Fixes};
-use crate::options::{has_rules, options};
+use crate::names::{OnInvalid, flag, metric_argument, on_invalid_argument, wrong_type};
+use crate::options::{has_rules, options_with};
 use crate::summary::summary;
 
 /// A path that grows, and that is stored, sent and merged without a change of its bits.
@@ -102,13 +101,16 @@ impl Fold {
 #[pymethods]
 impl Fold {
     #[new]
-    #[pyo3(signature = (*, metric = "geodesic", on_invalid = "raise", **options))]
+    #[pyo3(
+        signature = (*, metric = Metric::Geodesic, on_invalid = OnInvalid::Raise, **options),
+        text_signature = "(*, metric='geodesic', on_invalid='raise', **options)"
+    )]
     fn __new__(
-        metric: &str,
-        on_invalid: &str,
+        #[pyo3(from_py_with = metric_argument)] metric: Metric,
+        #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let options = self::options("Fold", metric, on_invalid, options)?;
+        let options = options_with("Fold", metric, on_invalid, options)?;
         Ok(Self::new(PathAccumulator::new(options)))
     }
 
@@ -167,9 +169,14 @@ impl Fold {
     ///     The folds have different options, filters, an estimate, windows, times or elevations. The fold is unchanged.
     /// RuntimeError
     ///     Another thread has changed the fold during the call. The call has no effect.
-    #[pyo3(signature = (other, *, joined = true))]
-    fn merge(&self, other: &Bound<'_, Self>, joined: bool) -> PyResult<()> {
-        let next = other.get().snapshot().path;
+    #[pyo3(signature = (other, *, joined = true), text_signature = "($self, other, *, joined=True)")]
+    fn merge(
+        &self,
+        other: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = joined_argument)] joined: bool,
+    ) -> PyResult<()> {
+        let next = other.cast::<Self>().map_err(|_| wrong_type("other", "a Fold", other))?;
+        let next = next.get().snapshot().path;
         let mut state = self.snapshot();
         if !joined {
             state.path.start_segment();
@@ -196,10 +203,7 @@ impl Fold {
             // Also `bytearray` and `memoryview`.
             Err(_) => match pyo3::buffer::PyBuffer::<u8>::get(data) {
                 Ok(buffer) => PyBytes::new(data.py(), &buffer.to_vec(data.py())?),
-                Err(_) => {
-                    let found = data.get_type().name()?;
-                    return Err(PyTypeError::new_err(format!("data must be bytes, not {found}")));
-                }
+                Err(_) => return Err(wrong_type("data", "bytes", data)),
             },
         };
         match path_from_bytes(bytes.as_bytes()) {
@@ -269,6 +273,10 @@ impl Fold {
     fn summary<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         summary(py, &self.snapshot().path)
     }
+}
+
+fn joined_argument(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    flag("joined", value)
 }
 
 /// Returns the exception for two paths that cannot be merged.

@@ -8,7 +8,7 @@ use waywiser::measure::{ColumnError, ExactSum, LineMeter};
 
 use crate::column::{BLOCK, Columns, Output};
 use crate::error::MeasureError;
-use crate::names::{OnInvalid, metric};
+use crate::names::{OnInvalid, metric_argument, on_invalid_argument};
 use crate::suspicion::warn_suspicion;
 use crate::work::{self, Threads};
 
@@ -47,15 +47,15 @@ use crate::work::{self, Threads};
 ///     The length is 2**64 or more.
 #[pyfunction]
 #[pyo3(
-    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(Threads(1))),
+    signature = (lon, lat, *, metric = Metric::Geodesic, on_invalid = OnInvalid::Raise, threads = Some(Threads(1))),
     text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
 )]
 pub(crate) fn length(
     py: Python<'_>,
     lon: &Bound<'_, PyAny>,
     lat: &Bound<'_, PyAny>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     threads: Option<Threads>,
 ) -> PyResult<f64> {
     let path = Path::get(lon, lat, metric, on_invalid)?;
@@ -106,15 +106,15 @@ pub(crate) fn length(
 ///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
 #[pyfunction]
 #[pyo3(
-    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(Threads(1))),
+    signature = (lon, lat, *, metric = Metric::Geodesic, on_invalid = OnInvalid::Raise, threads = Some(Threads(1))),
     text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
 )]
 pub(crate) fn legs<'py>(
     py: Python<'py>,
     lon: &Bound<'py, PyAny>,
     lat: &Bound<'py, PyAny>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     threads: Option<Threads>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let path = Path::get(lon, lat, metric, on_invalid)?;
@@ -149,15 +149,10 @@ impl Path {
     fn get(
         lon: &Bound<'_, PyAny>,
         lat: &Bound<'_, PyAny>,
-        metric_name: &str,
-        on_invalid: &str,
+        metric: Metric,
+        on_invalid: OnInvalid,
     ) -> PyResult<Self> {
-        let metric = metric(metric_name)?;
-        Ok(Self {
-            columns: Columns::get(lon, lat, metric)?,
-            metric,
-            on_invalid: OnInvalid::parse(on_invalid)?,
-        })
+        Ok(Self { columns: Columns::get(lon, lat, metric)?, metric, on_invalid })
     }
 
     fn exception(&self, py: Python<'_>, error: MeasureError) -> PyErr {

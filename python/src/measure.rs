@@ -2,11 +2,12 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use waywiser::PathAccumulator;
+use waywiser::{Metric, PathAccumulator};
 
 use crate::fixes::{Arguments, Fixes};
-use crate::options::options;
-use crate::summary::summary;
+use crate::names::{OnInvalid, metric_argument, on_invalid_argument};
+use crate::options::options_with;
+use crate::summary::summary_of_all;
 
 /// Measure a path: lengths, times, speeds, ascent, stops, and an estimate of the true length.
 ///
@@ -89,9 +90,13 @@ use crate::summary::summary;
 /// OverflowError
 ///     The length is 2**64 or more.
 #[pyfunction]
-#[pyo3(signature = (
-    lon, lat, *, time = None, elevation = None, accuracy = None, metric = "geodesic", on_invalid = "raise", **options
-))]
+#[pyo3(
+    signature = (
+        lon, lat, *, time = None, elevation = None, accuracy = None, metric = Metric::Geodesic,
+        on_invalid = OnInvalid::Raise, **options
+    ),
+    text_signature = "(lon, lat, *, time=None, elevation=None, accuracy=None, metric='geodesic', on_invalid='raise', **options)"
+)]
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn measure<'py>(
     py: Python<'py>,
@@ -100,13 +105,13 @@ pub(crate) fn measure<'py>(
     time: Option<&Bound<'py, PyAny>>,
     elevation: Option<&Bound<'py, PyAny>>,
     accuracy: Option<&Bound<'py, PyAny>>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let options = self::options("measure", metric, on_invalid, options)?;
+    let options = options_with("measure", metric, on_invalid, options)?;
     let fixes = Fixes::get(py, &Arguments { lon, lat, time, elevation, accuracy }, &options)?;
     let mut path = PathAccumulator::new(options);
     fixes.add_to(py, &mut path)?;
-    summary(py, &path)
+    summary_of_all(py, &path, "sort them by time")
 }

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from . import _waywiser
-from ._arrays import arrow_array, arrow_chunks, comparable, encoded, has_arrow, has_numpy_dtype, without_views
+from ._arrays import (
+    arrow_array,
+    arrow_chunks,
+    check_dimensions,
+    comparable,
+    encoded,
+    has_arrow,
+    has_numpy_dtype,
+    without_views,
+)
 from ._types import FilterOptions, Metric, OnInvalid, Period
 
 if TYPE_CHECKING:
@@ -158,12 +168,24 @@ def _is_off(value: Any) -> bool:
     return value == "ignored" if isinstance(value, str) else isinstance(value, bool | np.bool_) and not value
 
 
-def _dimensions(values: Any) -> int | None:
-    """Return the number of dimensions; None if sequences have different lengths."""
-    try:
-        return np.ndim(values)
-    except ValueError:
-        return None
+def _check_dimensions(key: Any) -> None:
+    """Check that there is one key for each row."""
+    dimensions: int | None = None
+    with contextlib.suppress(ValueError):  # of sequences of different lengths
+        dimensions = np.ndim(key)
+    if dimensions == 0:
+        check_dimensions(np.asarray(key), key, "key")
+    if dimensions != 1:
+        raise ValueError("key must have one dimension: one value for each row")
+
+
+def _too_large(key: Any) -> ValueError:
+    """Return the exception for whole numbers that do not fit into 64 bits."""
+    advice = "does not fit into 64 bits; use texts for such numbers"
+    for index, value in enumerate(key):
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            return ValueError(f"index {index}: key {value} {advice}")
+    return ValueError(f"key: a number {advice}")
 
 
 def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
@@ -175,14 +197,18 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     if has_arrow(key) and not has_numpy_dtype(key):
         array = arrow_chunks(key)
     else:
-        if isinstance(key, str | bytes) or _dimensions(key) != 1:
-            raise ValueError("key must have one dimension: one value for each row")
+        _check_dimensions(key)
+        if not getattr(getattr(key, "dtype", None), "isnative", True):
+            key = key.astype(key.dtype.newbyteorder("="))
         try:
             array = pa.array(key, from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise TypeError(f"key cannot be converted to an Arrow array: {error}") from error
+        except OverflowError as error:
+            raise _too_large(key) from error
     if types.is_int64(array.type) or types.is_int32(array.type):
-        found = _waywiser.group_integers(array.to_numpy()) if array.null_count == 0 else None
+        numbers = np.require(array.to_numpy(), requirements="A") if array.null_count == 0 else None
+        found = None if numbers is None else _waywiser.group_integers(numbers)
         if found is not None:
             distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
             return distinct, np.frombuffer(found[0], dtype=np.int32)

@@ -6,6 +6,7 @@ import datetime
 import difflib
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -153,6 +154,10 @@ class Track:
         return pa.table(columns)
 
 
+#: Maximum number of tracks that the text of a list has.
+_SHOWN_MAX = 20
+
+
 class Tracks(list[Track]):
     """The tracks of files, in the order of the files.
 
@@ -169,6 +174,12 @@ class Tracks(list[Track]):
         super().__init__(tracks)
         self.notes: list[str] = []
         self.errors: list[str] = []
+
+    def __repr__(self) -> str:
+        lines = [f"{len(self)} track{'' if len(self) == 1 else 's'}", *map(repr, self[:_SHOWN_MAX])]
+        if len(self) > _SHOWN_MAX:
+            lines.append(f"and {len(self) - _SHOWN_MAX} more")
+        return "\n  ".join(lines)
 
 
 def read(
@@ -234,8 +245,8 @@ def read(
     time_format : str or None
         The format of times, such as "%d/%m/%Y %H:%M:%S"; None detects it.
     x_column, y_column, z_column, time_column, accuracy_column, segment_column : str, int or None
-        Tables: the name or the number, from 1, of a column; None finds it by a common name. In segment_column a new
-        value starts a segment.
+        Tables: the name of a column, or its number from 1; None finds it by a common name. A whole number is never a
+        name, and a text is a name first. In segment_column a new value starts a segment.
     track_column : str, int or None
         Tables: the column that identifies the track; "none" reads one track, and None detects it.
     delimiter : str or None
@@ -348,11 +359,11 @@ _DEFAULTS: dict[str, Any] = {name: value for name, value in (read.__kwdefaults__
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """Return all options, with columns as text."""
     unknown = given.keys() - _DEFAULTS.keys()
-    if unknown:
+    if unknown:  # only of iter_tracks
         name = min(unknown)
-        similar = difflib.get_close_matches(name, _DEFAULTS, 1)
-        advice = f"; did you mean {similar[0]}?" if similar else ""
-        raise TypeError(f"{name} is not an option of read{advice}")
+        similar = difflib.get_close_matches(name, [*_DEFAULTS, "errors", "on_note"], 1)
+        advice = f"did you mean {similar[0]!r}?" if similar else f"the options are {', '.join(_DEFAULTS)}"
+        raise TypeError(f"iter_tracks() got an unexpected keyword argument {name!r}; {advice}")
     options = {**_DEFAULTS, **given}
     for name, value in options.items():
         if name in ("strict", "join_segments", "sort_by_time"):
@@ -363,13 +374,27 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
             options[name] = None if value is None else _waywiser.time_zone(value)
         elif name.endswith("_column"):
             if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-                options[name] = str(value)
+                options[name] = _column_number(name, int(value))
             elif not (value is None or isinstance(value, str)):
                 raise TypeError(f"{name} must be the name or the number of a column, not {type(value).__name__}")
         elif not (isinstance(value, str) or (value is None and _DEFAULTS[name] is None)):
             raise TypeError(f"{name} must be a text, not {type(value).__name__}")
     _waywiser.check_read_options(options)
     return options
+
+
+def _column_number(name: str, number: int) -> str:
+    """Return a text for the number of a column that is not also the name of a column.
+
+    The reader takes a text as a name first, and then as a number, which may have a sign and zeros.
+    """
+    if number < 1:
+        raise ValueError(f"{name} is {number}; columns are numbered from 1")
+    return f"+{number:020}"
+
+
+#: A number of `_column_number` in a message.
+_COLUMN_NUMBER = re.compile(r'(?:named )?"\+(?=\d{20})0*(\d+)"')
 
 
 def _reporter(errors: Errors) -> _Report | None:
@@ -471,7 +496,9 @@ def _read_one(source: Any, is_found: bool, options: dict[str, Any], raises: bool
     shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def named(text: str) -> str:
-        return name + text[len(shown) :] if name != shown and text.startswith(shown) else text
+        if name != shown and text.startswith(shown):
+            text = name + text[len(shown) :]
+        return _COLUMN_NUMBER.sub(r"\1", text)
 
     try:
         files = _waywiser.read_files(source, shown, name, is_found, options)

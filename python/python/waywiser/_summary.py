@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import textwrap
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -128,7 +129,7 @@ class Window(NamedTuple):
     start, end : datetime.datetime
         The start of the window, and the start of the next one, with the offset of the time zone.
     length : float
-        The length in metres, or in the unit of x and y.
+        The length in metres (length_m) or in the unit of x and y.
     points : int
         The number of accepted points.
     """
@@ -137,6 +138,37 @@ class Window(NamedTuple):
     end: datetime.datetime
     length: float
     points: int
+
+    @property
+    def length_m(self) -> float:
+        """The length in metres."""
+        return self.length
+
+
+class PlanarWindow(Window):
+    """The part of a planar path in an hour, day, week, month or year.
+
+    Attributes
+    ----------
+    start, end : datetime.datetime
+        As in Window.
+    length : float
+        The length in the unit of x and y.
+    points : int
+        The number of accepted points.
+    """
+
+    __slots__ = ()
+
+    @property
+    def length_m(self) -> float:
+        """A planar path has no length in metres."""
+        raise AttributeError(_planar("length"))
+
+
+def _planar(name: str) -> str:
+    """Return the message for a value of a planar path in metres."""
+    return f"a planar path has no {name}_{_UNITS[name]}; use {name}, in the unit of x and y"
 
 
 class UnusedOption(NamedTuple):
@@ -153,6 +185,9 @@ class UnusedOption(NamedTuple):
     option: str
     missing: str
 
+
+#: Maximum width of the text of a summary.
+_COLUMNS = 80
 
 #: The data that options need, with articles.
 _ARTICLES = {"time": "a time", "elevation": "an elevation", "accuracy": "an accuracy"}
@@ -226,8 +261,8 @@ class Summary:
         The bounding box of the path of the accepted points; None without one. A long leg can leave the box of its ends:
         the shortest line between two points of a parallel is nearer to the pole.
     estimate : Estimate or None
-        The estimate of the true length with its 90 % interval; None if it was not requested, or if no segment has two
-        points with times.
+        The estimate of the true length with its 90 % interval. None if it was not requested, and if no segment has two
+        accepted points with times that increase: times that decrease give no estimate.
     stop_count, trip_count : int or None
         The numbers of stops and of trips; None without an estimate.
     stopped_s : float or None
@@ -291,10 +326,11 @@ class Summary:
     undated_length: float | None
     earlier_windows: Window | None
     _keeps_latest: bool
+    _is_estimate_requested: bool
 
     def _in_metres(self, name: str) -> Any:
         if self.model == "planar":
-            raise AttributeError(f"a planar path has no {name}_{_UNITS[name]}; use {name}, in the unit of x and y")
+            raise AttributeError(_planar(name))
         return getattr(self, name)
 
     @property
@@ -436,9 +472,16 @@ class Summary:
     def _lines(self) -> list[tuple[str, str]]:
         """Return the names and values that are available, without empty lists."""
         lines = []
-        for name, value in self.to_dict().items():
+        values = self.to_dict()
+        if self._is_estimate_requested and self.estimate is None:
+            values["estimate"] = None
+        for name, value in values.items():
             if name == "windows" and self.windows_dropped:
                 text = "None, because there are too many; use keep_latest_windows"
+            elif name == "estimate":
+                has_times = all(unused.missing != "time" for unused in self.unused_options)
+                reason = "no segment has two points with increasing times" if has_times else "no point has a time"
+                text = f"None, because {reason}"
             elif name in ("rejections", "stops", "trips", "windows", "unused_options"):
                 if not value:
                     continue
@@ -456,8 +499,20 @@ class Summary:
         return lines
 
     def __repr__(self) -> str:
-        width = max(len(name) for name, _ in self._lines())
-        return "Summary\n" + "\n".join(f"  {name:<{width}}  {text}" for name, text in self._lines())
+        lines = self._lines()
+        start = max(len(name) for name, _ in lines) + 4
+        rows = ["Summary"]
+        for name, text in lines:
+            first = f"  {name}".ljust(start)
+            rows += textwrap.wrap(
+                first + text,
+                _COLUMNS,
+                subsequent_indent=" " * start,
+                drop_whitespace=True,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        return "\n".join(rows)
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -514,13 +569,13 @@ def _rfc3339_ns(time: np.datetime64) -> str:
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-def _window(values: tuple[int, int, tuple[int, int], float, int]) -> Window:
+def _window(values: tuple[int, int, tuple[int, int], float, int], kind: type[Window]) -> Window:
     start_s, end_s, offsets_s, length, points = values
     start, end = (
         (_EPOCH + datetime.timedelta(seconds=time)).astimezone(datetime.timezone(datetime.timedelta(seconds=offset)))
         for time, offset in zip((start_s, end_s), offsets_s)
     )
-    return Window(start, end, length, points)
+    return kind(start, end, length, points)
 
 
 def _time(unix_ns: int) -> np.datetime64:
@@ -550,15 +605,16 @@ def from_values(values: dict[str, Any]) -> Summary:
         "_keeps_latest": False,
     }
     if windows is not None:
+        kind_of_window = PlanarWindow if values["model"] == "planar" else Window
         of_windows["window_unit"] = windows["unit"]
         of_windows["window_time_zone"] = windows["zone"]
         of_windows["_keeps_latest"] = windows["keep_latest"]
         of_windows["windows_dropped"] = windows["windows"] is None
         if windows["windows"] is not None:
-            of_windows["windows"] = tuple(map(_window, windows["windows"]))
+            of_windows["windows"] = tuple(_window(each, kind_of_window) for each in windows["windows"])
             of_windows["undated_length"] = windows["undated_length"]
         if windows["earlier"] is not None:
-            of_windows["earlier_windows"] = _window(windows["earlier"])
+            of_windows["earlier_windows"] = _window(windows["earlier"], kind_of_window)
     return Summary(
         stops=stops if has_lists else None,
         trips=trips if has_lists else None,
