@@ -14,19 +14,23 @@ use crate::names::{OnInvalid, flag, metric_argument, on_invalid_argument, wrong_
 use crate::options::{has_rules, options_with};
 use crate::summary::summary;
 
-/// A path that grows, and that is stored, sent and merged without a change of its bits.
+/// A path that grows, and that is stored, sent and merged without a change of
+/// its bits.
 ///
-/// The results do not depend on how the points are divided into calls, on how often the fold was stored as bytes or pickled,
-/// nor on how the parts of a path are grouped when they are merged.
+/// The results do not depend on how the points are divided into calls, on how
+/// often the fold was stored as bytes or pickled, nor on how the parts of a
+/// path are grouped when they are merged.
 ///
 /// Parameters
 /// ----------
 /// metric : {"geodesic", "haversine", "planar"}
 ///     See length().
 /// on_invalid : {"raise", "split", "skip"}
-///     See length(). With "split" and "skip", invalid positions are counted in summary().rejections.
+///     See length(). With "split" and "skip", invalid positions are counted in
+///     summary().rejections.
 /// **options
-///     The options of measure(). Folds with filters, an estimate or windows cannot be merged.
+///     The options of measure(). Folds with filters, an estimate or windows
+///     cannot be merged.
 ///
 /// Raises
 /// ------
@@ -37,8 +41,9 @@ use crate::summary::summary;
 ///
 /// Notes
 /// -----
-/// The state is about 200 bytes without options. If two threads extend or merge into one fold at the same time, one of them
-/// gets a RuntimeError, and the fold has the points of the other one.
+/// The state is about 200 bytes without options. If two threads extend or merge
+/// into one fold at the same time, one of them gets a RuntimeError, and the
+/// fold has the points of the other one.
 ///
 /// Examples
 /// --------
@@ -126,9 +131,11 @@ impl Fold {
     /// Raises
     /// ------
     /// ValueError
-    ///     A value is not valid, or the arrays differ in length. The message has the index. The fold is unchanged.
+    ///     A value is not valid, or the arrays differ in length. The message
+    ///     has the index. The fold is unchanged.
     /// RuntimeError
-    ///     Another thread has changed the fold during the call. The call has no effect.
+    ///     Another thread has changed the fold during the call. The call has
+    ///     no effect.
     #[pyo3(signature = (lon, lat, *, time = None, elevation = None, accuracy = None))]
     fn extend(
         &self,
@@ -153,22 +160,26 @@ impl Fold {
         state.version = state.version.wrapping_add(1);
     }
 
-    /// Append the path of another fold, as if its points were added one by one.
+    /// Append the path of another fold, as if its points were added one by
+    /// one.
     ///
     /// Parameters
     /// ----------
     /// other : Fold
     ///     The path that follows. It is not changed.
     /// joined : bool
-    ///     Whether a leg joins the last point of this path and the first point of the other one. Without it, the order of
-    ///     the merges does not change the length.
+    ///     Whether a leg joins the last point of this path and the first point
+    ///     of the other one. Without it, the order of the merges does not
+    ///     change the length.
     ///
     /// Raises
     /// ------
     /// ValueError
-    ///     The folds have different options, filters, an estimate, windows, times or elevations. The fold is unchanged.
+    ///     The folds have different options, filters, an estimate, windows,
+    ///     times or elevations. The fold is unchanged.
     /// RuntimeError
-    ///     Another thread has changed the fold during the call. The call has no effect.
+    ///     Another thread has changed the fold during the call. The call has
+    ///     no effect.
     #[pyo3(signature = (other, *, joined = true), text_signature = "($self, other, *, joined=True)")]
     fn merge(
         &self,
@@ -190,7 +201,8 @@ impl Fold {
         PyBytes::new(py, &path_to_bytes(&self.snapshot().path))
     }
 
-    /// Return the fold of bytes(fold). The bytes are checked, and may come from anywhere.
+    /// Return the fold of bytes(fold). The bytes are checked, and may come
+    /// from anywhere.
     ///
     /// Raises
     /// ------

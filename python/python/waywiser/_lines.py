@@ -36,12 +36,16 @@ def line_lengths(
     Parameters
     ----------
     lines : geopandas.GeoSeries, array_like of shapely.Geometry, GeoArrow array, or tuple (lon, lat, offsets)
-        Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length
-        of its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines
-        and polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface; their CRS
-        is checked if they have an extension type. In a tuple, line i has the points from offsets[i] to offsets[i + 1].
+        Lines, or geometries of other types: a collection has the sum of the
+        lengths of its parts, a polygon the length of its rings, and a point 0.
+        A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays
+        of lines and polygons, with separate or interleaved coordinates or in
+        WKB, have the Arrow PyCapsule interface; their CRS is checked if they
+        have an extension type. In a tuple, line i has the points from
+        offsets[i] to offsets[i + 1].
     metric : {"geodesic", "haversine", "planar"}
-        See :func:`length`. With "planar", the lengths are in the unit of the coordinates, of any CRS.
+        See :func:`length`. With "planar", the lengths are in the unit of the
+        coordinates, of any CRS.
     on_invalid : {"raise", "split", "skip"}
         See :func:`length`.
     threads : int or None
@@ -50,12 +54,14 @@ def line_lengths(
     Returns
     -------
     numpy.ndarray
-        One float64 for each geometry: 0 for an empty one, NaN for a missing one. Elevations are ignored.
+        One float64 for each geometry: 0 for an empty one, NaN for a missing
+        one. Elevations are ignored.
 
     Raises
     ------
     ValueError
-        A position is not valid and on_invalid is "raise", a value is not valid WKB, or the CRS is projected.
+        A position is not valid and on_invalid is "raise", a value is not valid
+        WKB, or the CRS is projected.
     TypeError
         `lines` has none of these types, or a geometry is a curve.
     """
@@ -107,9 +113,11 @@ def _offsets(offsets: Any) -> NDArray[Any]:
 
 
 def check_crs(crs: Any) -> None:
-    """Check that a coordinate reference system has longitudes and latitudes, and warn if they are not on WGS84.
+    """Check that a coordinate reference system has longitudes and latitudes, and
+    warn if they are not on WGS84.
 
-    `crs` is a pyproj.CRS, or anything that has its attributes is_geographic and ellipsoid, or None.
+    `crs` is a pyproj.CRS, or anything that has its attributes is_geographic and
+    ellipsoid, or None.
     """
     if crs is None:
         return

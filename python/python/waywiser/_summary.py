@@ -33,8 +33,8 @@ class Bounds(NamedTuple):
     Attributes
     ----------
     min_x, min_y : float
-        West and south in degrees, or the smallest x and y. If the box crosses the antimeridian, the western longitude
-        is larger than the eastern one.
+        West and south in degrees, or the smallest x and y. If the box crosses
+        the antimeridian, the western longitude is larger than the eastern one.
     max_x, max_y : float
         East and north in degrees, or the largest x and y.
     """
@@ -73,7 +73,8 @@ class Rejection:
     first_offset : int
         The smallest index of them in the path, from 0.
     rejected_length : float
-        The length that their rejection removes, in metres or in the unit of x and y.
+        The length that their rejection removes, in metres or in the unit of x
+        and y.
     """
 
     reason: str
@@ -127,7 +128,8 @@ class Window(NamedTuple):
     Attributes
     ----------
     start, end : datetime.datetime
-        The start of the window, and the start of the next one, with the offset of the time zone.
+        The start of the window, and the start of the next one, with the offset
+        of the time zone.
     length : float
         The length in metres (length_m) or in the unit of x and y.
     points : int
@@ -177,7 +179,8 @@ class UnusedOption(NamedTuple):
     Attributes
     ----------
     option : str
-        The name of the argument. The options of a preset have their own names, such as max_speed.
+        The name of the argument. The options of a preset have their own names,
+        such as max_speed.
     missing : {"time", "elevation", "accuracy"}
         The data that no point has.
     """
@@ -212,10 +215,12 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Summary:
-    """The summary of a path: the result of measure(), Track.measure(), Fold.summary() and recordings.
+    """The summary of a path: the result of measure(), Track.measure(),
+    Fold.summary() and recordings.
 
-    Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names
-    with a unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths.
+    Lengths are in metres and speeds in metres per second. With metric="planar"
+    they are in the unit of x and y. Names with a unit, such as length_m, are
+    for geographic paths only; those without, such as length, are for all paths.
     Values that are not available are None.
 
     Attributes
@@ -229,66 +234,82 @@ class Summary:
     accepted : int
         The number of points that were not rejected.
     length : float
-        The length of the accepted points in metres (length_m) or in the unit of x and y. It is rounded once from the
-        exact sum of the legs.
+        The length of the accepted points in metres (length_m) or in the unit of
+        x and y. It is rounded once from the exact sum of the legs.
     raw_length : float
-        The length of all points with a valid position, without filters, in metres (raw_length_m) or in the unit of x
-        and y.
+        The length of all points with a valid position, without filters, in
+        metres (raw_length_m) or in the unit of x and y.
     length_3d : float or None
-        The length in three dimensions in metres (length_3d_m) or in the unit of x and y, with elevation_mode="3d".
+        The length in three dimensions in metres (length_3d_m) or in the unit of
+        x and y, with elevation_mode="3d".
     displacement : float
-        The distance from the first accepted point to the last in metres (displacement_m) or in the unit of x and y.
+        The distance from the first accepted point to the last in metres
+        (displacement_m) or in the unit of x and y.
     gap_length : float
-        The sum of the distances over the gaps that max_gap_time and max_gap have found, in metres (gap_length_m) or in
-        the unit of x and y. Segments of files, of Fold.end_segment() and of on_invalid="split" have no gap.
+        The sum of the distances over the gaps that max_gap_time and max_gap
+        have found, in metres (gap_length_m) or in the unit of x and y. Segments
+        of files, of Fold.end_segment() and of on_invalid="split" have no gap.
     elapsed_s : float or None
-        The time from the earliest to the latest point in seconds. Points that a filter rejects do not count, except
-        those that min_step rejects. None without times.
+        The time from the earliest to the latest point in seconds. Points that a
+        filter rejects do not count, except those that min_step rejects. None
+        without times.
     moving_s : float or None
-        The time of the legs that are not slower than stopped_speed, in seconds. Each moment counts once.
+        The time of the legs that are not slower than stopped_speed, in seconds.
+        Each moment counts once.
     max_speed : float or None
-        The highest average speed over at least 5 s of consecutive legs, in metres per second (max_speed_mps) or in the
-        unit of x and y per second.
+        The highest average speed over at least 5 s of consecutive legs, in
+        metres per second (max_speed_mps) or in the unit of x and y per second.
     ascent, descent : float or None
-        The sums of all climbs and of all descents in metres (ascent_m, descent_m) or in the unit of x and y, after
-        smoothing and above the threshold. Both are positive.
+        The sums of all climbs and of all descents in metres (ascent_m,
+        descent_m) or in the unit of x and y, after smoothing and above the
+        threshold. Both are positive.
     raw_ascent, raw_descent : float or None
-        The sums of all rises and of all falls in metres (raw_ascent_m, raw_descent_m) or in the unit of x and y, without
-        smoothing and threshold. Both are positive.
+        The sums of all rises and of all falls in metres (raw_ascent_m,
+        raw_descent_m) or in the unit of x and y, without smoothing and
+        threshold. Both are positive.
     ascent_method : AscentMethod or None
         How ascent and descent were computed.
     bounds : Bounds or None
-        The bounding box of the path of the accepted points; None without one. A long leg can leave the box of its ends:
-        the shortest line between two points of a parallel is nearer to the pole.
+        The bounding box of the path of the accepted points; None without one. A
+        long leg can leave the box of its ends: the shortest line between two
+        points of a parallel is nearer to the pole.
     estimate : Estimate or None
-        The estimate of the true length with its 90 % interval. None if it was not requested, and if no segment has two
-        accepted points with times that increase: times that decrease give no estimate.
+        The estimate of the true length with its 90 % interval. None if it was
+        not requested, or if no segment has two accepted points with times that
+        increase: times that decrease give no estimate.
     stop_count, trip_count : int or None
         The numbers of stops and of trips; None without an estimate.
     stopped_s : float or None
-        The sum of the durations of the stops in seconds; None without an estimate.
+        The sum of the durations of the stops in seconds; None without an
+        estimate.
     stops : tuple of Stop, or None
-        The latest stops, at most 1000; None without an estimate or with trips=False.
+        The latest stops, at most 1000; None without an estimate or with
+        trips=False.
     trips : tuple of Trip, or None
-        The latest trips, at most 1000; None without an estimate or with trips=False.
+        The latest trips, at most 1000; None without an estimate or with
+        trips=False.
     rejections : dict of str to Rejection
-        The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position,
-        duplicate. Reasons without points are left out.
+        The rejected points by reason: backward_time, accuracy, speed, step,
+        invalid_position, late, zero_position, duplicate. Reasons without points
+        are left out.
     unused_options : tuple of UnusedOption
-        The options that had no effect, because no point has the data that they need.
+        The options that had no effect, because no point has the data that they
+        need.
     window_unit : {"hour", "day", "week", "month", "year"} or None
         The period of the windows; None without the argument `every`.
     window_time_zone : str or None
         The time zone of the windows.
     windows : tuple of Window, or None
-        The lengths by time, in the order of time. They sum to the length with undated_length and earlier_windows,
-        exactly and in any order. None without the argument `every`, and if windows_dropped is True.
+        The lengths by time, in the order of time. They sum to the length with
+        undated_length and earlier_windows, exactly and in any order. None
+        without the argument `every`, and if windows_dropped is True.
     windows_dropped : bool
-        Whether the path has too many windows (more than 100 000), or its times go back and forth over too many, so that
-        there are none. keep_latest_windows keeps the latest ones.
+        Whether the path has too many windows (more than 100 000), or its times
+        go back and forth over too many, so that there are none.
+        keep_latest_windows keeps the latest ones.
     undated_length : float or None
-        The length of the legs whose ends have no time, in metres (undated_length_m) or in the unit of x and y; None if
-        windows is None.
+        The length of the legs whose ends have no time, in metres
+        (undated_length_m) or in the unit of x and y; None if windows is None.
     earlier_windows : Window or None
         The sum of the windows before the latest ones, with keep_latest_windows.
     """
@@ -414,8 +435,10 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """Return the values that are available as a dict for JSON.
 
-        The keys are those of `waywiser measure --json`. Differences: unused_options has the options that had no effect
-        (they are notes of the command line), and without an estimate there are no stops and trips.
+        The keys are those of `waywiser measure --json`. Differences:
+        unused_options has the options that had no effect (they are notes of
+        the command line), and without an estimate there are no stops and
+        trips.
         """
         row: dict[str, Any] = {"points": self.points, "segments": self.segments}
         for name in ("length", "displacement"):
