@@ -53,8 +53,7 @@ def lengths(folder: Path) -> pa.Table:
     with duckdb.connect() as connection:
         connection.create_function("fold", fold, ["DOUBLE[]", "DOUBLE[]"], "BLOB", type="arrow")
         connection.create_function("merged_length", merged_length, ["BLOB[]"], "DOUBLE", type="arrow")
-        result = connection.execute(QUERY, {"files": str(folder / "*.parquet")})
-        return result.to_arrow_table()
+        return connection.sql(QUERY, params={"files": str(folder / "*.parquet")}).to_arrow_table()
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use waywiser::measure::EstimateOptions;
-use waywiser::{Options, PathAccumulator, PathSummary};
+use waywiser::{Metric, Options, PathAccumulator, PathSummary};
 
 use crate::column::{Rows, read_integers};
 use crate::error::{MeasureError, filled, with_capacity};
 use crate::fixes::{Arguments, Feed, Fixes, NO_TIME};
 use crate::mixed_rows;
-use crate::options::{self, has_rules, options};
+use crate::names::{OnInvalid, flag, metric_argument, on_invalid_argument};
+use crate::options::{self, NOT_OF_BY, has_rules, options_with};
 use crate::summary::trips;
 use crate::work::{self, Interrupt, Threads};
 
@@ -37,18 +38,18 @@ pub(crate) fn lengths_by<'py>(
     lat: &Bound<'py, PyAny>,
     elevation: Option<&Bound<'py, PyAny>>,
     accuracy: Option<&Bound<'py, PyAny>>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     threads: Option<Threads>,
-    statistics: bool,
+    #[pyo3(from_py_with = statistics_argument)] statistics: bool,
     options: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    for name in ["trips", "keep_latest_windows"] {
+    for name in NOT_OF_BY {
         if options.contains(name)? {
             return Err(PyTypeError::new_err(format!("by() has no argument '{name}'")));
         }
     }
-    let options = self::options("by", metric, on_invalid, Some(options))?;
+    let options = options_with("by", metric, on_invalid, Some(options))?;
     let options = without_lists(options)?;
     let fixes = Fixes::get(py, &Arguments { lon, lat, time, elevation, accuracy }, &options)?;
     let threads = work::threads(threads);
@@ -108,6 +109,10 @@ pub(crate) fn lengths_by<'py>(
     }
     fixes.finish(py, is_any_invalid)?;
     table.into_dict(py)
+}
+
+fn statistics_argument(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    flag("statistics", value)
 }
 
 /// Returns whether the rows of each group are consecutive, and the groups are in order.
@@ -318,7 +323,7 @@ impl Table {
             None => path_row(0, [NO_TIME; 2], &empty)[..ROW_WITHOUT_STATISTICS].into(),
             Some(_) => window_row(0, [NO_TIME; 2], 0.0, 0).into(),
         };
-        let is_planar = options.metric() == waywiser::Metric::Planar;
+        let is_planar = options.metric() == Metric::Planar;
         let columns = row.into_iter().map(|((name, unit), value)| Numbers {
             name: match unit {
                 "" => name.to_owned(),

@@ -35,6 +35,9 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
         if matches!(buffer.format().to_bytes().first(), Some(b'>' | b'!' | b'<')) {
             return Ok(None);
         }
+        if buffer.dimensions() == 0 {
+            return Err(PyTypeError::new_err(format!("{name} is a number; use an array")));
+        }
         if buffer.dimensions() != 1 {
             let shape =
                 array.getattr("shape").and_then(|shape| shape.str()).map(|text| text.to_string());
@@ -51,12 +54,8 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
         let column = Self::get(array, name)?.ok_or_else(|| {
             PyTypeError::new_err(format!("{name} cannot be converted to an array"))
         })?;
-        match column.len() {
-            found if found == len => Ok(column),
-            found => Err(PyValueError::new_err(format!(
-                "{name} has {found} values for {len} points; they must be equally long"
-            ))),
-        }
+        check_len(name, column.len(), len)?;
+        Ok(column)
     }
 
     /// Returns the number of values.
@@ -169,6 +168,16 @@ impl<T: pyo3::buffer::Element + Default> Column<T> {
             }
         }
         Ok(())
+    }
+}
+
+/// Checks that a column has as many values as there are points.
+pub(crate) fn check_len(name: &str, found: usize, points: usize) -> PyResult<()> {
+    match found == points {
+        true => Ok(()),
+        false => Err(PyValueError::new_err(format!(
+            "{name} has {found} values for {points} points; they must be equally long"
+        ))),
     }
 }
 
@@ -366,7 +375,7 @@ pub(crate) fn read_integers(
     }
     match Column::<i32>::get(array, name)? {
         Some(column) => column.for_each(array.py(), |value| found(value.into())),
-        None => Err(PyTypeError::new_err(format!("{name} are not an array of int64 or int32"))),
+        None => Err(PyTypeError::new_err(format!("{name} must be an array of int64 or int32"))),
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{
-    PyAttributeError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyAttributeError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use waywiser::measure::PathError;
@@ -12,22 +10,27 @@ use waywiser::store::{path_from_bytes, path_to_bytes};
 use waywiser::{Metric, PathAccumulator};
 
 use crate::fixes::{Arguments, Fixes};
-use crate::options::{has_rules, options};
+use crate::names::{OnInvalid, flag, metric_argument, on_invalid_argument, wrong_type};
+use crate::options::{has_rules, options_with};
 use crate::summary::summary;
 
-/// A path that grows, and that is stored, sent and merged without a change of its bits.
+/// A path that grows, and that is stored, sent and merged without a change of
+/// its bits.
 ///
-/// The results do not depend on how the points are divided into calls, on how often the fold was stored as bytes or pickled,
-/// nor on how the parts of a path are grouped when they are merged.
+/// The results do not depend on how the points are divided into calls, on how
+/// often the fold was stored as bytes or pickled, nor on how the parts of a
+/// path are grouped when they are merged.
 ///
 /// Parameters
 /// ----------
 /// metric : {"geodesic", "haversine", "planar"}
 ///     See length().
 /// on_invalid : {"raise", "split", "skip"}
-///     See length(). With "split" and "skip", invalid positions are counted in summary().rejections.
+///     See length(). With "split" and "skip", invalid positions are counted in
+///     summary().rejections.
 /// **options
-///     The options of measure(). Folds with filters, an estimate or windows cannot be merged.
+///     The options of measure(). Folds with filters, an estimate or windows
+///     cannot be merged.
 ///
 /// Raises
 /// ------
@@ -38,8 +41,9 @@ use crate::summary::summary;
 ///
 /// Notes
 /// -----
-/// The state is about 200 bytes without options. If two threads extend or merge into one fold at the same time, one of them
-/// gets a RuntimeError, and the fold has the points of the other one.
+/// The state is about 200 bytes without options. If two threads extend or merge
+/// into one fold at the same time, one of them gets a RuntimeError, and the
+/// fold has the points of the other one.
 ///
 /// Examples
 /// --------
@@ -102,13 +106,16 @@ impl Fold {
 #[pymethods]
 impl Fold {
     #[new]
-    #[pyo3(signature = (*, metric = "geodesic", on_invalid = "raise", **options))]
+    #[pyo3(
+        signature = (*, metric = Metric::Geodesic, on_invalid = OnInvalid::Raise, **options),
+        text_signature = "(*, metric='geodesic', on_invalid='raise', **options)"
+    )]
     fn __new__(
-        metric: &str,
-        on_invalid: &str,
+        #[pyo3(from_py_with = metric_argument)] metric: Metric,
+        #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let options = self::options("Fold", metric, on_invalid, options)?;
+        let options = options_with("Fold", metric, on_invalid, options)?;
         Ok(Self::new(PathAccumulator::new(options)))
     }
 
@@ -124,9 +131,11 @@ impl Fold {
     /// Raises
     /// ------
     /// ValueError
-    ///     A value is not valid, or the arrays differ in length. The message has the index. The fold is unchanged.
+    ///     A value is not valid, or the arrays differ in length. The message
+    ///     has the index. The fold is unchanged.
     /// RuntimeError
-    ///     Another thread has changed the fold during the call. The call has no effect.
+    ///     Another thread has changed the fold during the call. The call has
+    ///     no effect.
     #[pyo3(signature = (lon, lat, *, time = None, elevation = None, accuracy = None))]
     fn extend(
         &self,
@@ -151,25 +160,34 @@ impl Fold {
         state.version = state.version.wrapping_add(1);
     }
 
-    /// Append the path of another fold, as if its points were added one by one.
+    /// Append the path of another fold, as if its points were added one by
+    /// one.
     ///
     /// Parameters
     /// ----------
     /// other : Fold
     ///     The path that follows. It is not changed.
     /// joined : bool
-    ///     Whether a leg joins the last point of this path and the first point of the other one. Without it, the order of
-    ///     the merges does not change the length.
+    ///     Whether a leg joins the last point of this path and the first point
+    ///     of the other one. Without it, the order of the merges does not
+    ///     change the length.
     ///
     /// Raises
     /// ------
     /// ValueError
-    ///     The folds have different options, filters, an estimate, windows, times or elevations. The fold is unchanged.
+    ///     The folds have different options, filters, an estimate, windows,
+    ///     times or elevations. The fold is unchanged.
     /// RuntimeError
-    ///     Another thread has changed the fold during the call. The call has no effect.
-    #[pyo3(signature = (other, *, joined = true))]
-    fn merge(&self, other: &Bound<'_, Self>, joined: bool) -> PyResult<()> {
-        let next = other.get().snapshot().path;
+    ///     Another thread has changed the fold during the call. The call has
+    ///     no effect.
+    #[pyo3(signature = (other, *, joined = true), text_signature = "($self, other, *, joined=True)")]
+    fn merge(
+        &self,
+        other: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = joined_argument)] joined: bool,
+    ) -> PyResult<()> {
+        let next = other.cast::<Self>().map_err(|_| wrong_type("other", "a Fold", other))?;
+        let next = next.get().snapshot().path;
         let mut state = self.snapshot();
         if !joined {
             state.path.start_segment();
@@ -183,7 +201,8 @@ impl Fold {
         PyBytes::new(py, &path_to_bytes(&self.snapshot().path))
     }
 
-    /// Return the fold of bytes(fold). The bytes are checked, and may come from anywhere.
+    /// Return the fold of bytes(fold). The bytes are checked, and may come
+    /// from anywhere.
     ///
     /// Raises
     /// ------
@@ -196,10 +215,7 @@ impl Fold {
             // Also `bytearray` and `memoryview`.
             Err(_) => match pyo3::buffer::PyBuffer::<u8>::get(data) {
                 Ok(buffer) => PyBytes::new(data.py(), &buffer.to_vec(data.py())?),
-                Err(_) => {
-                    let found = data.get_type().name()?;
-                    return Err(PyTypeError::new_err(format!("data must be bytes, not {found}")));
-                }
+                Err(_) => return Err(wrong_type("data", "bytes", data)),
             },
         };
         match path_from_bytes(bytes.as_bytes()) {
@@ -269,6 +285,10 @@ impl Fold {
     fn summary<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         summary(py, &self.snapshot().path)
     }
+}
+
+fn joined_argument(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    flag("joined", value)
 }
 
 /// Returns the exception for two paths that cannot be merged.

@@ -8,27 +8,32 @@ use waywiser::measure::{ColumnError, ExactSum, LineMeter};
 
 use crate::column::{BLOCK, Columns, Output};
 use crate::error::MeasureError;
-use crate::names::{OnInvalid, metric};
+use crate::names::{OnInvalid, metric_argument, on_invalid_argument};
 use crate::suspicion::warn_suspicion;
 use crate::work::{self, Threads};
 
-/// Return the length of a path in metres, rounded once from the exact sum of its legs.
+/// Return the length of a path in metres, rounded once from the exact sum of
+/// its legs.
 ///
-/// The path goes through the points (lon[i], lat[i]). The result has the same bits as those of the server and of the
-/// command line, however the path is divided.
+/// The path goes through the points (lon[i], lat[i]). The result has the same
+/// bits as those of the server and of the command line, however the path is
+/// divided.
 ///
 /// Parameters
 /// ----------
 /// lon, lat : array_like
-///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units of 1e-7 degree. Whole numbers of other
-///     types are degrees. Arrays of numpy, and objects with the Arrow PyCapsule interface, are not copied if they are
-///     float64 or int32 of the processor's byte order, have one chunk and no missing values. A longitude beyond 180 degrees
-///     is reduced by whole turns. With metric="planar": x and y.
+///     Longitudes and latitudes on WGS84: float64 in degrees, or int32 in units
+///     of 1e-7 degree. Whole numbers of other types are degrees. Arrays of
+///     numpy, and objects with the Arrow PyCapsule interface, are not copied if
+///     they are float64 or int32 of the processor's byte order, have one chunk
+///     and no missing values. A longitude beyond 180 degrees is reduced by
+///     whole turns. With metric="planar": x and y.
 /// metric : {"geodesic", "haversine", "planar"}
-///     The geodesic on WGS84, the great circle on a sphere, or the straight line in the unit of x and y.
+///     The geodesic on WGS84, the great circle on a sphere, or the straight
+///     line in the unit of x and y.
 /// on_invalid : {"raise", "split", "skip"}
-///     For positions that are missing (NaN, None, masked, null) or out of range: raise ValueError, join no leg over them,
-///     or join a leg over them.
+///     For positions that are missing (NaN, None, masked, null) or out of
+///     range: raise ValueError, join no leg over them, or join a leg over them.
 /// threads : int or None
 ///     The number of threads; None is one for each processor.
 ///
@@ -40,22 +45,23 @@ use crate::work::{self, Threads};
 /// Raises
 /// ------
 /// ValueError
-///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
+///     A position is not valid and on_invalid is "raise", or the arrays differ
+///     in length.
 /// TypeError
 ///     An argument is not an array of numbers.
 /// OverflowError
 ///     The length is 2**64 or more.
 #[pyfunction]
 #[pyo3(
-    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(Threads(1))),
+    signature = (lon, lat, *, metric = Metric::Geodesic, on_invalid = OnInvalid::Raise, threads = Some(Threads(1))),
     text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
 )]
 pub(crate) fn length(
     py: Python<'_>,
     lon: &Bound<'_, PyAny>,
     lat: &Bound<'_, PyAny>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     threads: Option<Threads>,
 ) -> PyResult<f64> {
     let path = Path::get(lon, lat, metric, on_invalid)?;
@@ -80,7 +86,8 @@ pub(crate) fn length(
     Ok(total.to_f64())
 }
 
-/// Return the distance from the point before to each point of a path, in metres; 0 for the first point.
+/// Return the distance from the point before to each point of a path, in
+/// metres; 0 for the first point.
 ///
 /// The legs are those that length() adds. Each is rounded once.
 ///
@@ -91,7 +98,8 @@ pub(crate) fn length(
 /// metric : {"geodesic", "haversine", "planar"}
 ///     See length().
 /// on_invalid : {"raise", "split", "skip"}
-///     See length(). The leg to an invalid point is 0. With "split", the leg to the point after it is 0 too.
+///     See length(). The leg to an invalid point is 0. With "split", the leg to
+///     the point after it is 0 too.
 /// threads : int or None
 ///     The number of threads; None is one for each processor.
 ///
@@ -103,18 +111,19 @@ pub(crate) fn length(
 /// Raises
 /// ------
 /// ValueError
-///     A position is not valid and on_invalid is "raise", or the arrays differ in length.
+///     A position is not valid and on_invalid is "raise", or the arrays differ
+///     in length.
 #[pyfunction]
 #[pyo3(
-    signature = (lon, lat, *, metric = "geodesic", on_invalid = "raise", threads = Some(Threads(1))),
+    signature = (lon, lat, *, metric = Metric::Geodesic, on_invalid = OnInvalid::Raise, threads = Some(Threads(1))),
     text_signature = "(lon, lat, *, metric='geodesic', on_invalid='raise', threads=1)"
 )]
 pub(crate) fn legs<'py>(
     py: Python<'py>,
     lon: &Bound<'py, PyAny>,
     lat: &Bound<'py, PyAny>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     threads: Option<Threads>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let path = Path::get(lon, lat, metric, on_invalid)?;
@@ -149,15 +158,10 @@ impl Path {
     fn get(
         lon: &Bound<'_, PyAny>,
         lat: &Bound<'_, PyAny>,
-        metric_name: &str,
-        on_invalid: &str,
+        metric: Metric,
+        on_invalid: OnInvalid,
     ) -> PyResult<Self> {
-        let metric = metric(metric_name)?;
-        Ok(Self {
-            columns: Columns::get(lon, lat, metric)?,
-            metric,
-            on_invalid: OnInvalid::parse(on_invalid)?,
-        })
+        Ok(Self { columns: Columns::get(lon, lat, metric)?, metric, on_invalid })
     }
 
     fn exception(&self, py: Python<'_>, error: MeasureError) -> PyErr {

@@ -9,7 +9,7 @@ use waywiser::measure::{ColumnError, LineMeter};
 
 use crate::column::{BLOCK, Columns, Output, read_integers};
 use crate::error::{MeasureError, with_capacity};
-use crate::names::{self, OnInvalid};
+use crate::names::{OnInvalid, metric_argument, on_invalid_argument};
 use crate::suspicion::warn_suspicion;
 use crate::work::{self, Interrupt, Threads};
 
@@ -24,11 +24,10 @@ pub(crate) fn ragged_lengths<'py>(
     lat: &Bound<'py, PyAny>,
     part_offsets: &Bound<'py, PyAny>,
     line_offsets: Option<&Bound<'py, PyAny>>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     threads: Option<Threads>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let metric = names::metric(metric)?;
     let columns = Columns::get(lon, lat, metric)?;
     let parts = Offsets::get(part_offsets, "offsets", columns.len())?;
     let lines = line_offsets
@@ -37,7 +36,7 @@ pub(crate) fn ragged_lengths<'py>(
     let count = lines.as_ref().map_or(parts.count(), Offsets::count);
     let threads = work::threads(threads);
     let (array, out) = Output::new(py, count)?;
-    let lines = Lines { columns, parts, lines, metric, on_invalid: OnInvalid::parse(on_invalid)? };
+    let lines = Lines { columns, parts, lines, metric, on_invalid };
     let mut is_any_invalid = false;
     let work = |range, interrupt: &Interrupt<'_>| {
         let mut walk = Walk::new(&lines, interrupt);

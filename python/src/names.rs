@@ -1,7 +1,8 @@
 //! The names of choices in arguments.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyString};
 use waywiser::Metric;
 
 /// The treatment of points without a valid position.
@@ -37,7 +38,51 @@ pub(crate) fn metric(name: &str) -> PyResult<Metric> {
     }
 }
 
+/// Returns the argument `metric`.
+pub(crate) fn metric_argument(value: &Bound<'_, PyAny>) -> PyResult<Metric> {
+    metric(text("metric", value)?.to_str()?)
+}
+
+/// Returns the argument `on_invalid`.
+pub(crate) fn on_invalid_argument(value: &Bound<'_, PyAny>) -> PyResult<OnInvalid> {
+    OnInvalid::parse(text("on_invalid", value)?.to_str()?)
+}
+
+fn text<'a, 'py>(name: &str, value: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
+    value.cast().map_err(|_| wrong_type(name, "a text", value))
+}
+
+/// Returns a flag. Accepts also the booleans of numpy.
+pub(crate) fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match value.cast::<PyBool>() {
+        Ok(flag) => Ok(flag.is_true()),
+        Err(_) => value.extract().map_err(|_| wrong_type(name, "True or False", value)),
+    }
+}
+
+/// Returns the exception for an argument of another type than it must have.
+pub(crate) fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    let found = value.get_type().name().map(|found| found.to_string());
+    let found = found.unwrap_or_else(|_| "another type".to_owned());
+    PyTypeError::new_err(format!("{name} must be {expected}, not {found}"))
+}
+
 /// Returns the exception for a name that is not a choice.
 pub(crate) fn unknown(argument: &str, name: &str, choices: &str) -> PyErr {
     PyValueError::new_err(format!("{argument} {name:?} is unknown; use {choices}"))
+}
+
+/// Returns the number of insertions, deletions and replacements that change `a` into `b` (Levenshtein).
+pub(crate) fn edit_count(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }

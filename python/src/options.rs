@@ -1,4 +1,5 @@
-//! The options of a path from keyword arguments. Their names are those of the command line, with underscores.
+//! The options of a path from keyword arguments. Their names are those of the command line, with underscores, except
+//! `metric` (`--model`), `every` (`--by`) and `elevation_mode` (`--elevation`).
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use waywiser::measure::{
 };
 use waywiser::{Elevation, InvalidPoints, Metric, Options, OptionsError, Space};
 
-use crate::names::{self, OnInvalid};
+use crate::names::{self, OnInvalid, edit_count, flag, wrong_type};
 
 /// The names of all options.
 const NAMES: [&str; 22] = [
@@ -39,21 +40,34 @@ const NAMES: [&str; 22] = [
     "keep_latest_windows",
 ];
 
+/// The options that `by` does not have.
+pub(crate) const NOT_OF_BY: [&str; 2] = ["trips", "keep_latest_windows"];
+
 /// The arguments that every function with options has.
-const OTHER_NAMES: [&str; 5] = ["metric", "on_invalid", "time", "elevation", "accuracy"];
+const OTHER_NAMES: [&str; 2] = ["metric", "on_invalid"];
+/// The arguments with the data of points, which `measure` and `by` have.
+const DATA_NAMES: [&str; 3] = ["time", "elevation", "accuracy"];
 
 /// The options that apply to geographic paths only.
 const GEOGRAPHIC_ONLY: [&str; 4] = ["preset", "estimate", "trips", "min_stop_time"];
 
-/// Returns the options of a path. `arguments` are those of `function` that it does not name itself.
+/// Returns the options of a path. `metric` and `on_invalid` are names.
 pub(crate) fn options(
     function: &str,
-    metric_name: &str,
+    metric: &str,
     on_invalid: &str,
     arguments: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Options> {
-    let metric = names::metric(metric_name)?;
-    let on_invalid = OnInvalid::parse(on_invalid)?;
+    options_with(function, names::metric(metric)?, OnInvalid::parse(on_invalid)?, arguments)
+}
+
+/// Returns the options of a path. `arguments` are those of `function` that it does not name itself.
+pub(crate) fn options_with(
+    function: &str,
+    metric: Metric,
+    on_invalid: OnInvalid,
+    arguments: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Options> {
     let mut given = Given::new(metric);
     for (name, value) in arguments.into_iter().flatten() {
         let name: String = name.extract()?;
@@ -226,36 +240,35 @@ impl Given {
 
 /// Returns the exception for an argument that is not an option.
 fn unknown_argument(function: &str, name: &str) -> PyErr {
-    let similar = NAMES
-        .iter()
-        .chain(&OTHER_NAMES)
+    let is_by = function == "by";
+    let options = NAMES.into_iter().filter(|option| !is_by || !NOT_OF_BY.contains(option));
+    let (data, of_by): (&[&str], &[&str]) = match function {
+        "by" => (&DATA_NAMES, &["threads", "statistics"]),
+        "measure" => (&DATA_NAMES, &[]),
+        _ => (&[], &[]),
+    };
+    let others = OTHER_NAMES.iter().chain(data).chain(of_by).copied();
+    let similar = options
+        .clone()
+        .chain(others)
         .map(|candidate| (edit_count(name.as_bytes(), candidate.as_bytes()), candidate))
         .min()
         .filter(|&(edits, candidate)| edits <= candidate.len() / 3);
-    let advice = match (name, similar) {
-        ("model", _) => "; did you mean 'metric'?".to_owned(),
-        ("by", _) => "; did you mean 'every'?".to_owned(),
-        (_, Some((_, candidate))) => format!("; did you mean '{candidate}'?"),
-        (_, None) => format!("; the options are {}", NAMES.join(", ")),
+    let advice = match (name, function, similar) {
+        ("model", ..) => "; did you mean 'metric'?".to_owned(),
+        ("by", ..) => "; did you mean 'every'?".to_owned(),
+        (_, "Fold", _) if DATA_NAMES.contains(&name) => "; pass it to extend()".to_owned(),
+        (_, "Track.measure", _) if DATA_NAMES.contains(&name) => {
+            format!("; it uses the attribute '{name}' of the track")
+        }
+        (.., Some((_, candidate))) => format!("; did you mean '{candidate}'?"),
+        (.., None) => {
+            format!("; the options are {}", options.collect::<Vec<_>>().join(", "))
+        }
     };
     PyTypeError::new_err(format!(
         "{function}() got an unexpected keyword argument '{name}'{advice}"
     ))
-}
-
-/// Returns the number of insertions, deletions and replacements that change `a` into `b` (Levenshtein).
-fn edit_count(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// Returns the exception for an option that is out of range, with the name of the argument.
@@ -282,19 +295,8 @@ pub(crate) fn argument(option: &'static str) -> &'static str {
     }
 }
 
-fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
-    let found = value.get_type().name().map(|found| found.to_string());
-    let found = found.unwrap_or_else(|_| "another type".to_owned());
-    PyTypeError::new_err(format!("{name} must be {expected}, not {found}"))
-}
-
 fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     value.extract().map_err(|_| wrong_type(name, "a text", value))
-}
-
-fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    // Accepts also the booleans of numpy.
-    value.extract().map_err(|_| wrong_type(name, "True or False", value))
 }
 
 fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {

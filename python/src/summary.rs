@@ -14,9 +14,28 @@ use crate::options::{argument, unit_name};
 
 /// Returns the summary of a path, with a warning if its windows were dropped.
 pub(crate) fn summary<'py>(py: Python<'py>, path: &PathAccumulator) -> PyResult<Bound<'py, PyAny>> {
+    checked(py, &path.summary(), path.options())
+}
+
+/// Returns the summary of a path like [`summary`], also with a warning if most points are rejected for their times.
+/// `order_advice` is what to do about points that are not in order of time.
+pub(crate) fn summary_of_all<'py>(
+    py: Python<'py>,
+    path: &PathAccumulator,
+    order_advice: &str,
+) -> PyResult<Bound<'py, PyAny>> {
     let summary = path.summary();
-    if let Some(WindowsSummary { options, is_dropped: true, .. }) = &summary.windows {
-        let WindowOptions { unit, max_windows, .. } = options;
+    warn_rejected(py, &summary, order_advice)?;
+    checked(py, &summary, path.options())
+}
+
+fn checked<'py>(
+    py: Python<'py>,
+    summary: &PathSummary,
+    options: &Options,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(WindowsSummary { options: of_windows, is_dropped: true, .. }) = &summary.windows {
+        let WindowOptions { unit, max_windows, .. } = of_windows;
         let unit = unit_name(*unit);
         warn(
             py,
@@ -26,7 +45,38 @@ pub(crate) fn summary<'py>(py: Python<'py>, path: &PathAccumulator) -> PyResult<
             ),
         )?;
     }
-    of_values(py, &summary, path.options())
+    of_values(py, summary, options)
+}
+
+/// Warns if most points of a path are rejected for their times: then the length is far too short. The rule is that of the
+/// command line.
+fn warn_rejected(py: Python<'_>, summary: &PathSummary, order_advice: &str) -> PyResult<()> {
+    let count = |reason| {
+        let mut rejections = summary.rejections.iter();
+        rejections.find(|rejection| rejection.reason == reason).map_or(0, |one| one.count)
+    };
+    let valid_count = summary.point_count.saturating_sub(count(RejectionReason::InvalidPosition));
+    let reasons = [
+        (RejectionReason::Speed, "too fast"),
+        (RejectionReason::BackwardTime, "back in time"),
+        (RejectionReason::Late, "late"),
+    ]
+    .map(|(reason, name)| (count(reason), name));
+    let rejected_count = reasons.iter().fold(0_u64, |sum, (count, _)| sum.saturating_add(*count));
+    if rejected_count <= valid_count.saturating_sub(rejected_count) {
+        return Ok(());
+    }
+    let names = reasons.iter().filter(|(count, _)| *count > 0).map(|(_, name)| *name);
+    let what = names.collect::<Vec<_>>().join(" or ");
+    let speed = if reasons[0].0 > 0 { ", or max_speed is too low" } else { "" };
+    warn(
+        py,
+        &format!(
+            "{rejected_count} of {valid_count} point{} rejected as {what}: the times of the points may be wrong, or the \
+             points are not in order of time ({order_advice}){speed}",
+            if valid_count == 1 { " is" } else { "s are" }
+        ),
+    )
 }
 
 /// Returns the stops and trips of a path, unless the estimate could not be made.
@@ -85,6 +135,7 @@ fn values<'py>(
         "stopped_s": seconds(trips.map(|trips| trips.stopped_ns)),
     }
     let is_listed = options.estimate().is_some_and(|estimate| estimate.max_trips > 0);
+    values.set_item("_is_estimate_requested", options.estimate().is_some())?;
     let lists = is_listed && trips.is_some();
     values.set_item("has_trip_lists", lists)?;
     let rejections = summary.rejections.iter().map(rejection);

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use waywiser::{Fix, PathAccumulator};
+use waywiser::{Fix, Metric, PathAccumulator};
 
-use crate::column::{Rows, read_integers};
+use crate::column::{Rows, check_len, read_integers};
 use crate::error::MeasureError;
 use crate::fixes::{Arguments, Feed, Fixes};
+use crate::names::{OnInvalid, metric_argument, on_invalid_argument};
 use crate::{options, summary, work};
 
 /// Something between two points with a position.
@@ -33,11 +35,11 @@ pub(crate) fn measure_track<'py>(
     accuracy: &Bound<'py, PyAny>,
     segment: &Bound<'py, PyAny>,
     invalid_offsets: &Bound<'py, PyAny>,
-    metric: &str,
-    on_invalid: &str,
+    #[pyo3(from_py_with = metric_argument)] metric: Metric,
+    #[pyo3(from_py_with = on_invalid_argument)] on_invalid: OnInvalid,
     given: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let options = options::options("Track.measure", metric, on_invalid, Some(given))?;
+    let options = options::options_with("Track.measure", metric, on_invalid, Some(given))?;
     let given = Arguments {
         lon,
         lat,
@@ -46,7 +48,7 @@ pub(crate) fn measure_track<'py>(
         accuracy: Some(accuracy),
     };
     let fixes = Fixes::get(py, &given, &options)?;
-    let breaks = breaks(segment, invalid_offsets)?;
+    let breaks = breaks(segment, invalid_offsets, fixes.len())?;
     let mut path = PathAccumulator::new(options);
     let mut feed = Feed::new(&fixes, false);
     let mut rest = &breaks[..];
@@ -71,7 +73,7 @@ pub(crate) fn measure_track<'py>(
     match outcome {
         Ok(()) => {
             fixes.finish(py, feed.is_any_invalid)?;
-            summary::summary(py, &path)
+            summary::summary_of_all(py, &path, "see sort_by_time of read()")
         }
         Err(work::Stopped::Exception(exception)) => Err(exception),
         Err(work::Stopped::Error(error)) => Err(fixes.exception(py, error)),
@@ -89,17 +91,28 @@ fn add(between: Between, index: usize, path: &mut PathAccumulator) -> Result<(),
 }
 
 /// Returns the points with a position that follow invalid points or the start of a segment, in order, with what is before
-/// them.
+/// them. `len` is the number of points with a position.
 fn breaks(
     segment: &Bound<'_, PyAny>,
     invalid_offsets: &Bound<'_, PyAny>,
+    len: usize,
 ) -> PyResult<Vec<(usize, Between)>> {
     let mut breaks = Vec::new();
-    let mut before = 0;
+    let point_count = len.saturating_add(invalid_offsets.len().unwrap_or(0));
+    let mut next = 0;
     read_integers(invalid_offsets, "invalid_offsets", |offset| {
-        let index = usize::try_from(offset).unwrap_or(0).saturating_sub(before);
-        breaks.push((index, Between::InvalidPoint));
-        before += 1;
+        let before = breaks.len();
+        let Some(checked) =
+            usize::try_from(offset).ok().filter(|at| (next..point_count).contains(at))
+        else {
+            return Err(PyValueError::new_err(format!(
+                "index {before} of invalid_offsets: {offset} is not an offset from {next} to {}; offsets must increase",
+                point_count.saturating_sub(1)
+            )));
+        };
+        // The offsets increase, so that there are at least as many points as offsets before this one.
+        breaks.push((checked - before, Between::InvalidPoint));
+        next = checked + 1;
         Ok(())
     })?;
     let (mut index, mut current) = (0, None);
@@ -111,6 +124,7 @@ fn breaks(
         index += 1;
         Ok(())
     })?;
+    check_len("segment", index, len)?;
     // Stable, so that a segment starts after the invalid points before its first point.
     breaks.sort_by_key(|&(index, _)| index);
     Ok(breaks)

@@ -32,7 +32,6 @@ pub(crate) struct Threads(pub(crate) usize);
 impl FromPyObject<'_, '_> for Threads {
     type Error = PyErr;
 
-    /// pyo3 adds the name of the argument to TypeErrors.
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         let advice =
             || format!("use 1 to {THREADS_MAX}, or None for one thread for each processor");
@@ -41,7 +40,7 @@ impl FromPyObject<'_, '_> for Threads {
         if !is_whole {
             let found = value.get_type().name()?.to_string();
             return Err(PyTypeError::new_err(format!(
-                "{found} is not a whole number; {}",
+                "threads must be a whole number, not {found}; {}",
                 advice()
             )));
         }

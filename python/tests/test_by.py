@@ -262,8 +262,10 @@ def test_an_estimate_is_in_the_rows():
     [
         ({"key": ["a"]}, ValueError, "key has 1 values for 3 points"),
         ({"key": [["a"], ["b"], ["c"]]}, ValueError, "key must have one dimension"),
-        ({"key": "abc"}, ValueError, "key must have one dimension"),
-        ({"key": 5}, ValueError, "key must have one dimension"),
+        ({"key": "abc"}, TypeError, "key is a str; use an array"),
+        ({"key": 5}, TypeError, "key is a number; use an array"),
+        ({"key": [1, 2, 2**70]}, ValueError, f"index 2: key {2**70} does not fit into 64 bits; use texts"),
+        ({"key": [-1, 2**63, 1]}, ValueError, f"index 1: key {2**63} does not fit into 64 bits; use texts"),
         ({"key": pa.array([{"a": 1}] * 3)}, TypeError, "key has the Arrow type struct.*use numbers or texts"),
         ({"key": [object()] * 3}, TypeError, "key cannot be converted"),
         ({"time": [1, 2]}, ValueError, "time has 2 values for 3 points"),
@@ -574,7 +576,33 @@ def test_keys_in_chunks_may_have_more_than_2_gib_of_text():
     assert codes.tolist() == [0] + [1] * 33
 
 
-@pytest.mark.parametrize("key", [[[1], [1, 2], [3]], [[1], [2], [3]], [("a",), ("a", "b"), ()], "abc", 1, None])
+@pytest.mark.parametrize("key", [[[1], [1, 2], [3]], [[1], [2], [3]], [("a",), ("a", "b"), ()]])
 def test_keys_have_one_dimension(key):
     with pytest.raises(ValueError, match="key must have one dimension"):
         ww.by(key, None, [0, 1, 2], [0, 0, 0])
+
+
+def test_options_that_by_does_not_have_are_not_suggested():
+    for name in ("bla", "trip", "keep_latest_window"):
+        with pytest.raises(TypeError, match=rf"by\(\) got an unexpected keyword argument '{name}'; ") as error:
+            ww.by([1], None, [1], [1], **{name: 1})
+        assert "trips" not in str(error.value) and "keep_latest_windows" not in str(error.value)
+    with pytest.raises(TypeError, match="did you mean 'statistics'"):
+        ww.by([1], None, [1], [1], statistic=True)
+
+
+@pytest.mark.parametrize("dtype", [">i8", ">i4", ">i2", ">u4", ">f8", ">M8[s]", ">U3"])
+def test_keys_may_have_the_other_order_of_bytes(dtype):
+    key = np.array([1, 2, 1]).astype(dtype)
+    expected = ww.by(key.astype(key.dtype.newbyteorder("=")), None, [0, 1, 2], [0, 0, 0])
+    assert ww.by(key, None, [0, 1, 2], [0, 0, 0]) == expected
+    assert ww.by(np.ma.masked_array(key), None, [0, 1, 2], [0, 0, 0]) == expected
+
+
+@pytest.mark.parametrize("ns", [-(2**63) + 1, -9_214_560_000 * 10**9 - 1, 9_214_646_400 * 10**9, 2**63 - 1])
+@pytest.mark.parametrize("kind", ["numpy", "Arrow", "pandas"])
+def test_times_that_no_result_needs_are_checked(ns, kind):
+    time = np.array([0, ns, 0], dtype="M8[ns]")
+    time = {"numpy": time, "Arrow": pa.array(time), "pandas": pd.Series(time)}[kind]
+    with pytest.raises(ValueError, match="index 1: time .* is not in the years 1678 to 2261"):
+        ww.by(["a", "a", "a"], time, [0, 1, 2], [0, 0, 0])

@@ -259,7 +259,18 @@ def test_invalid_positions_in_many_lines(counts, share, on_invalid, random):
         (([1.0], [1.0], None), TypeError, "offsets is None; in a tuple"),
         (([1.0], [1.0, 2.0], [0, 1]), ValueError, "lon has 1 values and lat has 2"),
         (["a line"], TypeError, "index 0: 'a line' is not a geometry"),
-        (LINE, ValueError, "lines must have one dimension"),
+        (([1.0], [1.0], np.array([0, 2**63 + 5], "u8")), ValueError, f"index 1 of offsets: {2**63 + 5} is larger than"),
+        (([1.0], [1.0], [[0, 1]]), ValueError, r"offsets must have one dimension, but their shape is \(1, 2\)"),
+        (([1.0], [1.0], [[0], [0, 1]]), ValueError, "offsets cannot be converted to an array"),
+        (([1.0], [1.0], 3), TypeError, "offsets is a number; use an array of whole numbers"),
+        (([1.0], [1.0]), TypeError, r"the offsets are missing; use \(lon, lat, offsets\)"),
+        ((np.zeros(2), pa.array([0.0, 1.0])), TypeError, "the offsets are missing"),
+        (LINE, TypeError, "lines is a LineString; use a list or an array of geometries"),
+        (14, TypeError, "lines is a number; use a list"),
+        (None, TypeError, "lines is None; use a list"),
+        ("abc", TypeError, "lines is a str; use a list"),
+        (iter([LINE]), TypeError, "lines is a list_iterator; use a list"),
+        ({LINE}, TypeError, "lines is a set; use a list"),
         (np.array([[LINE, LINE]]), ValueError, "lines must have one dimension"),
         (pa.array([1.0]), TypeError, "the Arrow type double is not one of GeoArrow"),
         (pa.array([[1.0]]), TypeError, "the Arrow type double is not one of GeoArrow for coordinates"),
@@ -338,3 +349,14 @@ def test_malformed_wkb_is_an_error_with_its_index(kind):
     curve = bytes([1]) + (8).to_bytes(4, "little") + bytes(4)
     with pytest.raises((TypeError, ValueError), match="^index 1: "):
         ww.line_lengths(pa.array([LINE.wkb, curve], kind))
+
+
+def test_offsets_may_be_in_packed_records():
+    records = np.zeros(3, dtype=np.dtype([("flag", "u1"), ("offset", "i8")]))
+    records["offset"] = [0, 2, 3]
+    lon, lat = [13.0, 13.1, 13.2], [46.0, 46.1, 46.2]
+    assert ww.line_lengths((lon, lat, records["offset"])).tolist() == ww.line_lengths((lon, lat, [0, 2, 3])).tolist()
+
+
+def test_a_tuple_of_two_geometries_is_not_a_tuple_of_columns():
+    assert len(ww.line_lengths((LINE, LINE))) == len(ww.line_lengths((None, LINE))) == 2

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import datetime
 import pickle
+import re
 import struct
 import warnings
 import zoneinfo
@@ -287,7 +288,8 @@ def test_what_is_not_a_time_is_an_error(time):
         ({"accuracy": [1, -2]}, ValueError, "index 1: accuracy -2 is not a number from 0"),
         ({"elevation": [1, 1e300]}, ValueError, "index 1: elevation"),
         ({"time": [[1, 2]]}, ValueError, "time must have one dimension"),
-        ({"time": 5}, ValueError, "time must have one dimension"),
+        ({"time": 5}, TypeError, "time is a number; use an array"),
+        ({"time": [1] * 2, "bla": 1}, TypeError, "the options are preset, estimate, trips"),
         ({"time": []}, ValueError, "time has 0 values for 2 points"),
     ],
 )
@@ -399,7 +401,7 @@ def test_options_without_the_data_that_they_need_are_reported():
     assert unused["every"] == "time"
     rows = summary.to_dict()["unused_options"]
     assert {row["option"]: row["missing"] for row in rows} == unused
-    for text in (repr(summary), summary._repr_html_()):
+    for text in (" ".join(repr(summary).split()), summary._repr_html_()):
         assert "max_speed (no point has a time)" in text
         assert "elevation_mode (no point has an elevation)" in text
     assert "unused_options" not in ww.measure([1, 2], [1, 2]).to_dict()
@@ -575,3 +577,102 @@ def test_planar_names_have_no_unit():
 )
 def test_values_under_a_mask_have_no_meaning(time):
     assert ww.measure([0, 1, 2], [0, 0, 0], time=time).elapsed_s == 60
+
+
+def test_a_missing_estimate_has_a_reason():
+    columns = {"lon": [14.0, 14.1, 14.2], "lat": [46.0] * 3}
+    reasons = {
+        "no point has a time": [{}, {"time": [np.nan] * 3}],
+        "no segment has two points with increasing times": [{"time": [20, 10, 0]}, {"time": [5, np.nan, 5]}],
+    }
+    for reason, cases in reasons.items():
+        for case in cases:
+            summary = ww.measure(**columns, **case, estimate=True)
+            assert summary.estimate is None
+            assert re.search(rf"\n  estimate +None, because {reason}(\n|$)", repr(summary)), repr(summary)
+            assert reason in summary._repr_html_()
+            assert pickle.loads(pickle.dumps(summary)) == summary
+            assert "estimate " not in repr(ww.measure(**columns, **case))
+    assert "estimate " not in repr(ww.measure(**columns, time=[0, 600, 1200], estimate=True))
+    assert "estimate " in repr(ww.measure([], [], estimate=True))
+
+
+def test_windows_have_a_length_in_metres_unless_they_are_planar():
+    columns = ([13.0, 13.1, 13.2], [46.0, 46.0, 46.0])
+    time = [0, 86_400, 200_000]
+    summary = ww.measure(*columns, time=time, every="day", keep_latest_windows=2)
+    for window in (*summary.windows, summary.earlier_windows):
+        assert window.length_m == window.length > 0
+        start, end, length, points = window
+        assert (start, end, length, points) == window
+        assert pickle.loads(pickle.dumps(window)) == window
+    summary = ww.measure(*columns, time=time, every="day", keep_latest_windows=2, metric="planar")
+    for window in (*summary.windows, summary.earlier_windows):
+        assert window.length > 0
+        with pytest.raises(AttributeError, match="a planar path has no length_m; use length"):
+            _ = window.length_m
+        assert pickle.loads(pickle.dumps(window)) == window
+    assert pickle.loads(pickle.dumps(summary)) == summary
+
+
+def fast(count: int) -> dict[str, list[float]]:
+    """Return points that a preset of walks rejects, except the first."""
+    return {
+        "lon": [float(at) for at in range(count)],
+        "lat": [46.0] * count,
+        "time": [float(at) for at in range(count)],
+    }
+
+
+def test_a_path_that_is_mostly_rejected_warns():
+    text = (
+        "4 of 5 points are rejected as too fast: the times of the points may be wrong, or the points are not in order of "
+        "time (sort them by time), or max_speed is too low"
+    )
+    with pytest.warns(UserWarning) as warned:
+        summary = ww.measure(**fast(5), max_speed=2)
+    assert [str(each.message) for each in warned] == [text]
+    assert warned[0].filename == __file__
+    assert summary.rejections["speed"].count == 4
+    with pytest.warns(
+        UserWarning, match="1 of 1 point is rejected as back|2 of 3 points are rejected as back in time: "
+    ) as warned:
+        ww.measure([1, 1, 1], [1, 1, 1], time=[9, 5, 5], reject_backward_time=True)
+    assert "max_speed" not in str(warned[0].message)
+    # Half of the points, points that are too near, and invalid ones give no warning.
+    ww.measure([13.0, 14.0], [46.0, 46.0], time=[0, 1], max_speed=2)
+    ww.measure([13.0] * 9, [46.0] * 9, min_step=5)
+    ww.measure([np.nan] * 9, [46.0] * 9, on_invalid="skip")
+    # The rows of by() have the numbers of points.
+    rows = fast(5)
+    table = ww.by(["a"] * 5, rows["time"], rows["lon"], rows["lat"], max_speed=2)
+    assert table["point_count"].to_pylist() == [5] and table["accepted_count"].to_pylist() == [1]
+
+
+@pytest.mark.filterwarnings("ignore:.*points are rejected")
+def test_the_text_of_a_summary_is_at_most_80_columns_wide():
+    count = 400
+    columns = walk()
+    shapes = [
+        ww.measure(**columns, on_invalid="skip", preset="walk", every="hour", max_gap=100, elevation_mode="3d"),
+        ww.measure(
+            [1.0, 2.0], [1.0, 2.0], preset="phone", elevation_mode="3d", max_gap_time=60, every="day", min_climb=1
+        ),
+        ww.measure(
+            np.arange(count) % 7 * 1e-5 + 13,
+            np.full(count, 46.0),
+            time=np.arange(count) % 9 * 1.0 + np.arange(count) // 2,
+            preset="walk",
+            reorder=2,
+            reject_backward_time=True,
+            max_speed=100,
+        ),
+    ]
+    for summary in shapes:
+        lines = repr(summary).splitlines()
+        assert max(map(len, lines)) <= 80, repr(summary)
+        start = len(lines[1]) - len(lines[1][2:].lstrip("abcdefghijklmnopqrstuvwxyz_0123456789").lstrip())
+        assert all(line[start - 1] == " " != line[start] for line in lines[1:]), repr(summary)
+        words = [word for name, text in summary._lines() for word in (name, *text.split())]
+        assert repr(summary).split()[1:] == words
+    assert len(shapes[1].unused_options) > 5

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 import zipfile
 from collections.abc import Callable
@@ -57,7 +58,11 @@ def measured(path: Path, arguments: list[str]) -> tuple[list[dict[str, Any]], di
 
 
 def assert_same(track: ww.Track, row: dict[str, Any], options: dict[str, Any]) -> None:
-    assert as_row(track.measure(**options)) == summary_row(row)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert as_row(track.measure(**options)) == summary_row(row)
+    rejected = [note["count"] for note in row["notes"] if note["kind"] == "rejected_points"]
+    assert [int(str(each.message).partition(" of ")[0]) for each in caught] == rejected
     assert track.name == row["track"] or track.name is None and row["track"].isdigit()
     assert (track.file, track.kind, track.is_incomplete) == (row["file"], row["kind"], row["incomplete"])
     assert track.device_length_m == row.get("device_length_m")
@@ -270,7 +275,9 @@ def test_wrong_sources_are_refused(tmp_path: Path) -> None:
         ww.read(io.StringIO(GPX.decode()))  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         ww.read(GPX, fromat="gpx")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="did you mean format"):
+    with pytest.raises(
+        TypeError, match=r"iter_tracks\(\) got an unexpected keyword argument 'fromat'; did you mean 'format'"
+    ):
         ww.iter_tracks(GPX, fromat="gpx")
     with pytest.raises(ValueError, match="NUL"):
         ww.read("a\0b")
@@ -604,3 +611,98 @@ def test_the_number_of_files_in_a_folder_is_limited(tmp_path: Path, monkeypatch:
         ww.read(folder)
     assert len(listed) == 6
     assert ww.read(folder, errors="skip").errors == [message]
+
+
+COLUMNS = [f"{name}_column" for name in ("x", "y", "z", "time", "accuracy", "track", "segment")]
+
+
+def test_a_number_of_a_column_is_not_a_name() -> None:
+    # The name of the first column is the number of another one.
+    for name, options, attribute in (
+        ("x_column", {"y_column": "lat"}, "lon"),
+        ("y_column", {"x_column": "lon"}, "lat"),
+        ("z_column", {}, "elevation"),
+        ("accuracy_column", {}, "accuracy"),
+    ):
+        table = b"4,lon,lat,other\n9,13,46,5\n9,14,47,5\n"
+        by_number, by_name = (ww.read(table, **{name: column}, **options)[0] for column in (4, "4"))
+        assert getattr(by_number, attribute).tolist() == [5, 5]
+        assert getattr(by_name, attribute).tolist() == [9, 9]
+    table = b"4,lon,lat,other\n8,13,46,5\n9,14,47,5\n"
+    assert [len(ww.read(table, track_column=column)) for column in (4, "4")] == [1, 2]
+    assert [ww.read(table, segment_column=column)[0].segment.tolist() for column in (4, "4")] == [[0, 0], [0, 1]]
+    assert [int(ww.read(table, time_column=column)[0].time[0].astype(int)) for column in (4, "4")] == [
+        5 * 10**9,
+        8 * 10**9,
+    ]
+    # Without names, the first row has data.
+    (track,) = ww.read(b"46,13\n47,14\n", x_column=np.int64(2), y_column=1)
+    assert (track.lon.tolist(), track.lat.tolist()) == ([13, 14], [46, 47])
+    tracks = ww.read(b"1,lon,lat\na,1,2\na,1,3\nb,4,5\nb,4,6\n", track_column=1)
+    assert [len(track) for track in tracks] == [2, 2]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("number", [0, -1, np.int64(0), -(2**70)])
+def test_columns_are_numbered_from_1(name: str, number: int) -> None:
+    for call in (ww.read, ww.iter_tracks):
+        with pytest.raises(ValueError, match=f"{name} is {number}; columns are numbered from 1"):
+            call(b"0,-1,lon,lat\n1,2,13,46\n", **{name: number})
+        with pytest.raises(TypeError, match=f"{name} must be the name or the number of a column, not bool"):
+            call(b"True,lon,lat\n1,13,46\n", **{name: True})
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("number", [9, 2**70])
+def test_a_number_without_a_column_is_an_error(name: str, number: int) -> None:
+    with pytest.raises(ValueError) as error:
+        ww.read(f"{number},lon,lat\n1,13,46\n1,13,47\n".encode(), **{name: number})
+    assert f"no column {number} " in str(error.value) and name in str(error.value)
+    assert "+" not in str(error.value)
+
+
+def test_the_text_of_a_list_has_a_line_for_each_track() -> None:
+    tracks = ww.read(GPX) * 25
+    for count in (0, 1, 20, 25):
+        some = ww.Tracks(tracks[:count])
+        first, *lines = repr(some).splitlines()
+        assert first == ("1 track" if count == 1 else f"{count} tracks")
+        assert lines[:20] == [f"  {track!r}" for track in some[:20]]
+        assert lines[20:] == (["  and 5 more"] if count == 25 else [])
+        assert max(map(len, (first, *lines))) <= 80
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "error", "message"),
+    [
+        ("segment", [0], ValueError, "segment has 1 values for 3 points"),
+        ("segment", [0, 0, 0, 1], ValueError, "segment has 4 values for 3 points"),
+        ("segment", [0.0, 0.0, 1.0], TypeError, "segment must be an array of int64 or int32"),
+        ("invalid_offsets", [-1], ValueError, "index 0 of invalid_offsets: -1 is not an offset from 0 to 3"),
+        ("invalid_offsets", [4], ValueError, "index 0 of invalid_offsets: 4 is not an offset from 0 to 3"),
+        ("invalid_offsets", [1, 1], ValueError, "index 1 of invalid_offsets: 1 is not an offset from 2 to 4"),
+        ("invalid_offsets", [0, 3, 2], ValueError, "index 2 of invalid_offsets: 2 is not an offset from 4 to 5"),
+        ("invalid_offsets", [2**62], ValueError, f"index 0 of invalid_offsets: {2**62} is not"),
+    ],
+)
+def test_columns_of_a_track_that_do_not_fit_are_errors(
+    field: str, values: list[float], error: type[Exception], message: str
+) -> None:
+    table = b"lon,lat,segment\n13,46,0\n13,46.1,0\n13,46.2,1\n"
+    (track,) = ww.read(table, segment_column="segment")
+    expected = track.measure()
+    setattr(track, field, np.array(values))
+    with pytest.raises(error, match=message):
+        track.measure()
+    track.segment, track.invalid_offsets = np.array([0, 0, 1]), np.array([0, 4])
+    assert track.measure().length == expected.length
+    assert track.measure().rejections["invalid_position"].count == 2
+
+
+def test_a_track_that_is_mostly_rejected_warns() -> None:
+    (track,) = ww.read(b"lon,lat,time\n" + b"".join(b"%d,46,%d\n" % (at, 1_700_000_000 + at) for at in range(9)))
+    with pytest.warns(
+        UserWarning, match=r"8 of 9 points are rejected as too fast: .*see sort_by_time of read\(\)"
+    ) as warned:
+        track.measure(preset="walk", on_invalid="raise")
+    assert len(warned) == 1 and warned[0].filename == __file__

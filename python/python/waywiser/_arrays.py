@@ -63,8 +63,7 @@ def _column(values: Any, name: str, expected: str) -> tuple[NDArray[Any], NDArra
     else:
         _check_unit(values, name, expected)
         array = _as_array(values, name)
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, but its shape is {array.shape}")
+    check_dimensions(array, values, name)
     if array.dtype.kind == "i" and array.dtype.itemsize == 4:  # also with the other order of bytes
         return np.require(array, np.int32, "A"), missing
     if array.dtype.kind in "iuf":
@@ -72,6 +71,25 @@ def _column(values: Any, name: str, expected: str) -> tuple[NDArray[Any], NDArra
     if array.dtype.kind == "O":
         return _from_objects(array, name), missing
     raise TypeError(f"{name} has the type {array.dtype}; use {expected}")
+
+
+def check_dimensions(array: NDArray[Any], values: Any, name: str, use: str = "an array or a list") -> None:
+    """Check that `array`, which numpy has made of `values`, has one dimension. `use` is what the argument must be."""
+    if array.ndim == 0 or isinstance(values, bytes | bytearray):
+        raise TypeError(f"{name} is {_kind(values)}; use {use}")
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, but its shape is {array.shape}")
+
+
+def _kind(value: Any) -> str:
+    """Return what a value that is not an array is."""
+    if value is None or isinstance(value, bytes):
+        return "None" if value is None else "bytes"
+    kind = value.dtype.kind if isinstance(value, np.ndarray | np.generic) else ""
+    if kind in tuple("biufc") or isinstance(value, int | float | complex):
+        return "a number"
+    found = value.dtype.name if isinstance(value, np.ndarray) else type(value).__name__
+    return f"{'an' if found[0] in 'aeiouAEIOU' else 'a'} {found}"
 
 
 def _check_unit(values: Any, name: str, expected: str) -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from . import _waywiser
-from ._arrays import arrow_array, arrow_chunks, comparable, encoded, has_arrow, has_numpy_dtype, without_views
+from ._arrays import (
+    arrow_array,
+    arrow_chunks,
+    check_dimensions,
+    comparable,
+    encoded,
+    has_arrow,
+    has_numpy_dtype,
+    without_views,
+)
 from ._types import FilterOptions, Metric, OnInvalid, Period
 
 if TYPE_CHECKING:
@@ -37,25 +47,31 @@ def by(
 ) -> pa.Table:
     """Measure the path of each key, such as a device, from the rows of a table.
 
-    The rows of a key may be anywhere. They are put in the order of their times; those with equal times keep their
-    order, and a row without a time stays after the row of its key before it. The results have the same bits as those of
-    measure() for the rows of one key.
+    The rows of a key may be anywhere. They are put in the order of their times;
+    those with equal times keep their order, and a row without a time stays
+    after the row of its key before it. The results have the same bits as those
+    of measure() for the rows of one key.
 
     Parameters
     ----------
     key : array_like
-        The key of each row: of any type that Arrow can encode as a dictionary. Missing keys are a key of their own; NaN
-        is missing. 0.0 and -0.0 are one key, as in pandas.
+        The key of each row: of any type that Arrow can encode as a dictionary.
+        Missing keys are a key of their own; NaN is missing. 0.0 and -0.0 are
+        one key, as in pandas.
     time : array_like or None
-        The time of each row, as for measure(). None is for paths without times: the order of the rows counts.
+        The time of each row, as for measure(). None is for paths without times:
+        the order of the rows counts.
     lon, lat : array_like
         Longitudes and latitudes, as for length().
     every : {"hour", "day", "week", "month", "year"}, optional
-        Divide the lengths by time. A leg that crosses a boundary is divided in proportion to time, so that the lengths
-        of a key sum to the length of its path, exactly and in any order.
+        Divide the lengths by time. A leg that crosses a boundary is divided in
+        proportion to time, so that the lengths of a key sum to the length of
+        its path, exactly and in any order.
     timezone : str or datetime.tzinfo, optional
-        The time zone of the boundaries and of the times in the result: a name such as "Europe/Ljubljana", an offset such
-        as "+02:00", a zoneinfo.ZoneInfo or a datetime.timezone. The package has its own copy of the IANA database.
+        The time zone of the boundaries and of the times in the result: a name
+        such as "Europe/Ljubljana", an offset such as "+02:00", a
+        zoneinfo.ZoneInfo or a datetime.timezone. The package has its own copy
+        of the IANA database.
     elevation, accuracy : array_like, optional
         As for measure().
     metric, on_invalid
@@ -63,31 +79,38 @@ def by(
     threads : int or None
         The number of threads; None is one for each processor.
     statistics : bool
-        Whether the rows of keys have times, speeds, ascent and stops too. It takes longer. It cannot be combined with
-        `every`.
+        Whether the rows of keys have times, speeds, ascent and stops too. It
+        takes longer. It cannot be combined with `every`.
     **options
-        The options of measure(), except trips and keep_latest_windows. An option without an effect on the columns of the
-        result is an error: estimate and min_stop_time with `every`; elevation_mode="3d", stopped_speed, min_climb and
-        climb_smoothing without statistics=True.
+        The options of measure(), except trips and keep_latest_windows. An
+        option without an effect on the columns of the result is an error:
+        estimate and min_stop_time with `every`; elevation_mode="3d",
+        stopped_speed, min_climb and climb_smoothing without statistics=True.
 
     Returns
     -------
     pyarrow.Table
-        The keys are in the order of their first rows. Without `every` there is a row for each key: key, start and end
-        (the earliest and the latest time of its rows), length_m, point_count, accepted_count, raw_length_m,
-        estimated_length_m, estimated_length_low_m, estimated_length_high_m; and with statistics=True segment_count,
-        length_3d_m, gap_length_m, elapsed_s, moving_s, max_speed_mps, ascent_m, descent_m, stop_count, stopped_s. See Summary.
-        Values that are not available are null.
-        With `every` there is a row for each key and window: key, start and end of the window, length_m, point_count (of
-        accepted points). Windows without a point and without a length have no row. If points have no time, the last row
-        of a key has no start and no end, and has the length of the legs between such points.
-        Times are in microseconds, rounded down. With metric="planar" the names have no _m and _mps.
+        The keys are in the order of their first rows. Without `every` there is
+        a row for each key: key, start and end (the earliest and the latest time
+        of its rows), length_m, point_count, accepted_count, raw_length_m,
+        estimated_length_m, estimated_length_low_m, estimated_length_high_m; and
+        with statistics=True segment_count, length_3d_m, gap_length_m,
+        elapsed_s, moving_s, max_speed_mps, ascent_m, descent_m, stop_count,
+        stopped_s. See Summary. Values that are not available are null.
+        With `every` there is a row for each key and window: key, start and end
+        of the window, length_m, point_count (of accepted points). Windows
+        without a point and without a length have no row. If points have no
+        time, the last row of a key has no start and no end, and has the length
+        of the legs between such points.
+        Times are in microseconds, rounded down. With metric="planar" the names
+        have no _m and _mps.
 
     Raises
     ------
     ValueError
-        A value is not valid; the message has the index of the row or the name of the argument. Or a path has more than
-        100 000 windows, or an option has no effect on the result.
+        A value is not valid; the message has the index of the row or the name
+        of the argument. Or a path has more than 100 000 windows, or an option
+        has no effect on the result.
     TypeError
         An argument is unknown or has a wrong type.
 
@@ -158,12 +181,24 @@ def _is_off(value: Any) -> bool:
     return value == "ignored" if isinstance(value, str) else isinstance(value, bool | np.bool_) and not value
 
 
-def _dimensions(values: Any) -> int | None:
-    """Return the number of dimensions; None if sequences have different lengths."""
-    try:
-        return np.ndim(values)
-    except ValueError:
-        return None
+def _check_dimensions(key: Any) -> None:
+    """Check that there is one key for each row."""
+    dimensions: int | None = None
+    with contextlib.suppress(ValueError):  # of sequences of different lengths
+        dimensions = np.ndim(key)
+    if dimensions == 0:
+        check_dimensions(np.asarray(key), key, "key")
+    if dimensions != 1:
+        raise ValueError("key must have one dimension: one value for each row")
+
+
+def _too_large(key: Any) -> ValueError:
+    """Return the exception for whole numbers that do not fit into 64 bits."""
+    advice = "does not fit into 64 bits; use texts for such numbers"
+    for index, value in enumerate(key):
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            return ValueError(f"index {index}: key {value} {advice}")
+    return ValueError(f"key: a number {advice}")
 
 
 def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
@@ -175,14 +210,18 @@ def _groups(key: Any) -> tuple[pa.Array, NDArray[np.int32]]:
     if has_arrow(key) and not has_numpy_dtype(key):
         array = arrow_chunks(key)
     else:
-        if isinstance(key, str | bytes) or _dimensions(key) != 1:
-            raise ValueError("key must have one dimension: one value for each row")
+        _check_dimensions(key)
+        if not getattr(getattr(key, "dtype", None), "isnative", True):
+            key = key.astype(key.dtype.newbyteorder("="))
         try:
             array = pa.array(key, from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise TypeError(f"key cannot be converted to an Arrow array: {error}") from error
+        except OverflowError as error:
+            raise _too_large(key) from error
     if types.is_int64(array.type) or types.is_int32(array.type):
-        found = _waywiser.group_integers(array.to_numpy()) if array.null_count == 0 else None
+        numbers = np.require(array.to_numpy(), requirements="A") if array.null_count == 0 else None
+        found = None if numbers is None else _waywiser.group_integers(numbers)
         if found is not None:
             distinct = pa.array(np.frombuffer(found[1], dtype=np.int64)).cast(array.type)
             return distinct, np.frombuffer(found[0], dtype=np.int32)

@@ -36,12 +36,16 @@ def line_lengths(
     Parameters
     ----------
     lines : geopandas.GeoSeries, array_like of shapely.Geometry, GeoArrow array, or tuple (lon, lat, offsets)
-        Lines, or geometries of other types: a collection has the sum of the lengths of its parts, a polygon the length
-        of its rings, and a point 0. A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays of lines
-        and polygons, with separate or interleaved coordinates or in WKB, have the Arrow PyCapsule interface; their CRS
-        is checked if they have an extension type. In a tuple, line i has the points from offsets[i] to offsets[i + 1].
+        Lines, or geometries of other types: a collection has the sum of the
+        lengths of its parts, a polygon the length of its rings, and a point 0.
+        A GeoSeries must have geographic coordinates or no CRS. GeoArrow arrays
+        of lines and polygons, with separate or interleaved coordinates or in
+        WKB, have the Arrow PyCapsule interface; their CRS is checked if they
+        have an extension type. In a tuple, line i has the points from
+        offsets[i] to offsets[i + 1].
     metric : {"geodesic", "haversine", "planar"}
-        See :func:`length`. With "planar", the lengths are in the unit of the coordinates, of any CRS.
+        See :func:`length`. With "planar", the lengths are in the unit of the
+        coordinates, of any CRS.
     on_invalid : {"raise", "split", "skip"}
         See :func:`length`.
     threads : int or None
@@ -50,12 +54,14 @@ def line_lengths(
     Returns
     -------
     numpy.ndarray
-        One float64 for each geometry: 0 for an empty one, NaN for a missing one. Elevations are ignored.
+        One float64 for each geometry: 0 for an empty one, NaN for a missing
+        one. Elevations are ignored.
 
     Raises
     ------
     ValueError
-        A position is not valid and on_invalid is "raise", a value is not valid WKB, or the CRS is projected.
+        A position is not valid and on_invalid is "raise", a value is not valid
+        WKB, or the CRS is projected.
     TypeError
         `lines` has none of these types, or a geometry is a curve.
     """
@@ -63,6 +69,8 @@ def line_lengths(
     if isinstance(lines, tuple) and len(lines) == 3 and not _are_geometries(lines):
         lon, lat, offsets = lines
         return _waywiser.ragged_lengths(lon, lat, _offsets(offsets), None, **options)
+    if isinstance(lines, tuple) and len(lines) == 2 and all(map(_is_column, lines)):
+        raise TypeError("lines is a tuple of two arrays, and the offsets are missing; use (lon, lat, offsets)")
     if metric != "planar":
         check_crs(getattr(lines, "crs", None))
     geometry = getattr(lines, "geometry", None)  # of a GeoDataFrame or GeoSeries
@@ -78,21 +86,38 @@ def _are_geometries(values: tuple[Any, ...]) -> bool:
     return any(hasattr(value, "geom_type") for value in values) or all(value is None for value in values)
 
 
+def _is_column(values: Any) -> bool:
+    """Return whether a value is an array or a list."""
+    is_array = _arrays.has_arrow(values) or hasattr(values, "__len__")
+    return is_array and not isinstance(values, str | bytes) and not hasattr(values, "geom_type")
+
+
 def _offsets(offsets: Any) -> NDArray[Any]:
     if offsets is None:
         raise TypeError("offsets is None; in a tuple (lon, lat, offsets), use an array of whole numbers")
-    array = np.asarray(offsets)
+    try:
+        array = np.asarray(offsets)
+    except ValueError as error:
+        raise ValueError(f"offsets cannot be converted to an array: {error}") from error
+    if array.ndim > 1:
+        raise ValueError(f"offsets must have one dimension, but their shape is {array.shape}")
+    _arrays.check_dimensions(array, offsets, "offsets", "an array of whole numbers")
     if array.dtype in (np.int64, np.int32):
-        return array
+        return np.require(array, requirements="A")
     if array.dtype.kind not in "iu" and array.size > 0:
         raise TypeError(f"offsets have the type {array.dtype}; use whole numbers")
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        index = int(np.argmax(array > np.iinfo(np.int64).max))
+        raise ValueError(f"index {index} of offsets: {array[index]} is larger than the number of points")
     return array.astype(np.int64)
 
 
 def check_crs(crs: Any) -> None:
-    """Check that a coordinate reference system has longitudes and latitudes, and warn if they are not on WGS84.
+    """Check that a coordinate reference system has longitudes and latitudes, and
+    warn if they are not on WGS84.
 
-    `crs` is a pyproj.CRS, or anything that has its attributes is_geographic and ellipsoid, or None.
+    `crs` is a pyproj.CRS, or anything that has its attributes is_geographic and
+    ellipsoid, or None.
     """
     if crs is None:
         return
@@ -120,8 +145,9 @@ def _of_shapely(lines: Any, options: dict[str, Any]) -> NDArray[np.float64]:
     import shapely
 
     geometries = np.asarray(lines, dtype=object)
-    if geometries.ndim != 1:
+    if geometries.ndim > 1:
         raise ValueError(f"lines must have one dimension, but their shape is {geometries.shape}")
+    _arrays.check_dimensions(geometries, lines, "lines", "a list or an array of geometries, or (lon, lat, offsets)")
     try:
         types = shapely.get_type_id(geometries)
     except TypeError as error:

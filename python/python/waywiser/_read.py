@@ -6,6 +6,7 @@ import datetime
 import difflib
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,27 +39,32 @@ Errors: TypeAlias = 'Literal["raise", "warn", "skip"] | Callable[[str], object]'
 
 @dataclass(eq=False, repr=False)
 class Track:
-    """A track or route of a file. Points without a valid position have no row in the arrays.
+    """A track or route of a file. Points without a valid position have no row in
+    the arrays.
 
     Attributes
     ----------
     lon, lat : numpy.ndarray of float64
-        Longitudes and latitudes on WGS84 in degrees. With metric="planar": x and y.
+        Longitudes and latitudes on WGS84 in degrees. With metric="planar": x
+        and y.
     time : numpy.ndarray of datetime64[ns]
         Times in UTC; NaT is missing.
     elevation, accuracy : numpy.ndarray of float64
         Elevations and accuracy radii in metres; NaN is missing.
     segment : numpy.ndarray of int32
-        The number of the segment of each point, from 0. No leg joins two segments.
+        The number of the segment of each point, from 0. No leg joins two
+        segments.
     invalid_offsets : numpy.ndarray of int64
-        The offsets, among all points of the track, of those without a valid position.
+        The offsets, among all points of the track, of those without a valid
+        position.
     name : str or None
         The name of the track in the file.
     kind : {"track", "route"}
         Whether the track was recorded or planned.
     file : str
-        The name of the file. A member of an archive has the name of the archive before its name. A name that is not
-        valid in the encoding of the file system has surrogate escapes, which os.fsencode reverses.
+        The name of the file. A member of an archive has the name of the archive
+        before its name. A name that is not valid in the encoding of the file
+        system has surrogate escapes, which os.fsencode reverses.
     notes : list of str
         What was ignored, guessed, skipped or assumed in the track.
     is_incomplete : bool
@@ -68,7 +74,8 @@ class Track:
     metric : {"geodesic", "haversine", "planar"}
         The metric of the call that read the track.
     on_invalid : {"raise", "split", "skip"}
-        The treatment of points without a valid position in the call that read the track.
+        The treatment of points without a valid position in the call that read
+        the track.
     """
 
     lon: npt.NDArray[np.float64]
@@ -102,7 +109,8 @@ class Track:
     def measure(
         self, *, metric: Metric | None = None, on_invalid: OnInvalid | None = None, **options: Unpack[Options]
     ) -> Summary:
-        """Measure the track, with its segments and with its points without a valid position.
+        """Measure the track, with its segments and with its points without a
+        valid position.
 
         The result has the same bits as that of `waywiser measure`.
 
@@ -122,6 +130,11 @@ class Track:
         ------
         TypeError, ValueError
             If an option is unknown or not valid.
+
+        Warns
+        -----
+        UserWarning
+            As for `measure`, for example if most points are rejected.
         """
         return _waywiser.measure_track(
             self.lon,
@@ -138,7 +151,9 @@ class Track:
 
     @cached_property
     def table(self) -> pyarrow.Table:
-        """The points as a table with the columns lon, lat, elevation, time, accuracy and segment. Missing is null."""
+        """The points as a table with the columns lon, lat, elevation, time,
+        accuracy and segment. Missing is null.
+        """
         import pyarrow as pa
 
         time = pa.array(self.time, pa.timestamp("ns"), from_pandas=True)
@@ -153,22 +168,33 @@ class Track:
         return pa.table(columns)
 
 
+#: Maximum number of tracks that the text of a list has.
+_SHOWN_MAX = 20
+
+
 class Tracks(list[Track]):
     """The tracks of files, in the order of the files.
 
     Attributes
     ----------
     notes : list of str
-        What was ignored, guessed, skipped or assumed in the files, also the files that were skipped. Each track has its
-        own notes too.
+        What was ignored, guessed, skipped or assumed in the files, also the
+        files that were skipped. Each track has its own notes too.
     errors : list of str
-        The errors of files that could not be read to their end, unless errors="raise".
+        The errors of files that could not be read to their end, unless
+        errors="raise".
     """
 
     def __init__(self, tracks: Iterable[Track] = ()) -> None:
         super().__init__(tracks)
         self.notes: list[str] = []
         self.errors: list[str] = []
+
+    def __repr__(self) -> str:
+        lines = [f"{len(self)} track{'' if len(self) == 1 else 's'}", *map(repr, self[:_SHOWN_MAX])]
+        if len(self) > _SHOWN_MAX:
+            lines.append(f"and {len(self) - _SHOWN_MAX} more")
+        return "\n  ".join(lines)
 
 
 def read(
@@ -194,50 +220,63 @@ def read(
     segment_column: str | int | None = None,
     delimiter: str | None = None,
 ) -> Tracks:
-    """Read the tracks and routes of a file, of the files of a folder, or of the members of an archive.
+    """Read the tracks and routes of a file, of the files of a folder, or of the
+    members of an archive.
 
-    The formats are GPX, TCX, KML, FIT, GeoJSON, Google location history, OwnTracks, Overland, NMEA, IGC, OziExplorer
-    PLT, encoded polylines, WKT and tables (CSV), also compressed with gzip or in a zip archive. The format is detected
-    from the content and not from the name. For Parquet, read the columns with pyarrow, or build the package with the
-    feature parquet.
+    The formats are GPX, TCX, KML, FIT, GeoJSON, Google location history,
+    OwnTracks, Overland, NMEA, IGC, OziExplorer PLT, encoded polylines, WKT and
+    tables (CSV), also compressed with gzip or in a zip archive. The format is
+    detected from the content and not from the name. For Parquet, read the
+    columns with pyarrow, or build the package with the feature parquet.
 
-    A folder stands for all files in it and in the folders in it, sorted by name. It may have 1 048 576 files. Hidden
-    files are skipped. Links are followed, also to files and folders outside of the folder; each of these is read once.
-    Files of a folder or of an archive that are not track files are skipped, with a note.
+    A folder stands for all files in it and in the folders in it, sorted by
+    name. It may have 1 048 576 files. Hidden files are skipped. Links are
+    followed, also to files and folders outside of the folder; each of these is
+    read once. Files of a folder or of an archive that are not track files are
+    skipped, with a note.
 
     Parameters
     ----------
     source : str, os.PathLike, bytes or binary file object
-        The file or folder, the content of a file, or a file object, which is read from its current position on.
+        The file or folder, the content of a file, or a file object, which is
+        read from its current position on.
     format : str or None
         The format, such as "gpx", "csv" or "google-timeline"; None detects it.
     metric : {"geodesic", "haversine", "planar"}
         With "planar" the coordinates are x and y in any unit.
     on_invalid : {"raise", "split", "skip"}
-        For points without a valid position: raise ValueError, start a segment after them, or join a leg over them.
+        For points without a valid position: raise ValueError, start a segment
+        after them, or join a leg over them.
     errors : {"raise", "warn", "skip"} or callable
-        For a file or folder that cannot be read to its end: raise; issue a UserWarning with the message; continue; or
-        call a function with the message. Unless it raises, the message is in the errors of the result, and the tracks
-        before the error are in the result.
+        For a file or folder that cannot be read to its end: raise; issue a
+        UserWarning with the message; continue; or call a function with the
+        message. Unless it raises, the message is in the errors of the result,
+        and the tracks before the error are in the result.
     strict : bool
         Whether each note is an error.
     only : {"tracks", "routes"} or None
-        The kind of tracks to read. If the files have only tracks of the other kind, there is a UserWarning.
+        The kind of tracks to read. If the files have only tracks of the other
+        kind, there is a UserWarning.
     join_segments : bool
         Whether the segments of each track are joined.
     sort_by_time : bool
-        Whether the points of each segment are sorted by time, and then the segments.
+        Whether the points of each segment are sorted by time, and then the
+        segments.
     points : {"path", "ignore"}
-        Whether points that are separate in a file, such as GeoJSON Point features, are one path.
+        Whether points that are separate in a file, such as GeoJSON Point
+        features, are one path.
     timezone : str, datetime.tzinfo or None
-        The time zone of times without one, such as "Europe/Berlin"; None is UTC. See by().
+        The time zone of times without one, such as "Europe/Berlin"; None is
+        UTC. See by().
     time_format : str or None
         The format of times, such as "%d/%m/%Y %H:%M:%S"; None detects it.
     x_column, y_column, z_column, time_column, accuracy_column, segment_column : str, int or None
-        Tables: the name or the number, from 1, of a column; None finds it by a common name. In segment_column a new
-        value starts a segment.
+        Tables: the name of a column, or its number from 1; None finds it by a
+        common name. A whole number is never a name, and a text is a name first.
+        In segment_column a new value starts a segment.
     track_column : str, int or None
-        Tables: the column that identifies the track; "none" reads one track, and None detects it.
+        Tables: the column that identifies the track; "none" reads one track,
+        and None detects it.
     delimiter : str or None
         CSV: the character between two fields, or "tab"; None detects it.
 
@@ -251,9 +290,10 @@ def read(
     FileNotFoundError, OSError
         If a file cannot be opened or read.
     ValueError
-        If a file is malformed or has no tracks, with the position in the file; if a folder has no files, or too many;
-        and if an option is not valid. It is not an error if all files of a folder or an archive are skipped: the result
-        has their notes and no tracks.
+        If a file is malformed or has no tracks, with the position in the file;
+        if a folder has no files, or too many; and if an option is not valid. It
+        is not an error if all files of a folder or an archive are skipped: the
+        result has their notes and no tracks.
     """
     options = dict(locals())
     del options["source"], options["errors"]
@@ -277,9 +317,11 @@ def iter_tracks(
     source
         As in `read`.
     errors : {"raise", "warn", "skip"} or callable
-        As in `read`. A function gets each message: `errors=messages.append` collects them in a list.
+        As in `read`. A function gets each message: `errors=messages.append`
+        collects them in a list.
     on_note : callable, optional
-        A function that gets each of the notes that `read` returns, also of the files that are skipped.
+        A function that gets each of the notes that `read` returns, also of the
+        files that are skipped.
     **options
         The other options of `read`.
 
@@ -348,11 +390,11 @@ _DEFAULTS: dict[str, Any] = {name: value for name, value in (read.__kwdefaults__
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """Return all options, with columns as text."""
     unknown = given.keys() - _DEFAULTS.keys()
-    if unknown:
+    if unknown:  # only of iter_tracks
         name = min(unknown)
-        similar = difflib.get_close_matches(name, _DEFAULTS, 1)
-        advice = f"; did you mean {similar[0]}?" if similar else ""
-        raise TypeError(f"{name} is not an option of read{advice}")
+        similar = difflib.get_close_matches(name, [*_DEFAULTS, "errors", "on_note"], 1)
+        advice = f"did you mean {similar[0]!r}?" if similar else f"the options are {', '.join(_DEFAULTS)}"
+        raise TypeError(f"iter_tracks() got an unexpected keyword argument {name!r}; {advice}")
     options = {**_DEFAULTS, **given}
     for name, value in options.items():
         if name in ("strict", "join_segments", "sort_by_time"):
@@ -363,13 +405,27 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
             options[name] = None if value is None else _waywiser.time_zone(value)
         elif name.endswith("_column"):
             if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-                options[name] = str(value)
+                options[name] = _column_number(name, int(value))
             elif not (value is None or isinstance(value, str)):
                 raise TypeError(f"{name} must be the name or the number of a column, not {type(value).__name__}")
         elif not (isinstance(value, str) or (value is None and _DEFAULTS[name] is None)):
             raise TypeError(f"{name} must be a text, not {type(value).__name__}")
     _waywiser.check_read_options(options)
     return options
+
+
+def _column_number(name: str, number: int) -> str:
+    """Return a text for the number of a column that is not also the name of a column.
+
+    The reader takes a text as a name first, and then as a number, which may have a sign and zeros.
+    """
+    if number < 1:
+        raise ValueError(f"{name} is {number}; columns are numbered from 1")
+    return f"+{number:020}"
+
+
+#: A number of `_column_number` in a message.
+_COLUMN_NUMBER = re.compile(r'(?:named )?"\+(?=\d{20})0*(\d+)"')
 
 
 def _reporter(errors: Errors) -> _Report | None:
@@ -471,7 +527,9 @@ def _read_one(source: Any, is_found: bool, options: dict[str, Any], raises: bool
     shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def named(text: str) -> str:
-        return name + text[len(shown) :] if name != shown and text.startswith(shown) else text
+        if name != shown and text.startswith(shown):
+            text = name + text[len(shown) :]
+        return _COLUMN_NUMBER.sub(r"\1", text)
 
     try:
         files = _waywiser.read_files(source, shown, name, is_found, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import textwrap
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,8 +33,8 @@ class Bounds(NamedTuple):
     Attributes
     ----------
     min_x, min_y : float
-        West and south in degrees, or the smallest x and y. If the box crosses the antimeridian, the western longitude
-        is larger than the eastern one.
+        West and south in degrees, or the smallest x and y. If the box crosses
+        the antimeridian, the western longitude is larger than the eastern one.
     max_x, max_y : float
         East and north in degrees, or the largest x and y.
     """
@@ -72,7 +73,8 @@ class Rejection:
     first_offset : int
         The smallest index of them in the path, from 0.
     rejected_length : float
-        The length that their rejection removes, in metres or in the unit of x and y.
+        The length that their rejection removes, in metres or in the unit of x
+        and y.
     """
 
     reason: str
@@ -126,9 +128,10 @@ class Window(NamedTuple):
     Attributes
     ----------
     start, end : datetime.datetime
-        The start of the window, and the start of the next one, with the offset of the time zone.
+        The start of the window, and the start of the next one, with the offset
+        of the time zone.
     length : float
-        The length in metres, or in the unit of x and y.
+        The length in metres (length_m) or in the unit of x and y.
     points : int
         The number of accepted points.
     """
@@ -138,6 +141,37 @@ class Window(NamedTuple):
     length: float
     points: int
 
+    @property
+    def length_m(self) -> float:
+        """The length in metres."""
+        return self.length
+
+
+class PlanarWindow(Window):
+    """The part of a planar path in an hour, day, week, month or year.
+
+    Attributes
+    ----------
+    start, end : datetime.datetime
+        As in Window.
+    length : float
+        The length in the unit of x and y.
+    points : int
+        The number of accepted points.
+    """
+
+    __slots__ = ()
+
+    @property
+    def length_m(self) -> float:
+        """A planar path has no length in metres."""
+        raise AttributeError(_planar("length"))
+
+
+def _planar(name: str) -> str:
+    """Return the message for a value of a planar path in metres."""
+    return f"a planar path has no {name}_{_UNITS[name]}; use {name}, in the unit of x and y"
+
 
 class UnusedOption(NamedTuple):
     """An option that had no effect, because no point has the data that it needs.
@@ -145,7 +179,8 @@ class UnusedOption(NamedTuple):
     Attributes
     ----------
     option : str
-        The name of the argument. The options of a preset have their own names, such as max_speed.
+        The name of the argument. The options of a preset have their own names,
+        such as max_speed.
     missing : {"time", "elevation", "accuracy"}
         The data that no point has.
     """
@@ -153,6 +188,9 @@ class UnusedOption(NamedTuple):
     option: str
     missing: str
 
+
+#: Maximum width of the text of a summary.
+_COLUMNS = 80
 
 #: The data that options need, with articles.
 _ARTICLES = {"time": "a time", "elevation": "an elevation", "accuracy": "an accuracy"}
@@ -177,10 +215,12 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Summary:
-    """The summary of a path: the result of measure(), Track.measure(), Fold.summary() and recordings.
+    """The summary of a path: the result of measure(), Track.measure(),
+    Fold.summary() and recordings.
 
-    Lengths are in metres and speeds in metres per second. With metric="planar" they are in the unit of x and y. Names
-    with a unit, such as length_m, are for geographic paths only; those without, such as length, are for all paths.
+    Lengths are in metres and speeds in metres per second. With metric="planar"
+    they are in the unit of x and y. Names with a unit, such as length_m, are
+    for geographic paths only; those without, such as length, are for all paths.
     Values that are not available are None.
 
     Attributes
@@ -194,66 +234,82 @@ class Summary:
     accepted : int
         The number of points that were not rejected.
     length : float
-        The length of the accepted points in metres (length_m) or in the unit of x and y. It is rounded once from the
-        exact sum of the legs.
+        The length of the accepted points in metres (length_m) or in the unit of
+        x and y. It is rounded once from the exact sum of the legs.
     raw_length : float
-        The length of all points with a valid position, without filters, in metres (raw_length_m) or in the unit of x
-        and y.
+        The length of all points with a valid position, without filters, in
+        metres (raw_length_m) or in the unit of x and y.
     length_3d : float or None
-        The length in three dimensions in metres (length_3d_m) or in the unit of x and y, with elevation_mode="3d".
+        The length in three dimensions in metres (length_3d_m) or in the unit of
+        x and y, with elevation_mode="3d".
     displacement : float
-        The distance from the first accepted point to the last in metres (displacement_m) or in the unit of x and y.
+        The distance from the first accepted point to the last in metres
+        (displacement_m) or in the unit of x and y.
     gap_length : float
-        The sum of the distances over the gaps that max_gap_time and max_gap have found, in metres (gap_length_m) or in
-        the unit of x and y. Segments of files, of Fold.end_segment() and of on_invalid="split" have no gap.
+        The sum of the distances over the gaps that max_gap_time and max_gap
+        have found, in metres (gap_length_m) or in the unit of x and y. Segments
+        of files, of Fold.end_segment() and of on_invalid="split" have no gap.
     elapsed_s : float or None
-        The time from the earliest to the latest point in seconds. Points that a filter rejects do not count, except
-        those that min_step rejects. None without times.
+        The time from the earliest to the latest point in seconds. Points that a
+        filter rejects do not count, except those that min_step rejects. None
+        without times.
     moving_s : float or None
-        The time of the legs that are not slower than stopped_speed, in seconds. Each moment counts once.
+        The time of the legs that are not slower than stopped_speed, in seconds.
+        Each moment counts once.
     max_speed : float or None
-        The highest average speed over at least 5 s of consecutive legs, in metres per second (max_speed_mps) or in the
-        unit of x and y per second.
+        The highest average speed over at least 5 s of consecutive legs, in
+        metres per second (max_speed_mps) or in the unit of x and y per second.
     ascent, descent : float or None
-        The sums of all climbs and of all descents in metres (ascent_m, descent_m) or in the unit of x and y, after
-        smoothing and above the threshold. Both are positive.
+        The sums of all climbs and of all descents in metres (ascent_m,
+        descent_m) or in the unit of x and y, after smoothing and above the
+        threshold. Both are positive.
     raw_ascent, raw_descent : float or None
-        The sums of all rises and of all falls in metres (raw_ascent_m, raw_descent_m) or in the unit of x and y, without
-        smoothing and threshold. Both are positive.
+        The sums of all rises and of all falls in metres (raw_ascent_m,
+        raw_descent_m) or in the unit of x and y, without smoothing and
+        threshold. Both are positive.
     ascent_method : AscentMethod or None
         How ascent and descent were computed.
     bounds : Bounds or None
-        The bounding box of the path of the accepted points; None without one. A long leg can leave the box of its ends:
-        the shortest line between two points of a parallel is nearer to the pole.
+        The bounding box of the path of the accepted points; None without one. A
+        long leg can leave the box of its ends: the shortest line between two
+        points of a parallel is nearer to the pole.
     estimate : Estimate or None
-        The estimate of the true length with its 90 % interval; None if it was not requested, or if no segment has two
-        points with times.
+        The estimate of the true length with its 90 % interval. None if it was
+        not requested, or if no segment has two accepted points with times that
+        increase: times that decrease give no estimate.
     stop_count, trip_count : int or None
         The numbers of stops and of trips; None without an estimate.
     stopped_s : float or None
-        The sum of the durations of the stops in seconds; None without an estimate.
+        The sum of the durations of the stops in seconds; None without an
+        estimate.
     stops : tuple of Stop, or None
-        The latest stops, at most 1000; None without an estimate or with trips=False.
+        The latest stops, at most 1000; None without an estimate or with
+        trips=False.
     trips : tuple of Trip, or None
-        The latest trips, at most 1000; None without an estimate or with trips=False.
+        The latest trips, at most 1000; None without an estimate or with
+        trips=False.
     rejections : dict of str to Rejection
-        The rejected points by reason: backward_time, accuracy, speed, step, invalid_position, late, zero_position,
-        duplicate. Reasons without points are left out.
+        The rejected points by reason: backward_time, accuracy, speed, step,
+        invalid_position, late, zero_position, duplicate. Reasons without points
+        are left out.
     unused_options : tuple of UnusedOption
-        The options that had no effect, because no point has the data that they need.
+        The options that had no effect, because no point has the data that they
+        need.
     window_unit : {"hour", "day", "week", "month", "year"} or None
         The period of the windows; None without the argument `every`.
     window_time_zone : str or None
         The time zone of the windows.
     windows : tuple of Window, or None
-        The lengths by time, in the order of time. They sum to the length with undated_length and earlier_windows,
-        exactly and in any order. None without the argument `every`, and if windows_dropped is True.
+        The lengths by time, in the order of time. They sum to the length with
+        undated_length and earlier_windows, exactly and in any order. None
+        without the argument `every`, and if windows_dropped is True.
     windows_dropped : bool
-        Whether the path has too many windows (more than 100 000), or its times go back and forth over too many, so that
-        there are none. keep_latest_windows keeps the latest ones.
+        Whether the path has too many windows (more than 100 000), or its times
+        go back and forth over too many, so that there are none.
+        keep_latest_windows keeps the latest ones.
     undated_length : float or None
-        The length of the legs whose ends have no time, in metres (undated_length_m) or in the unit of x and y; None if
-        windows is None.
+        The length of the legs whose ends have no time, in metres
+        (undated_length_m) or in the unit of x and y; None if windows is None.
     earlier_windows : Window or None
         The sum of the windows before the latest ones, with keep_latest_windows.
     """
@@ -291,10 +347,11 @@ class Summary:
     undated_length: float | None
     earlier_windows: Window | None
     _keeps_latest: bool
+    _is_estimate_requested: bool
 
     def _in_metres(self, name: str) -> Any:
         if self.model == "planar":
-            raise AttributeError(f"a planar path has no {name}_{_UNITS[name]}; use {name}, in the unit of x and y")
+            raise AttributeError(_planar(name))
         return getattr(self, name)
 
     @property
@@ -378,8 +435,10 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """Return the values that are available as a dict for JSON.
 
-        The keys are those of `waywiser measure --json`. Differences: unused_options has the options that had no effect
-        (they are notes of the command line), and without an estimate there are no stops and trips.
+        The keys are those of `waywiser measure --json`. Differences:
+        unused_options has the options that had no effect (they are notes of
+        the command line), and without an estimate there are no stops and
+        trips.
         """
         row: dict[str, Any] = {"points": self.points, "segments": self.segments}
         for name in ("length", "displacement"):
@@ -436,9 +495,16 @@ class Summary:
     def _lines(self) -> list[tuple[str, str]]:
         """Return the names and values that are available, without empty lists."""
         lines = []
-        for name, value in self.to_dict().items():
+        values = self.to_dict()
+        if self._is_estimate_requested and self.estimate is None:
+            values["estimate"] = None
+        for name, value in values.items():
             if name == "windows" and self.windows_dropped:
                 text = "None, because there are too many; use keep_latest_windows"
+            elif name == "estimate":
+                has_times = all(unused.missing != "time" for unused in self.unused_options)
+                reason = "no segment has two points with increasing times" if has_times else "no point has a time"
+                text = f"None, because {reason}"
             elif name in ("rejections", "stops", "trips", "windows", "unused_options"):
                 if not value:
                     continue
@@ -456,8 +522,20 @@ class Summary:
         return lines
 
     def __repr__(self) -> str:
-        width = max(len(name) for name, _ in self._lines())
-        return "Summary\n" + "\n".join(f"  {name:<{width}}  {text}" for name, text in self._lines())
+        lines = self._lines()
+        start = max(len(name) for name, _ in lines) + 4
+        rows = ["Summary"]
+        for name, text in lines:
+            first = f"  {name}".ljust(start)
+            rows += textwrap.wrap(
+                first + text,
+                _COLUMNS,
+                subsequent_indent=" " * start,
+                drop_whitespace=True,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        return "\n".join(rows)
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -514,13 +592,13 @@ def _rfc3339_ns(time: np.datetime64) -> str:
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-def _window(values: tuple[int, int, tuple[int, int], float, int]) -> Window:
+def _window(values: tuple[int, int, tuple[int, int], float, int], kind: type[Window]) -> Window:
     start_s, end_s, offsets_s, length, points = values
     start, end = (
         (_EPOCH + datetime.timedelta(seconds=time)).astimezone(datetime.timezone(datetime.timedelta(seconds=offset)))
         for time, offset in zip((start_s, end_s), offsets_s)
     )
-    return Window(start, end, length, points)
+    return kind(start, end, length, points)
 
 
 def _time(unix_ns: int) -> np.datetime64:
@@ -550,15 +628,16 @@ def from_values(values: dict[str, Any]) -> Summary:
         "_keeps_latest": False,
     }
     if windows is not None:
+        kind_of_window = PlanarWindow if values["model"] == "planar" else Window
         of_windows["window_unit"] = windows["unit"]
         of_windows["window_time_zone"] = windows["zone"]
         of_windows["_keeps_latest"] = windows["keep_latest"]
         of_windows["windows_dropped"] = windows["windows"] is None
         if windows["windows"] is not None:
-            of_windows["windows"] = tuple(map(_window, windows["windows"]))
+            of_windows["windows"] = tuple(_window(each, kind_of_window) for each in windows["windows"])
             of_windows["undated_length"] = windows["undated_length"]
         if windows["earlier"] is not None:
-            of_windows["earlier_windows"] = _window(windows["earlier"])
+            of_windows["earlier_windows"] = _window(windows["earlier"], kind_of_window)
     return Summary(
         stops=stops if has_lists else None,
         trips=trips if has_lists else None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import arrow_array, has_arrow, has_numpy_dtype
+from ._arrays import arrow_array, check_dimensions, has_arrow, has_numpy_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +31,11 @@ def unix_ns(values: Any, name: str) -> NDArray[np.int64]:
     Accepts datetime64 of any unit (in UTC), series and indexes of pandas with or without a time zone, Arrow timestamps
     and dates, lists of datetime.datetime (without a time zone in UTC), and numbers of seconds since 1970.
     """
+    # The memory of a field of packed records is not aligned.
+    return np.require(_unix_ns(values, name), np.int64, "A")
+
+
+def _unix_ns(values: Any, name: str) -> NDArray[np.int64]:
     if type(values) is np.ndarray:
         return _from_numpy(values, None, name)
     if isinstance(values, np.ma.MaskedArray):
@@ -44,12 +49,12 @@ def unix_ns(values: Any, name: str) -> NDArray[np.int64]:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be converted to an array: {error}") from error
+    check_dimensions(array, values, name)
     return _from_numpy(array, None, name)
 
 
 def _from_numpy(array: NDArray[Any], missing: NDArray[np.bool_] | None, name: str) -> NDArray[np.int64]:
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, but its shape is {array.shape}")
+    check_dimensions(array, array, name)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     kind = array.dtype.kind
@@ -95,10 +100,11 @@ def _from_datetime64(array: NDArray[Any], name: str) -> NDArray[np.int64]:
 
 def _from_units(ticks: NDArray[np.int64], factor: int, name: str, nat: int | None) -> NDArray[np.int64]:
     """Return nanoseconds of whole numbers of a unit, in which `nat` is missing."""
-    if factor == 1:
-        return ticks  # The extension module checks the range.
     per_s = _NS_PER_S // factor
-    outside = (ticks < _FIRST_S * per_s) | (ticks >= _END_S * per_s)
+    first, end = _FIRST_S * per_s, _END_S * per_s
+    if not len(ticks) or (ticks.min() >= first and ticks.max() < end):
+        return ticks if factor == 1 else ticks * factor
+    outside = (ticks < first) | (ticks >= end)
     if outside.any():
         missing = ticks == nat if nat is not None else np.zeros(len(ticks), dtype=bool)
         _check(outside, missing, ticks // per_s, name)

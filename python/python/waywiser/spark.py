@@ -46,10 +46,12 @@ def lengths(
 ) -> DataFrame:
     """Return the length of the path of each key, such as a device.
 
-    Each partition is sorted, and only states of about 200 bytes are sent between machines: one for each run, which is
-    the rows of a key in one partition. The states of a key are merged in the order of their first rows, with the legs
-    between them. This is possible if no row of a key is between two rows of another run of this key. It is so if the
-    table is divided by key or by time.
+    Each partition is sorted, and only states of about 200 bytes are sent
+    between machines: one for each run, which is the rows of a key in one
+    partition. The states of a key are merged in the order of their first rows,
+    with the legs between them. This is possible if no row of a key is between
+    two rows of another run of this key. It is so if the table is divided by key
+    or by time.
 
     Parameters
     ----------
@@ -58,35 +60,46 @@ def lengths(
     key : str or sequence of str
         The columns whose values name a path. Null is a key of its own.
     order : str or sequence of str
-        The columns that put the points of a key in order: times or numbers. Points with equal values are ordered by
-        longitude, then by latitude, so that the result does not depend on the partitioning; add a sequence number if
-        their order matters.
+        The columns that put the points of a key in order: times or numbers.
+        Points with equal values are ordered by longitude, then by latitude, so
+        that the result does not depend on the partitioning; add a sequence
+        number if their order matters.
     lon, lat : str
-        Columns of longitudes and latitudes, as for length(). Null and NaN are missing.
+        Columns of longitudes and latitudes, as for length(). Null and NaN are
+        missing.
     runs : str or Column, optional
-        Divides the rows of a key in a partition into more than one run, for example `F.to_date("time")`. Use it if a
-        partition has several parts of the time of a key, but not those in between: for example several files of a day.
+        Divides the rows of a key in a partition into more than one run, for
+        example `F.to_date("time")`. Use it if a partition has several parts of
+        the time of a key, but not those in between: for example several files
+        of a day.
     presorted : bool
-        Whether the rows of each key are in order in each partition, as in files that are written in order of time. The
-        partitions are then not sorted, which takes most of the time. If the rows are not in order, the runs overlap.
+        Whether the rows of each key are in order in each partition, as in files
+        that are written in order of time. The partitions are then not sorted,
+        which takes most of the time. If the rows are not in order, the runs
+        overlap.
     metric, on_invalid
         See length().
     on_overlap : {"raise", "shuffle"}
-        For keys with runs that overlap in time: the job fails with the name of the key, or the points of such keys, and
-        of no others, are sent between machines. The latter runs a job that finds these keys before the function
-        returns, and reads the table three times in all. The driver collects these keys and sends them to all workers, so
-        they must fit into the memory of each. For rows that are divided at random, these are all keys.
+        For keys with runs that overlap in time: the job fails with the name of
+        the key, or the points of such keys, and of no others, are sent between
+        machines. The latter runs a job that finds these keys before the
+        function returns, and reads the table three times in all. The driver
+        collects these keys and sends them to all workers, so they must fit into
+        the memory of each. For rows that are divided at random, these are all
+        keys.
 
     Returns
     -------
     pyspark.sql.DataFrame
-        The columns of the key, length_m (length with metric="planar"), and point_count, which includes invalid points.
+        The columns of the key, length_m (length with metric="planar"), and
+        point_count, which includes invalid points.
 
     Raises
     ------
     ValueError
-        When the job runs: a position is invalid (see on_invalid), a value of `order` is missing, or runs overlap.
-        Warnings, such as that of swapped coordinates, are in the logs of the workers.
+        When the job runs: a position is invalid (see on_invalid), a value of
+        `order` is missing, or runs overlap. Warnings, such as that of swapped
+        coordinates, are in the logs of the workers.
     TypeError
         A column of `order` has another type than numbers, dates and times.
 
@@ -173,11 +186,13 @@ def by(
     statistics: bool = False,
     **options: Unpack[FilterOptions],
 ) -> DataFrame:
-    """Measure the path of each key, as waywiser.by() does: with filters, estimates, and lengths per day or month.
+    """Measure the path of each key, as waywiser.by() does: with filters,
+    estimates, and lengths per day or month.
 
-    All points of a key are sent to one machine and must fit into its memory. Points with equal times are ordered by
-    longitude, latitude, elevation and accuracy, so that the result does not depend on the partitioning. Points without
-    a time come last.
+    All points of a key are sent to one machine and must fit into its memory.
+    Points with equal times are ordered by longitude, latitude, elevation and
+    accuracy, so that the result does not depend on the partitioning. Points
+    without a time come last.
 
     Parameters
     ----------
@@ -191,7 +206,8 @@ def by(
     Returns
     -------
     pyspark.sql.DataFrame
-        The columns of the table of waywiser.by(), with the name of `key` for the key.
+        The columns of the table of waywiser.by(), with the name of `key` for
+        the key.
 
     Raises
     ------
