@@ -35,8 +35,8 @@ class RecordEvent(NamedTuple):
     Attributes
     ----------
     kind : {"connected", "committed", "retrying"}
-        A stream is about to continue after the durable points, more points are durable, or the stream was lost and will
-        be opened again.
+        A stream is about to continue after the durable points, more points are
+        durable, or the stream was lost and will be opened again.
     committed_points : int or None
         The number of durable points.
     wait_s : float or None
@@ -64,8 +64,9 @@ class Columns(NamedTuple):
 class BaseRecorder:
     """A recorder without the methods that wait.
 
-    A generator of this class does a step of the work, and yields a version of the core when it has to wait until the
-    version changes. The classes differ in how they wait.
+    A generator of this class does a step of the work, and yields a version of
+    the core when it has to wait until the version changes. The classes differ
+    in how they wait.
     """
 
     _has_wakeup_fd = False
@@ -185,7 +186,8 @@ class BaseRecorder:
         - finishing: `finish` was called, and the result has not arrived.
         - finished: `summary` has the result.
         - closed: `close` was called before the recording was finished.
-        - failed: the recording has failed. `send`, `flush` and `finish` raise its RecordingError.
+        - failed: the recording has failed. `send`, `flush` and `finish` raise
+          its RecordingError.
         """
         if self._state in ("open", "finishing"):
             try:
