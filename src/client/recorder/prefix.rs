@@ -55,7 +55,7 @@ impl DurablePrefix {
     /// Sets the last checked point of the first `count` ones. With filters or a new order, it need not be the last one that
     /// was sent.
     pub(super) fn expect_last(&mut self, count: u64, last: Option<Fix>) {
-        if count > self.count && !self.options.is_selective() && self.options.reorder().is_none() {
+        if count > self.count && !self.options.is_selective() {
             self.last = last.map(|last| (count, last));
         }
     }
