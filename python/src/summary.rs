@@ -48,33 +48,21 @@ fn checked<'py>(
     of_values(py, summary, options)
 }
 
-/// Warns if most points of a path are rejected for their times: then the length is far too short. The rule is that of the
-/// command line.
+/// Warns if most points of a path are rejected for their times. Then the length is far too short.
 fn warn_rejected(py: Python<'_>, summary: &PathSummary, order_advice: &str) -> PyResult<()> {
-    let count = |reason| {
-        let mut rejections = summary.rejections.iter();
-        rejections.find(|rejection| rejection.reason == reason).map_or(0, |one| one.count)
-    };
-    let valid_count = summary.point_count.saturating_sub(count(RejectionReason::InvalidPosition));
-    let reasons = [
-        (RejectionReason::Speed, "too fast"),
-        (RejectionReason::BackwardTime, "back in time"),
-        (RejectionReason::Late, "late"),
-    ]
-    .map(|(reason, name)| (count(reason), name));
-    let rejected_count = reasons.iter().fold(0_u64, |sum, (count, _)| sum.saturating_add(*count));
-    if rejected_count <= valid_count.saturating_sub(rejected_count) {
+    let rejected = summary.time_rejections();
+    if !rejected.are_most() {
         return Ok(());
     }
-    let names = reasons.iter().filter(|(count, _)| *count > 0).map(|(_, name)| *name);
-    let what = names.collect::<Vec<_>>().join(" or ");
-    let speed = if reasons[0].0 > 0 { ", or max_speed is too low" } else { "" };
+    let speed = if rejected.speed_count > 0 { ", or max_speed is too low" } else { "" };
     warn(
         py,
         &format!(
-            "{rejected_count} of {valid_count} point{} rejected as {what}: the times of the points may be wrong, or the \
-             points are not in order of time ({order_advice}){speed}",
-            if valid_count == 1 { " is" } else { "s are" }
+            "{} of {} point{} rejected as {rejected}: the times of the points may be wrong, or the points are not in order \
+             of time ({order_advice}){speed}",
+            rejected.count(),
+            rejected.valid_count,
+            if rejected.valid_count == 1 { " is" } else { "s are" }
         ),
     )
 }

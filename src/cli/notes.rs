@@ -6,8 +6,8 @@ use super::policy::FilledOptions;
 use super::report::{grouped, pluralize, unit_name};
 use crate::formats::{Note, NoteKind, Position, TrackInfo};
 use crate::measure::{
-    ClimbOptions, Elevation, EstimateOptions, Options, PathSummary, RejectionReason,
-    STOPPED_SPEED_MPS, WindowOptions, WindowsSummary,
+    ClimbOptions, Elevation, EstimateOptions, Options, PathSummary, STOPPED_SPEED_MPS,
+    WindowOptions, WindowsSummary,
 };
 
 /// Returns the text of a note on a file, or on the track with this name or number.
@@ -151,37 +151,24 @@ pub(super) fn unused_options(
 
 /// Returns the note on a track most of whose points are rejected for their times. Then the length is far too short.
 pub(super) fn rejected_points(track: Option<usize>, summary: &PathSummary) -> Option<Note> {
-    let count = |reason| {
-        let mut rejections = summary.rejections.iter();
-        rejections.find(|rejection| rejection.reason == reason).map_or(0, |one| one.count)
-    };
-    let valid_count = summary.point_count.saturating_sub(count(RejectionReason::InvalidPosition));
-    let reasons = [
-        (RejectionReason::Speed, "too fast"),
-        (RejectionReason::BackwardTime, "back in time"),
-        (RejectionReason::Late, "late"),
-    ]
-    .map(|(reason, name)| (count(reason), name));
-    let rejected_count = reasons.iter().fold(0, |sum: u64, (count, _)| sum.saturating_add(*count));
-    if rejected_count <= valid_count.saturating_sub(rejected_count) {
+    let rejected = summary.time_rejections();
+    if !rejected.are_most() {
         return None;
     }
-    let names = reasons.iter().filter(|(count, _)| *count > 0).map(|(_, name)| *name);
-    let what = names.collect::<Vec<_>>().join(" or ");
     let order = "the points are not in order of time (see --sort-by-time)";
-    let cause = match reasons {
-        [(0, _), ..] => order.to_owned(),
+    let cause = match rejected.speed_count {
+        0 => order.to_owned(),
         _ => format!("{order}, or --max-speed is too low"),
     };
     Some(Note {
         kind: NoteKind::RejectedPoints,
         message: format!(
-            "{} of {} are rejected as {what}: the times of the points may be wrong, or {cause}",
-            grouped(&rejected_count.to_string()),
-            pluralize(valid_count, "point"),
+            "{} of {} are rejected as {rejected}: the times of the points may be wrong, or {cause}",
+            grouped(&rejected.count().to_string()),
+            pluralize(rejected.valid_count, "point"),
         ),
         position: None,
-        count: rejected_count,
+        count: rejected.count(),
         track,
     })
 }

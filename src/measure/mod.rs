@@ -48,6 +48,7 @@ mod speed_runs;
 mod state;
 mod sum;
 mod summary;
+mod time_rejections;
 mod totals;
 mod track_fix;
 mod track_stats;
@@ -89,6 +90,7 @@ pub use state::{
 };
 pub use sum::{ExactSum, SignedSum, SumOverflow};
 pub use summary::{MissingData, PathSummary, Rejection, Trips, UnusedOption};
+pub use time_rejections::TimeRejections;
 pub use totals::Totals;
 pub use windows::{
     EarlierWindowsState, WindowOptions, WindowState, WindowSummary, WindowUnit, WindowsState,

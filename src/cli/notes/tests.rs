@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::measure::{
-    ExplicitOptions, Metric, MissingData, PathAccumulator, Preset, Rejection, Reorder, UnusedOption,
+    ExplicitOptions, Metric, MissingData, PathAccumulator, Preset, Rejection, RejectionReason,
+    Reorder, UnusedOption,
 };
 
 fn messages(info: &TrackInfo, options: &Options) -> Vec<String> {
