@@ -23,12 +23,15 @@ function walks(name, tracks, points) {
     return scratchFile(name, rows.join("\n"));
 }
 
-/** Pans the map, and returns the times of drawing and the largest number of vertices. */
+/**
+ * Pans the map, and returns the times of drawing and the largest number of vertices. If a busy machine makes the map rest between two
+ * steps, the map draws a frame with more vertices, which does not count.
+ */
 async function pan(page) {
     return page.evaluate(async (count) => {
         const { map } = window.waywiser.measure;
         map.frames.milliseconds.length = 0;
-        const intervals = [];
+        const [intervals, drawing] = [[], []];
         let [most, before] = [0, performance.now()];
         for (let frame = 0; frame < count; frame += 1) {
             map.panBy(frame < count / 2 ? 6 : -6, frame % 3);
@@ -39,11 +42,14 @@ async function pan(page) {
             const now = performance.now();
             intervals.push(now - before);
             before = now;
-            most = Math.max(most, map.frames.vertices);
+            if (map.isMoving) {
+                most = Math.max(most, map.frames.vertices);
+                drawing.push(map.frames.milliseconds.at(-1));
+            }
         }
         const middle = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
         const points = map.lines.reduce((sum, { vertices }) => sum + vertices.xs.length, 0);
-        return { drawing: middle(map.frames.milliseconds), interval: middle(intervals), most, points };
+        return { drawing: middle(drawing), interval: middle(intervals), most, points };
     }, FRAMES);
 }
 
@@ -64,6 +70,7 @@ export async function aHundredThousandPoints(server) {
         results.push(result);
     }
     const [few, many] = results;
+    check(few.most > 0 && many.most > 0, "the map rests in all frames");
     check(many.points >= 100000, `the map has only ${many.points} points`);
     check(many.most <= MOVING_VERTICES_MAX, `a frame has ${many.most} vertices`);
     // Ten times as many points may cost a few times as much, because the vertices of a frame are limited.

@@ -121,6 +121,8 @@ export async function openBrowser() {
 export async function openPage(server, view = "", options = {}) {
     const { tiles, expected = [], hasClock = false, ...ofContext } = options;
     const context = await (await openBrowser()).newContext({ viewport: { width: 1440, height: 900 }, ...ofContext });
+    // That of Playwright is 30 s, which a busy machine can need.
+    context.setDefaultTimeout(HANG_MS);
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await context.newPage();
     const { host } = new URL(server.http);
@@ -150,6 +152,7 @@ export async function openPage(server, view = "", options = {}) {
     if (hasClock) {
         await page.clock.install();
     }
+    await slowDown(page, server);
     await serveFiles(page, server);
     await page.goto(`${server.http}${view ? `#${view}` : ""}`);
     await exposeViews(page);
@@ -166,10 +169,28 @@ export async function exposeViews(page) {
     }
 }
 
+/**
+ * With SLOWDOWN, the scripts of the page are slower by this factor, and each request to the server waits for up to a second. A test
+ * that reads the page too early then fails.
+ */
+async function slowDown(page, server) {
+    const factor = Number(process.env.SLOWDOWN ?? 1);
+    if (factor > 1) {
+        const session = await page.context().newCDPSession(page);
+        await session.send("Emulation.setCPUThrottlingRate", { rate: factor });
+        await page.route(`${server.http}api/**`, async (route) => {
+            await new Promise((resolve) => setTimeout(resolve, 1000 * Math.random()));
+            // The page may be closed meanwhile.
+            await route.fallback().catch(() => {});
+        });
+    }
+}
+
 /** With PAGE_FILES, the files of the page are those of this folder instead of those in the program. */
 async function serveFiles(page, server) {
     const folder = process.env.PAGE_FILES;
-    if (folder) {
+    // A report has the files of the program.
+    if (folder && server.http.startsWith("http:")) {
         await page.route(new RegExp(`^${server.http}(page/.*)?(#.*)?$`), async (route) => {
             const name = new URL(route.request().url()).pathname.replace("/page/", "").replace("/", "") || "index.html";
             // The page may be closed meanwhile.
