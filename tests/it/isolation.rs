@@ -9,8 +9,6 @@ use futures::StreamExt as _;
 use proptest::prelude::*;
 use tokio_stream::iter;
 use tonic::Code;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 use waywiser::auth::{Principal, Quota, Role};
 use waywiser::proto::waywiser_v1 as pb;
 use waywiser::recording::{CheckpointStore, OpenRequest};
@@ -61,7 +59,7 @@ fn slow_commits(config: &mut waywiser::Config) {
 /// the store that they cause, and the log lines of the caller.
 async fn run(store: Arc<dyn CheckpointStore>, foreign: &[Foreign]) -> Vec<String> {
     let log = CallerLog::default();
-    let _guard = tracing_subscriber::registry().with(log.clone()).set_default();
+    let _guard = log.collect();
     let mut lines = call_all(store, foreign).await;
     lines.extend(log.lines());
     lines
