@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+import socket
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
 
 # The machines of CI are shared, so that a limit of time would fail at random.
-settings.register_profile("waywiser", deadline=None, max_examples=50)
+settings.register_profile("waywiser", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("waywiser")
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """A URL where no server is. The port is reserved, so that no other process gets it."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{reserved.getsockname()[1]}"

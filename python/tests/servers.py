@@ -70,7 +70,8 @@ class Proxy:
         self.server, self.cut_after = server, cut_after
         self.random = random.Random(seed)
         self.lock = threading.Lock()
-        self.open: set[socket.socket] = set()
+        #: The connections, and the number of threads that use each of them.
+        self.open: dict[tuple[socket.socket, socket.socket], int] = {}
         self.cut_count = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self.accept, daemon=True).start()
@@ -92,11 +93,14 @@ class Proxy:
                 continue
             with self.lock:
                 budgets = [self.random.randrange(self.cut_after) for _ in range(2)]
-                self.open |= {client, upstream}
-            for pair, budget in zip(((client, upstream), (upstream, client)), budgets, strict=True):
-                threading.Thread(target=self.pump, args=(*pair, budget), daemon=True).start()
+                pair = client, upstream
+                self.open[pair] = 2
+            for (source, target), budget in zip((pair, pair[::-1]), budgets, strict=True):
+                threading.Thread(target=self.pump, args=(pair, source, target, budget), daemon=True).start()
 
-    def pump(self, source: socket.socket, target: socket.socket, budget: int) -> None:
+    def pump(
+        self, pair: tuple[socket.socket, socket.socket], source: socket.socket, target: socket.socket, budget: int
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
                 budget -= len(data)
@@ -106,29 +110,35 @@ class Proxy:
                         self.cut_count += 1
                     break
                 target.sendall(data)
-        self.cut(source, target)
+        with self.lock:
+            self.cut(pair)
+            self.open[pair] -= 1
+            if self.open[pair] == 0:
+                # Not before both threads have ended: another socket gets the file descriptor of one that was closed.
+                del self.open[pair]
+                for one in pair:
+                    one.close()
 
-    def cut(self, *sockets: socket.socket) -> None:
-        for one in sockets:
-            with self.lock:
-                is_open = one in self.open
-                self.open.discard(one)
-            if is_open:
+    def cut(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        """End both directions of a connection. The threads close it."""
+        for one in pair:
+            with contextlib.suppress(OSError):
                 # A reset, at random, instead of a regular end.
                 if self.random.random() < 0.5:
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
+                one.shutdown(socket.SHUT_RDWR)
 
     def cut_all(self) -> None:
         with self.lock:
-            sockets = list(self.open)
-        self.cut(*sockets)
+            for pair in self.open:
+                self.cut(pair)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            # Ends the wait of the thread, which closing alone does not.
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.cut_all()

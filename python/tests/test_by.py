@@ -413,9 +413,13 @@ def test_a_call_with_one_large_key_can_be_interrupted(threads, order):
     def run():
         ww.by(np.zeros(count, np.int64), time, lon, lat, threads=threads, preset="walk")
 
-    start = process_time()
-    run()
-    complete = process_time() - start
+    def seconds():
+        start = process_time()
+        run()
+        return process_time() - start
+
+    # The first call is slower than others.
+    complete = min(seconds() for _ in range(2))
     where = []
 
     def interrupt(_, frame):
@@ -509,11 +513,22 @@ def test_the_sort_of_the_rows_handles_signals():
 
     # Signals are pending all the time, so that each check calls the handler once. Each step of the count of the rows, of the
     # computation of their positions, and of the copies of two columns has a check.
-    run()
+    # A busy machine may deliver a signal later than a check, so that several runs are necessary.
+    for _ in range(20):
+        run()
+        if len(calls) >= 4 * count // step:
+            break
     assert len(calls) >= 4 * count // step
     last = 3 * count // step
-    with pytest.raises(KeyboardInterrupt):
-        run()
+
+    def is_interrupted():
+        try:
+            run()
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    assert any(is_interrupted() for _ in range(20))
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not report the address space")

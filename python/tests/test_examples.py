@@ -57,7 +57,9 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(EXAMPLES / "tracks.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)  # outputs are not stored
-    client = nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(EXAMPLES)}})
+    # By default, outputs that arrive 4 s after the end of a cell are lost.
+    limits = {"timeout": None, "startup_timeout": 600, "iopub_timeout": 600}
+    client = nbclient.NotebookClient(notebook, **limits, resources={"metadata": {"path": str(EXAMPLES)}})
     client.execute()
     pictures = [
         output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})

@@ -506,16 +506,25 @@ def test_a_keyboard_interrupt_ends_the_reading_of_an_archive(tmp_path: Path) -> 
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    start = bytes_read()
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-        with pytest.raises(KeyboardInterrupt):
+    def is_interrupted() -> bool:
+        nonlocal start
+        start = bytes_read()
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
             ww.read(tmp_path / "a.zip")
+        except KeyboardInterrupt:
+            return bytes_read() - start < 15 * len(member)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return False
+
+    start = 0
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        # A busy machine may deliver the signals after the end of a call.
+        assert any(is_interrupted() for _ in range(20))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert bytes_read() - start < 15 * len(member)
 
 
 def test_other_threads_run_while_a_file_is_read(tmp_path: Path) -> None:

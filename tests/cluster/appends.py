@@ -49,8 +49,9 @@ def requests_survive_killed_servers(cluster):
     repeated = 0
     lock = threading.Lock()
 
-    def send(batch, order):
+    def send(batch, order, may_start):
         nonlocal repeated
+        may_start.wait()
         request = pb.AppendPointsRequest(name=NAME, options=options(), points=[point(number) for number in batch])
         for address in order:
             client = Client(address)
@@ -76,13 +77,24 @@ def requests_survive_killed_servers(cluster):
         batches += choices.sample(batches, 3)
         choices.shuffle(batches)
         orders = [choices.choices(addresses, k=200) for _ in batches]
-        threads = [threading.Thread(target=guarded(send), args=arguments) for arguments in zip(batches, orders)]
+        victim = cluster.servers[number % 2] if number in kill_at else None
+        at_once, after_the_kill = threading.Event(), threading.Event()
+        at_once.set()
+        starts = [at_once] * len(batches)
+        if victim:
+            # The last requests are sent after the kill, at least one of them to the server that was killed.
+            starts[-3:] = [after_the_kill] * 3
+            orders[-1][0] = victim.address
+        arguments = zip(batches, orders, starts)
+        threads = [threading.Thread(target=guarded(send), args=each) for each in arguments]
         for thread in threads:
             thread.start()
-        victim = cluster.servers[number % 2] if number in kill_at else None
         if victim:
             time.sleep(choices.uniform(0, 0.05))
             victim.kill()
+            before = repeated
+            after_the_kill.set()
+            wait_until(lambda: repeated > before or failures, "an error of the server that was killed")
             victim.run()
         for thread in threads:
             thread.join()
@@ -102,7 +114,7 @@ def requests_survive_killed_servers(cluster):
         duplicates = sum(rejection.count for rejection in path.summary.rejections)
         assert path.committed_points - duplicates == len(ordered), path.summary.rejections
         assert totals(path.summary) == totals(expected), f"{path.summary} instead of {expected}"
-    assert repeated > 0, "no request was repeated"
+    assert repeated >= KILLS, f"only {repeated} requests were repeated"
     return f"{KILLS} servers killed, {repeated} requests repeated after errors, {duplicates} duplicates, same bits"
 
 

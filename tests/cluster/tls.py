@@ -43,7 +43,7 @@ def the_lines_for_tls_encrypt_and_verify(cluster):
         wait_until(lambda: swapped.is_up(0) and swapped.is_up(1), "the health checks of both servers")
         status, _, errors = record(cluster, swapped, folder, "paths/tls-swapped", check=False)
         assert status == 1 and "no server is ready" in errors, errors
-        assert swapped.is_up(0) and swapped.is_up(1)
+        wait_until(lambda: swapped.is_up(0) and swapped.is_up(1), "the health checks after the refusal")
     finally:
         for process in processes:
             process.stop()

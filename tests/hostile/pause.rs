@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 10;
 fn connections_survive_a_pause_of_the_server() {
     attack("pause", async |report| {
         let mut server =
-            Server::start(&[("--keepalive-interval", "200ms"), ("--keepalive-timeout", "500ms")]);
+            Server::start(&[("--keepalive-interval", "1s"), ("--keepalive-timeout", "5s")]);
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
             let mut client = Connection::connect(server.address).await.unwrap();
@@ -30,13 +30,14 @@ fn connections_survive_a_pause_of_the_server() {
             let ping = async { while client.pings == seen && client.step().await {} };
             timeout(HANG_TIMEOUT, ping).await.unwrap();
         }
-        sleep(Duration::from_millis(300)).await;
+        // The server has sent the next ping, and does not miss an answer for several seconds.
+        sleep(Duration::from_millis(1500)).await;
         server.signal(Signal::STOP);
         for client in &mut clients {
             // Answers all frames that have arrived.
             while timeout(Duration::from_millis(20), client.step()).await.unwrap_or(false) {}
         }
-        sleep(Duration::from_millis(1500)).await;
+        sleep(Duration::from_millis(5500)).await;
         server.signal(Signal::CONT);
         let (mut survived, mut failure) = (0, None);
         for client in &mut clients {

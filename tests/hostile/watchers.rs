@@ -57,7 +57,7 @@ fn every_watcher_receives_the_current_state() {
             let connection = if index % 2 == 0 { &mut shared } else { &mut own };
             let watch = connection.send_request(WATCH_PATH, &request).await;
             let state = receives_message(connection, watch);
-            received += usize::from(timeout(HANG_TIMEOUT / 12, state).await.unwrap_or(false));
+            received += usize::from(timeout(HANG_TIMEOUT / 4, state).await.unwrap_or(false));
             if received <= index / 2 {
                 break; // the check fails already
             }

@@ -38,7 +38,7 @@ def main(url: str, token: str) -> None:
     for text in TEXTS:
         request = urllib.request.Request(f"{url}/api/qr", text.encode(), method="POST")
         request.add_header("authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             assert answer.headers["content-type"] == "image/svg+xml", answer.headers
             svg = answer.read().decode()
         found = zxingcpp.read_barcodes(picture(svg), formats=zxingcpp.BarcodeFormat.QRCode)

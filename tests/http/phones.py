@@ -70,13 +70,13 @@ class LossyProxy:
         with client, socket.create_connection(("127.0.0.1", self.server)) as server:
             copying = threading.Thread(target=self.copy, args=(client, server), daemon=True)
             copying.start()
-            answer = server.recv(65536)
-            if loses:
-                # The server has answered, so the fixes are durable. The app does not know.
-                with self.lock:
-                    self.lost += 1
-                answer = b""
             try:
+                answer = server.recv(65536)
+                if loses:
+                    # The server has answered, so the fixes are durable. The app does not know.
+                    with self.lock:
+                        self.lost += 1
+                    answer = b""
                 while answer:
                     client.sendall(answer)
                     answer = server.recv(65536)
@@ -253,7 +253,9 @@ def main():
             assert server.stdout.readline().startswith("listening on"), (folder / "log").read_text()
             found = None
             while not found:
+                assert server.poll() is None, (folder / "log").read_text()
                 found = re.search(r"listening for HTTP.*address=127\.0\.0\.1:(\d+)", (folder / "log").read_text())
+                time.sleep(0.02)
             port = int(found[1])
             proxy = LossyProxy(port, rng)
             for kind in (OwnTracks, OldTraccarClient, OsmAnd, NewTraccarClient, Overland, TraccarServer):

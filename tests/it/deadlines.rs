@@ -15,13 +15,18 @@ const GZIP: (&str, &str) = ("grpc-encoding", "gzip");
 async fn a_busy_server_refuses_a_call_that_would_miss_its_deadline() {
     let server = Server::start().await;
     let mut raw = Raw::connect(server.address).await;
-    let start = std::time::Instant::now();
-    let mut call = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", "600S")]);
-    call.send(long_legs().repeat(4));
-    call.close();
-    assert_eq!(call.answer().await.unwrap().code, Code::Ok);
+    // The shortest time of several calls, because a pause of the machine makes a time longer.
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        let mut call = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", "600S")]);
+        call.send(long_legs().repeat(4));
+        call.close();
+        assert_eq!(call.answer().await.unwrap().code, Code::Ok);
+        shortest = shortest.min(start.elapsed());
+    }
     // Time for several such calls, but not for one that shares a thread with forty others.
-    let timeout = format!("{}m", (8 * start.elapsed()).as_millis());
+    let timeout = format!("{}m", (8 * shortest).as_millis());
     let others: Vec<_> = (0..40)
         .map(|_| {
             let mut other = raw.call_with(RECORD_PATH, &[GZIP]);
@@ -29,10 +34,18 @@ async fn a_busy_server_refuses_a_call_that_would_miss_its_deadline() {
             other
         })
         .collect();
-    let mut late = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", &timeout)]);
-    late.send(long_legs().repeat(4));
-    late.close();
-    let answer = late.answer().await.unwrap();
+    let mut attempts = 0;
+    let answer = loop {
+        let mut late = raw.call_with(RECORD_PATH, &[GZIP, ("grpc-timeout", &timeout)]);
+        late.send(long_legs().repeat(4));
+        late.close();
+        let answer = late.answer().await.unwrap();
+        attempts += 1;
+        // The deadline can pass in a pause of the machine before the server has decided.
+        if answer.code != Code::DeadlineExceeded || attempts == 10 {
+            break answer;
+        }
+    };
     assert_eq!((answer.code, answer.reason.as_deref()), (Code::Unavailable, Some("SERVER_BUSY")));
     // A short call is answered.
     let mut short = raw.call_with(PATH_LENGTH, &[("grpc-timeout", "600S")]);

@@ -124,6 +124,17 @@ async fn a_handshake_that_does_not_end_is_closed_and_delays_no_other_client() {
     let ca = Ca::new();
     let settings = TlsSettings::load(ca.server().config()).unwrap();
     let limit = Duration::from_millis(300);
+    // On a slow machine the handshake of another client can exceed the limit, too.
+    let works = async |server: &Server| {
+        for _ in 0..20 {
+            let start = std::time::Instant::now();
+            match Client::new(&ca).call(server.address).await {
+                Err(_) if start.elapsed() >= limit => {}
+                answer => return assert_eq!(answer, Ok(Code::Ok)),
+            }
+        }
+        panic!("each handshake takes more than {limit:?}");
+    };
     let server = start_with(&settings, |config| config.handshake_timeout = limit).await;
     let openings = [vec![], vec![22], vec![22, 3, 1, 2, 0], client_hello(500)];
     let mut slow = Vec::new();
@@ -153,14 +164,14 @@ async fn a_handshake_that_does_not_end_is_closed_and_delays_no_other_client() {
             }
         }
     });
-    works(&ca, &server).await;
+    works(&server).await;
     for mut stream in slow {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
         assert!(rest.is_empty(), "{rest:?}");
     }
     trickle.await.unwrap();
-    works(&ca, &server).await;
+    works(&server).await;
 }
 
 #[tokio::test]

@@ -357,6 +357,8 @@ async fn a_paused_primary_does_not_delay_the_use_of_the_promoted_standby() {
         first.address, second.address
     );
     let connecting = tokio::spawn(async move { connected(&url).await });
+    // Each host is accepted by its own proxy, in any order.
+    first.accepted(1).await;
     second.accepted(1).await;
     assert_eq!((first.accepted_so_far(), first.open_now()), (1, 1), "the first attempt is open");
     second.block(false);

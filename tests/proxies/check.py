@@ -28,6 +28,8 @@ PROXIES = {"nginx": Nginx, "haproxy": HAProxy, "caddy": Caddy, "envoy": Envoy}
 POINTS = 1_000_000
 # Longer than the default of nginx, 60 s, and than the timeouts of the packaged configuration of HAProxy, 50 s.
 SILENCE_S = 75
+# How long the test waits for an answer or an event that must come. It never decides whether a result is right.
+WAIT_S = 600
 # Open calls, to count the connections that a proxy uses for them.
 CALLS = 40
 
@@ -58,13 +60,13 @@ class Client:
             self.channel = grpc.secure_channel(address, trusted, options)
         self.paths = PathServiceStub(self.channel)
 
-    def wait_until_serving(self, timeout_s=60):
+    def wait_until_serving(self):
         """Calls health until the answer is SERVING. Proxies answer UNAVAILABLE until they know the server."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + WAIT_S
         health = health_pb2_grpc.HealthStub(self.channel)
         while True:
             try:
-                reply = health.Check(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True)
+                reply = health.Check(health_pb2.HealthCheckRequest(), timeout=20, wait_for_ready=True)
                 assert reply.status == health_pb2.HealthCheckResponse.SERVING
                 return
             except grpc.RpcError:
@@ -74,7 +76,7 @@ class Client:
 
     def committed(self, name):
         try:
-            return self.paths.GetPath(pb.GetPathRequest(name=name), timeout=10).path.committed_points
+            return self.paths.GetPath(pb.GetPathRequest(name=name), timeout=WAIT_S).path.committed_points
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return 0
@@ -86,7 +88,7 @@ def measure_a_million_points(client):
         for number in range(POINTS // 1000):
             yield pb.MeasurePathsRequest(columns=columns(number, 1000), end_path=number == POINTS // 1000 - 1)
 
-    [answer] = client.paths.MeasurePaths(requests(), timeout=120)
+    [answer] = client.paths.MeasurePaths(requests(), timeout=WAIT_S)
     assert answer.summary.point_count == POINTS, answer
     return answer.summary.length_m
 
@@ -101,7 +103,7 @@ def keep_silent(client, name):
     threading.Event().wait(SILENCE_S)
     live.send(range(10, 20), finish_write=True)
     live.close()
-    reply = live.reply.result(timeout=30)
+    reply = live.reply.result(timeout=WAIT_S)
     *_, last = watch
     assert last.path.committed_points == 20, last
     return reply.summary
@@ -124,7 +126,7 @@ def check_restart(proxy, client, direct):
         time.sleep(0.05)
     proxy.stop()
     proxy.run()
-    error = live.reply.exception(timeout=60)
+    error = live.reply.exception(timeout=WAIT_S)
     assert isinstance(error, grpc.RpcError), "the restart did not end the stream"
     live.close()
     client.wait_until_serving()
@@ -135,7 +137,7 @@ def check_restart(proxy, client, direct):
         live.send(range(first, min(first + 10, count)))
     live.send([], finish_write=True)
     live.close()
-    summary = live.reply.result(timeout=60).summary
+    summary = live.reply.result(timeout=WAIT_S).summary
     whole = pb.RecordPathRequest(points=[point(number) for number in range(count)])
     expected = direct.paths.RecordPath(iter([whole])).summary
     assert (summary.point_count, summary.length_m) == (count, expected.length_m), (summary, expected)
@@ -165,7 +167,7 @@ def check_command_line(proxy, direct, folder):
     proxy.run()
     run.stdin.write(lines(range(count // 2, count)))
     run.stdin.close()
-    assert run.wait(timeout=90) == 0, (folder / f"record-{proxy.PROGRAM}.log").read_text()
+    assert run.wait(timeout=WAIT_S) == 0, (folder / f"record-{proxy.PROGRAM}.log").read_text()
     path = direct.paths.GetPath(pb.GetPathRequest(name=name)).path
     assert path.committed_points == count, path
     return True
@@ -177,10 +179,10 @@ def check_client_address(proxy, server):
         client.paths.ComputeDisplacement(
             pb.ComputeDisplacementRequest(start=point(0), end=point(1)),
             metadata=[("x-forwarded-for", "192.0.2.99"), ("forwarded", "for=192.0.2.98")],
-            timeout=20,
+            timeout=WAIT_S,
         )
         client.channel.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WAIT_S
     while CLIENT_ADDRESS not in server.peers("ComputeDisplacement"):
         assert time.monotonic() < deadline, server.peers("ComputeDisplacement")
         time.sleep(0.05)
@@ -193,11 +195,11 @@ def check_client_address(proxy, server):
 def check_connections(proxy, client, server):
     """Returns the number of connections to the server while calls are open: one for each with nginx, fewer otherwise."""
     name = f"paths/watched-{proxy.PROGRAM}"
-    client.paths.RecordPath(iter([pb.RecordPathRequest(name=name)]), timeout=20)
+    client.paths.RecordPath(iter([pb.RecordPathRequest(name=name)]), timeout=WAIT_S)
     watches = [client.paths.WatchPath(pb.WatchPathRequest(name=name)) for _ in range(CALLS)]
     for watch in watches:
         next(watch)
-    connection = http.client.HTTPConnection("127.0.0.1", server.admin_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.admin_port, timeout=WAIT_S)
     connection.request("GET", "/metrics")
     metrics = connection.getresponse().read().decode()
     count = int(re.search(r"^waywiser_connections_open (\d+)$", metrics, re.MULTILINE)[1])
@@ -212,7 +214,7 @@ def check_grpc_web(proxy):
     context = ssl.create_default_context(cafile=proxy.certificates / "ca.pem")
     message = pb.ComputeDisplacementRequest(start=pb.Point(x=0, y=0), end=pb.Point(x=3, y=4), model=pb.MODEL_PLANAR)
     payload = message.SerializeToString()
-    connection = http.client.HTTPSConnection("localhost", proxy.port, context=context, timeout=20)
+    connection = http.client.HTTPSConnection("localhost", proxy.port, context=context, timeout=WAIT_S)
     headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", "origin": "https://app.example.com"}
     frame = b"\0" + len(payload).to_bytes(4, "big") + payload
     connection.request("POST", "/waywiser.v1.PathService/ComputeDisplacement", frame, headers)
@@ -256,7 +258,7 @@ def check_encrypted(kind, folder, server):
         client = Client(proxy.address, proxy.certificates)
         client.wait_until_serving()
         summary = client.paths.RecordPath(
-            iter([pb.RecordPathRequest(points=[point(number) for number in range(100)])]), timeout=20
+            iter([pb.RecordPathRequest(points=[point(number) for number in range(100)])]), timeout=WAIT_S
         ).summary
         assert summary.point_count == 100, summary
     finally:

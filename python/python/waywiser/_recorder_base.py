@@ -193,7 +193,8 @@ class BaseRecorder:
             try:
                 self._take_result()
             except RecordingError:
-                return "failed"
+                # A close() of another thread ends the task with an error.
+                return "closed" if self._state == "closed" else "failed"
         return self._state  # type: ignore[return-value]
 
     @property
@@ -203,9 +204,16 @@ class BaseRecorder:
 
     def _check(self) -> None:
         """Raise the error of a recorder that has failed or was closed."""
+        self._check_not_closed()
+        try:
+            self._core.is_finished()  # raises the error of the recording
+        except RecordingError:
+            self._check_not_closed()  # a close() of another thread ends the task with an error
+            raise
+
+    def _check_not_closed(self) -> None:
         if self._state == "closed":
             raise ValueError("the recorder is closed, and the recording was not finished")
-        self._core.is_finished()  # raises the error of the recording
 
     def _check_open(self) -> None:
         self._check()
@@ -317,7 +325,11 @@ class BaseRecorder:
         while self._summary is None:
             seen = self._core.version
             self._check()
-            self._take_result()
+            try:
+                self._take_result()
+            except RecordingError:
+                self._check_not_closed()
+                raise
             if self._summary is None:
                 yield seen
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import REPOSITORY, own_server
@@ -33,14 +34,24 @@ def output_of(marker):
     return found[0]
 
 
+def wait_for_the_port():
+    """Waits until the port of the documents is free. A client of another program may have it for a moment."""
+    deadline = time.monotonic() + 120
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                return probe.bind(LISTEN)
+            except OSError as error:
+                reason = f"port 50051, which the documents use, is busy ({error}): stop the process that listens on it"
+        if time.monotonic() > deadline:
+            pytest.fail(reason)
+        time.sleep(0.5)
+
+
 @pytest.fixture
 def server():
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(LISTEN)
-        except OSError as error:
-            pytest.fail(f"port 50051, which the documents use, is busy ({error}): stop the process that listens on it")
+    wait_for_the_port()
     with own_server("127.0.0.1:50051") as server:
         yield server
         server.terminate()

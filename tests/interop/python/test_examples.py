@@ -66,12 +66,14 @@ def test_the_commands_of_the_readme_print_what_it_shows(folder):
     [commands] = blocks("sh")
     lines = commands.splitlines()
     assert len(lines) == 5 and lines[0] == "python3 -m pip install grpcio grpcio-tools"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # The packages are installed. Another port, because the documented one may be taken.
-    script = "\n".join(lines[1:]).replace("50051", str(port))
-    run = subprocess.run(["bash", "-euc", script], cwd=folder, env=environment(), capture_output=True, text=True)
+    with socket.socket() as reserved:
+        # No other process gets the port, and the server of the commands can listen there.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        # The packages are installed. Another port, because the documented one may be taken.
+        script = "\n".join(lines[1:]).replace("50051", str(port))
+        run = subprocess.run(["bash", "-euc", script], cwd=folder, env=environment(), capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     [printed] = blocks("text")
     assert printed == PRINTED

@@ -153,6 +153,8 @@ def test_a_removed_token_ends_the_open_call_and_is_refused(secure):
         watch = path_pb2_grpc.PathServiceStub(channel).WatchPath(
             pb.WatchPathRequest(name="paths/not-yet", allow_missing=True)
         )
+        # The start of the reply shows that the server has accepted the token.
+        watch.initial_metadata()
         file = secure.folder / "tokens.toml"
         entries = file.read_text().split("[[principal]]")
         kept = [entry for entry in entries if '"fired"' not in entry]

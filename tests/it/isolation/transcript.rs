@@ -1,8 +1,10 @@
 //! The calls of one caller, their answers, and the calls of the store that they cause.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
@@ -42,14 +44,22 @@ pub struct Transcript {
     client: PathServiceClient<InterceptedService<Channel, Token>>,
     store: Arc<Traced>,
     lines: Vec<String>,
+    /// The start of the last append of each recording.
+    appends: HashMap<String, Instant>,
+    /// Whether an append came so late that the server may have ended the writer of its recording before. It opens the
+    /// recording again then, which is other work.
+    pub is_late: bool,
 }
+
+/// The time after which the server ends a writer without requests.
+const IDLE_TIME: Duration = Duration::from_secs(10);
 
 impl Transcript {
     pub fn new(
         client: PathServiceClient<InterceptedService<Channel, Token>>,
         store: Arc<Traced>,
     ) -> Self {
-        Self { client, store, lines: Vec::new() }
+        Self { client, store, lines: Vec::new(), appends: HashMap::new(), is_late: false }
     }
 
     /// Adds the answer of a call, with all details of an error.
@@ -109,7 +119,10 @@ impl Transcript {
             points,
             columns: None,
         };
+        let start = Instant::now();
         let answer = self.client.append_points(request).await.map(Response::into_inner);
+        let last = self.appends.insert(name.to_owned(), start);
+        self.is_late |= last.is_some_and(|last| last.elapsed() >= IDLE_TIME);
         self.add(&format!("Append {name}"), answer);
     }
 
