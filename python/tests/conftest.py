@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+# A shell ignores SIGINT in a background job, and so would the processes that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # The machines of CI are shared, so that a limit of time would fail at random.
 settings.register_profile("waywiser", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("waywiser")

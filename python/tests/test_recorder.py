@@ -358,9 +358,9 @@ def test_flush_reports_the_points_of_another_writer(server: Server, name: str) -
         recorder.flush()
     first.send(2, 2)
     first.flush()
-    # Not before: the stream of the newest writer ends those of others.
-    second.send(50, 50)
+    # The second one sends after that, because the newest writer ends the streams of others.
     with pytest.raises(ww.RecordingError, match="are different|another client"):
+        second.send(50, 50)
         second.flush()
     assert first.finish() == ww.measure([1, 2], [1, 2])
 
