@@ -83,6 +83,7 @@ mod tests {
 
     use tracing::field::{Field, Visit};
     use tracing::span::{Attributes, Id};
+    use tracing::subscriber::NoSubscriber;
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
     use super::*;
@@ -97,6 +98,18 @@ mod tests {
     impl Visit for Text {
         fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
             write!(self.0, " {}={value:?}", field.name()).unwrap();
+        }
+    }
+
+    impl Lines {
+        /// Collects the lines of a function.
+        ///
+        /// With one subscriber, the thread of another test can decide that no thread wants the lines, because it has none
+        /// (<https://github.com/tokio-rs/tracing/issues/3611>).
+        fn collect(&self, function: impl FnOnce()) {
+            let _other = tracing::Dispatch::new(NoSubscriber::new());
+            let subscriber = tracing_subscriber::registry().with(self.clone());
+            tracing::subscriber::with_default(subscriber, function);
         }
     }
 
@@ -125,8 +138,7 @@ mod tests {
             let report = CallReport { call, code, message, points: 3, bytes: 60, duration };
             observer.call_ended(&report);
         };
-        let subscriber = tracing_subscriber::registry().with(lines.clone());
-        tracing::subscriber::with_default(subscriber, || {
+        lines.collect(|| {
             log(CallKind::Measuring, Code::Ok, "");
             log(CallKind::Measuring, Code::DataLoss, "a bit is wrong");
             log(CallKind::Auxiliary, Code::Ok, "");
@@ -159,8 +171,7 @@ mod tests {
         };
         let (duration, code, message) = (Duration::ZERO, Code::Ok, "");
         let report = CallReport { call, code, message, points: 0, bytes: 0, duration };
-        let subscriber = tracing_subscriber::registry().with(lines.clone());
-        tracing::subscriber::with_default(subscriber, || {
+        lines.collect(|| {
             for _ in 0..100 {
                 observer.call_ended(&report);
             }
@@ -189,8 +200,7 @@ mod tests {
             traceparent: None,
         };
         let (duration, message) = (Duration::ZERO, "");
-        let subscriber = tracing_subscriber::registry().with(lines.clone());
-        tracing::subscriber::with_default(subscriber, || {
+        lines.collect(|| {
             for code in [Code::Ok, Code::Cancelled] {
                 let report = CallReport { call, code, message, points: 0, bytes: 0, duration };
                 (0..1000).for_each(|_| observer.call_ended(&report));
