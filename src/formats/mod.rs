@@ -19,7 +19,7 @@
 //!
 //! Three rules apply to every format:
 //! - Whatever is ignored, guessed, skipped or assumed is reported as a [`Note`].
-//! - A bad value does not cost the rest of the file. With [`ReadOptions::is_strict`] each note is an error.
+//! - A bad value does not end the reading of the file. With [`ReadOptions::is_strict`] each note is an error.
 //! - The length needs positions alone. An invalid time, elevation or accuracy is a missing value, with a note.
 //!
 //! `track_writer` applies these rules: readers pass unchecked points to it, and it calls the sink.

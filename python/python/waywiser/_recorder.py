@@ -186,10 +186,10 @@ class Recorder(BaseRecorder):
         Without it, a server makes points durable once a second by default. Each
         flush costs the server a commit.
 
-        Points that the server has from an earlier recorder are durable. `flush`
-        returns without a comparison while fewer have been sent, because the
-        server keeps totals. They are compared when as many have been sent, or
-        by `finish`.
+        Points that the server has from an earlier recorder are already durable.
+        The server keeps totals, so they are compared when as many points have
+        been sent, or by `finish`. While fewer have been sent, `flush` returns
+        without a comparison.
 
         Raises
         ------

@@ -101,7 +101,7 @@ class Stop(NamedTuple):
 
 
 class Trip(NamedTuple):
-    """The part of a path between two stops.
+    """The part of a path between two stops, or between a stop and an end.
 
     Attributes
     ----------
@@ -246,9 +246,10 @@ class Summary:
         The distance from the first accepted point to the last in metres
         (displacement_m) or in the unit of x and y.
     gap_length : float
-        The sum of the distances over the gaps that max_gap_time and max_gap
-        have found, in metres (gap_length_m) or in the unit of x and y. Segments
-        of files, of Fold.end_segment() and of on_invalid="split" have no gap.
+        The sum of the distances over the gaps between segments that
+        max_gap_time, max_gap and reanchor_count have started, in metres
+        (gap_length_m) or in the unit of x and y. Segments of files, of
+        Fold.end_segment() and of on_invalid="split" have no gap.
     elapsed_s : float or None
         The time from the earliest to the latest point in seconds. Points that a
         filter rejects do not count, except those that min_step rejects. None
