@@ -23,8 +23,8 @@ use crate::recording::RecordingName;
 /// Watch a recording until it is finished
 ///
 /// Prints one line that is updated on a terminal, and one line per update elsewhere. If the recording does not exist
-/// yet, the command says so and waits for it. If it is deleted, the command fails. If the server is not available, the
-/// command retries for five minutes.
+/// yet, the command prints a message and waits for it. If it is deleted, the command fails. If the server is not
+/// available, the command retries for five minutes.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct WatchArgs {

@@ -108,7 +108,9 @@ pub enum RpcError {
         error: PathError,
     },
     /// A request does not decode.
-    #[error("{place}the request is not the message this method takes ({error}); see its proto")]
+    #[error(
+        "{place}the request is not the message that this method takes ({error}); see the proto file"
+    )]
     Request {
         /// The message that does not decode.
         place: MessageRef,

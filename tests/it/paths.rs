@@ -342,7 +342,7 @@ async fn an_invalid_message_of_a_stream_is_reported_with_its_index() {
             (answer.code, answer.reason.as_deref()),
             (Code::InvalidArgument, Some("MESSAGE_MALFORMED"))
         );
-        let ends = ("message 1: the request is not", "buffer underflow); see its proto");
+        let ends = ("message 1: the request is not", "buffer underflow); see the proto file");
         let message = &answer.message;
         assert!(message.starts_with(ends.0) && message.ends_with(ends.1), "{message}");
     }

@@ -131,7 +131,7 @@ struct OutputArgs {
     #[arg(long)]
     csv: bool,
 
-    /// Print also rejected points, ascent, descent, times, speeds and the length by the device
+    /// Also print rejected points, ascent, descent, times, speeds and the length by the device
     ///
     /// The first row of a track has its accepted points and legs. The next row has all points and legs. One row for
     /// each reason of rejection has the number of points, the offset of the first one (from 0), and the length that
@@ -146,7 +146,7 @@ struct OutputArgs {
     #[arg(long, conflicts_with = "csv")]
     trips: bool,
 
-    /// Print also the length by hour, day, week, month or year
+    /// Also print the length by hour, day, week, month or year
     ///
     /// The days are those of --timezone; a day in which the clocks change has 23 or 25 hours. Weeks start on Monday.
     /// A leg that crosses midnight is divided in proportion to time, so that the lengths sum to that of the track,

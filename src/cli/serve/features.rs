@@ -1,4 +1,4 @@
-//! Reads the features of `routeguide.RouteGuide` from a file, in the JSON form of the gRPC quick start.
+//! Reads the features of `routeguide.RouteGuide` from a file, in the JSON form of the RouteGuide tutorial of gRPC.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -17,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 pub(super) struct FeatureArgs {
     /// JSON file with the features of routeguide.RouteGuide, read at start [default: no features]
     ///
-    /// The form is that of the gRPC quick start, with positions in units of 1e-7 degree:
+    /// The form is that of the RouteGuide tutorial of gRPC, with positions in units of 1e-7 degree:
     /// [{"location": {"latitude": 464397000, "longitude": 137433000}, "name": "Hill"}]. A feature without a name is
     /// ignored. At most 100000 features, with names of at most 1024 bytes.
     #[arg(long, value_name = "FILE", env = "WAYWISER_FEATURES")]

@@ -48,15 +48,15 @@ use crate::telemetry::{self, LogFilter, LogFormat, LogQueue};
 /// Run the gRPC server
 ///
 /// Services: waywiser.v1.PathService, my_package.DisplacementService (computeDisplacement, computePathLength),
-/// routeguide.RouteGuide (the four methods of the gRPC quick start), waywiser.admin.v1.AdminService (backups),
+/// routeguide.RouteGuide (the four methods of the RouteGuide tutorial), waywiser.admin.v1.AdminService (backups),
 /// grpc.health.v1.Health, and server reflection.
 ///
-/// Recordings (paths with a name) are stored on disk. They survive a restart, also after the process was killed.
+/// Recordings (paths with a name) are stored on disk. They survive a restart, even after the process was killed.
 /// Only one process at a time can use a data directory. Several servers share the recordings in a PostgreSQL database
 /// (--store).
 ///
 /// When the server accepts connections, it prints one line on standard output: "listening on ADDRESS". The log goes
-/// to standard error, one line per stream.
+/// to standard error, one line per call.
 ///
 /// Other machines reach the server if --listen names an address of the network. It needs TLS (--tls-cert) and
 /// authentication (--tokens, --jwks or --tls-client-ca) then. --insecure allows an address of the network without them,

@@ -67,7 +67,7 @@ export const APPS = [
             return `owntracks:///config?inline=${encodeURIComponent(base64(JSON.stringify(configuration)))}`;
         },
         code: null,
-        linkHelp: "Scan the code with the camera of the phone. OwnTracks opens and takes the settings.",
+        linkHelp: "Scan the code with the camera of the phone. OwnTracks opens and imports the settings.",
         settings: ({ token, device }) => [
             ["Mode", "HTTP"],
             ["User", userOf(device)],
@@ -86,7 +86,7 @@ export const APPS = [
         link: ({ base, token, device }) =>
             `overland://setup?${queryOf({ url: `${base}ingest/overland`, token, device_id: device })}`,
         code: null,
-        linkHelp: "Scan the code with the camera of the phone. Overland opens and takes the settings.",
+        linkHelp: "Scan the code with the camera of the phone. Overland opens and imports the settings.",
         settings: ({ token, device }) => [
             ["Access token", token],
             ["Device ID", device],
@@ -111,7 +111,7 @@ export const APPS = [
         address: (setup) => withToken(setup, "osmand"),
         link: null,
         code: null,
-        linkHelp: "The code has the address, to copy it to the phone.",
+        linkHelp: "Scan the code to copy the address to the phone.",
         settings: ({ device }) => [
             ["Device identifier", device],
             ["Offline buffering", "on"],
@@ -126,7 +126,7 @@ export const APPS = [
             `${withToken(setup, "osmand")}?id=${escapeAll(setup.device)}&lat={0}&lon={1}&timestamp={2}&altitude={4}`,
         link: null,
         code: null,
-        linkHelp: "The code has the address, to copy it to the phone.",
+        linkHelp: "Scan the code to copy the address to the phone.",
         settings: () => [["Plugin", "Trip recording, online tracking"]],
         hasTokenInAddress: true,
     },
@@ -138,7 +138,7 @@ export const APPS = [
             `${setup.base}ingest/osmand?id=${escapeAll(setup.device)}&lat=%LAT&lon=%LON&timestamp=%TIMESTAMP&altitude=%ALT&accuracy=%ACC`,
         link: null,
         code: null,
-        linkHelp: "The code has the address, to copy it to the phone.",
+        linkHelp: "Scan the code to copy the address to the phone.",
         settings: ({ token, device }) => [
             ["Logging details", "Log to custom URL"],
             ["User of the basic authentication", userOf(device)],

@@ -363,10 +363,10 @@ export class LiveView extends LiveState {
             return "";
         }
         if (this.listStatus === 401) {
-            return "The server shows recordings to those who have a token. Enter one.";
+            return "The server requires a token to show recordings. Enter one.";
         }
         if (this.listStatus === 403) {
-            return "This token does not permit to read recordings.";
+            return "This token does not permit reading recordings.";
         }
         if (this.listStatus === 200 && this.prefix) {
             // The isolates keep the order of the sentence with names that are written from right to left.

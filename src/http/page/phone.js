@@ -60,9 +60,9 @@ export class PhoneView {
         const link = app.link?.(setup) ?? null;
         const warnings = [];
         if (!/^https?:\/\/[^/\s]+\//.test(setup.base)) {
-            warnings.push("The address is not complete. It starts with http or https, a colon and two slashes, and has the name of the server.");
+            warnings.push("The address is not complete. Enter http:// or https:// and the name of the server.");
         } else if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(setup.base)) {
-            warnings.push("This address is of this machine only. Enter the address under which the phone reaches the server.");
+            warnings.push("Only this machine can reach this address. Enter the address under which the phone reaches the server.");
         } else if (setup.base.startsWith("http:")) {
             warnings.push("Without https, others in the network can read the positions and the token.");
         }
@@ -84,7 +84,7 @@ export class PhoneView {
         if (length > NAME_BYTES_MAX) {
             const parts = app.recording ? ` ${app.name} sends the name twice.` : "";
             warnings.push(
-                `The name is too long: it counts ${length}, and at most ${NAME_BYTES_MAX} are possible. A letter or digit of A-Z a-z 0-9 - _ . counts 1, a letter of another script 6 or 9, and other characters 3 to 12.${parts}`,
+                `The name is too long: it counts ${length}, and at most ${NAME_BYTES_MAX} are allowed. A letter or digit of A-Z a-z 0-9 - _ . counts 1, a letter of another script 6 or 9, and other characters 3 to 12.${parts}`,
             );
         }
         byId("phone-recording").hidden = app.recording === undefined;

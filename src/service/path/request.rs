@@ -276,8 +276,8 @@ mod tests {
             read::<pb::RecordPathRequest>(message, 3, &mut Vec::new()).unwrap_err().to_string()
         };
         insta::assert_snapshot!([text(cut), text(odd)].join("\n"), @r"
-        message 3: the request is not the message this method takes (failed to decode Protobuf message: RecordPathRequest.name: buffer underflow); see its proto
-        message 3: the request is not the message this method takes (failed to decode Protobuf message: PathOptions.model: invalid varint); see its proto
+        message 3: the request is not the message that this method takes (failed to decode Protobuf message: RecordPathRequest.name: buffer underflow); see the proto file
+        message 3: the request is not the message that this method takes (failed to decode Protobuf message: PathOptions.model: invalid varint); see the proto file
         ");
         let bad = pb::PathOptions { min_step: 1.0, ..Default::default() };
         let request = pb::MeasurePathsRequest { options: Some(bad), ..Default::default() };

@@ -1,4 +1,4 @@
-//! `routeguide.RouteGuide`: the service of the gRPC quick start.
+//! `routeguide.RouteGuide`: the service of the RouteGuide tutorial of gRPC.
 //!
 //! `features` has the named places, `notes` the notes of RouteChat, and `chat` that method. `place` is their key.
 

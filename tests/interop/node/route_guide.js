@@ -1,4 +1,4 @@
-// The four calls of the gRPC quick start with @grpc/grpc-js, in the order of its client programs. The server has no
+// The four calls of the RouteGuide tutorial of gRPC with @grpc/grpc-js, in the order of its client programs. The server has no
 // features.
 //
 // usage: node route_guide.js ADDRESS PROTO_FOLDER

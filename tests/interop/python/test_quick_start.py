@@ -1,4 +1,4 @@
-"""The four calls of the gRPC quick start, in the order and with the requests of its client programs."""
+"""The four calls of the RouteGuide tutorial of gRPC, in the order and with the requests of its client programs."""
 
 import json
 import queue
