@@ -194,12 +194,13 @@ export async function tilesOfTheOperatorAreShown() {
     await stop(server);
 }
 
-/** No label and no text about the origin of the map is where the scale bar is. */
+/** No label and no text about the origin of the map is where the scale bar is. The text is there before the list is. */
 export async function nothingIsUnderTheScaleBar() {
     const credit = "\u00a9 OpenStreetMap contributors, \u00a9 a company with a name that is long";
     const server = await startServer(["--ephemeral", "--tiles", "https://tiles.example.org/{z}/{x}/{y}.png", "--tiles-attribution", credit]);
     const page = await openPage(server, "phone", { viewport: { width: 360, height: 740 }, tiles: "tiles.example.org" });
     await page.route("https://tiles.example.org/**", (route) => route.fulfill({ contentType: "image/svg+xml", body: "<svg xmlns='http://www.w3.org/2000/svg'/>" }));
+    await page.route("**/api/paths?*", () => {});
     await page.click("nav a[href='#live']");
     await until("the map has its size", () => page.evaluate(() => window.waywiser.live.map.size.width > 0));
     const { faults, labels, bar, attribution } = await page.evaluate(() => {

@@ -106,7 +106,8 @@ export class MapView {
             button("−", "Zoom out", () => this.zoomBy(0.5)),
             button("⤢", "Show everything", () => this.showAll()),
         );
-        this.attribution = element("p", { class: "attribution" });
+        // There are tiles on the map before there are lines.
+        this.attribution = element("p", { class: "attribution" }, this.creditText());
         parent.append(this.canvas, controls, this.attribution);
         this.listen();
         new ResizeObserver(() => this.resize()).observe(this.canvas);
