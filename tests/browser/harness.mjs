@@ -45,6 +45,15 @@ export async function until(message, test) {
     }
 }
 
+/** Waits until a map of the page has the size of its canvas, and no frame is due. Each new size fits the map again. */
+export async function drawn(page, view) {
+    await page.waitForFunction((name) => {
+        const { map } = window.waywiser[name];
+        const { clientWidth, clientHeight } = map.canvas;
+        return clientWidth > 0 && map.size.width === clientWidth && map.size.height === clientHeight && !map.isWaiting;
+    }, view);
+}
+
 /** Starts a process that ends with this one. */
 export function start(args, options = {}) {
     const child = spawn(WAYWISER, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
