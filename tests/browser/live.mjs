@@ -116,6 +116,39 @@ export async function theServerIsLostAndComesBack() {
     await stop(server);
 }
 
+/** A list that arrives late has an older state of a recording than its events. */
+export async function aLateListHidesNoEvent(server) {
+    const recording = stream(server, "late");
+    recording.send(10);
+    const page = await openLive(server);
+    await select(page, "late");
+    await until("the total is shown", () => length(page));
+    let isRead = false;
+    let release;
+    const isReleased = new Promise((resolve) => (release = resolve));
+    await page.route(/api\/paths\?/, async (route) => {
+        const response = await route.fetch();
+        isRead = true;
+        await isReleased;
+        await route.fulfill({ response });
+    });
+    await until("the server has sent the list", () => isRead);
+    recording.send(10);
+    await finishStream(recording);
+    await until("the end is shown", async () => (await page.locator("#stream-state").textContent()) === "Finished");
+    await page.evaluate(() => (window.listBefore = window.waywiser.live.recordings));
+    release();
+    const shown = await until("the list arrives", () =>
+        page.evaluate(() => {
+            const row = document.querySelector("#recordings li[data-name='paths/late']");
+            return window.waywiser.live.recordings === window.listBefore ? null : ["age", "length"].map((name) => row.querySelector(`.${name}`).textContent);
+        }),
+    );
+    const total = await page.locator("#live-total").textContent();
+    equal(shown.map((text) => text.replace("\u00a0", "")), ["finished", total.replace("\u00a0", "")], "age and length in the list");
+    await closePage(page);
+}
+
 /** A stopped process and a lost network close no connection. The clock of the page runs faster. */
 export async function aSilentServerIsLost() {
     const server = await startServer(["--ephemeral"]);
