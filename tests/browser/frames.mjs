@@ -1,9 +1,10 @@
 // The cost of a frame with many points.
-import { check, closePage, openPage, scratchFile } from "./harness.mjs";
+import { check, closePage, drawn, openPage, scratchFile } from "./harness.mjs";
 
 /** The limit of vertices of a frame while the map moves, in src/http/page/map.js. */
 const MOVING_VERTICES_MAX = 12000;
 const FRAMES = 90;
+const ROUNDS = 5;
 
 /** Makes a file of random walks. */
 function walks(name, tracks, points) {
@@ -24,33 +25,35 @@ function walks(name, tracks, points) {
 }
 
 /**
- * Pans the map, and returns the times of drawing and the largest number of vertices. If a busy machine makes the map rest between two
- * steps, the map draws a frame with more vertices, which does not count.
+ * Pans the map several times over the same places, and returns the times of drawing and the largest number of vertices. The time of
+ * a frame is the least of all rounds, because other programs can only make it longer.
  */
 async function pan(page) {
-    return page.evaluate(async (count) => {
+    return page.evaluate(async ([count, rounds]) => {
         const { map } = window.waywiser.measure;
-        map.frames.milliseconds.length = 0;
-        const [intervals, drawing] = [[], []];
+        const start = { ...map.view };
+        const drawing = Array(count).fill(Infinity);
+        const intervals = [];
         let [most, before] = [0, performance.now()];
-        for (let frame = 0; frame < count; frame += 1) {
-            map.panBy(frame < count / 2 ? 6 : -6, frame % 3);
-            if (frame % 15 === 14) {
-                map.zoomBy(frame % 30 === 14 ? 1.6 : 1 / 1.6);
-            }
-            await new Promise((resolve) => requestAnimationFrame(resolve));
-            const now = performance.now();
-            intervals.push(now - before);
-            before = now;
-            if (map.isMoving) {
+        for (let round = 0; round < rounds; round += 1) {
+            map.view = { ...start };
+            for (let frame = 0; frame < count; frame += 1) {
+                map.panBy(frame < count / 2 ? 6 : -6, frame % 3);
+                if (frame % 15 === 14) {
+                    map.zoomBy(frame % 30 === 14 ? 1.6 : 1 / 1.6);
+                }
+                await new Promise((resolve) => requestAnimationFrame(resolve));
+                const now = performance.now();
+                intervals.push(now - before);
+                before = now;
+                drawing[frame] = Math.min(drawing[frame], map.frames.milliseconds.at(-1));
                 most = Math.max(most, map.frames.vertices);
-                drawing.push(map.frames.milliseconds.at(-1));
             }
         }
         const middle = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
         const points = map.lines.reduce((sum, { vertices }) => sum + vertices.xs.length, 0);
         return { drawing: middle(drawing), interval: middle(intervals), most, points };
-    }, FRAMES);
+    }, [FRAMES, ROUNDS]);
 }
 
 export async function aHundredThousandPoints(server) {
@@ -61,7 +64,7 @@ export async function aHundredThousandPoints(server) {
         const before = await page.evaluate(() => window.waywiser.measure.answers);
         await page.setInputFiles("#file", file);
         await page.waitForFunction((count) => window.waywiser.measure.answers > count, before, { timeout: 0 });
-        await pan(page);
+        await drawn(page, "measure");
         const result = await pan(page);
         console.log(
             `    ${result.points} points: ${result.drawing.toFixed(2)} ms of drawing and ${result.interval.toFixed(1)} ms between ` +
@@ -70,7 +73,6 @@ export async function aHundredThousandPoints(server) {
         results.push(result);
     }
     const [few, many] = results;
-    check(few.most > 0 && many.most > 0, "the map rests in all frames");
     check(many.points >= 100000, `the map has only ${many.points} points`);
     check(many.most <= MOVING_VERTICES_MAX, `a frame has ${many.most} vertices`);
     // Ten times as many points may cost a few times as much, because the vertices of a frame are limited.

@@ -28,7 +28,7 @@ export function equal(actual, expected, message) {
     check(a === b, `${message}: ${a} instead of ${b}`);
 }
 
-/** The time after which a wait hangs, as in .ci/watchdog. It is not a limit of what is tested. */
+/** The time after which a wait hangs, as in .ci/watchdog, also a wait of Playwright. It is not a limit of what is tested. */
 const HANG_MS = 1000 * Number(process.env.WATCHDOG_SECONDS ?? 600);
 
 /** Waits until a function returns something. */
@@ -45,11 +45,22 @@ export async function until(message, test) {
     }
 }
 
+/** Waits until a map of the page has the size of its canvas, and no frame is due. Each new size fits the map again. */
+export async function drawn(page, view) {
+    await page.waitForFunction((name) => {
+        const { map } = window.waywiser[name];
+        const { clientWidth, clientHeight } = map.canvas;
+        return clientWidth > 0 && map.size.width === clientWidth && map.size.height === clientHeight && !map.isWaiting;
+    }, view);
+}
+
 /** Starts a process that ends with this one. */
 export function start(args, options = {}) {
     const child = spawn(WAYWISER, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
     children.add(child);
     child.on("exit", () => children.delete(child));
+    /** Resolves when the log is complete, which may be after the end of the process. */
+    child.closed = new Promise((resolve) => child.once("close", resolve));
     child.log = "";
     child.stdout.on("data", (data) => (child.log += data));
     child.stderr.on("data", (data) => (child.log += data));
@@ -79,7 +90,7 @@ export async function startServer(args, ports = ["0", "0"]) {
 
 export async function stop(server, signal = "SIGTERM") {
     server.child.kill(signal);
-    await ended(server.child);
+    await server.child.closed;
     check(!/panicked| ERROR /.test(server.child.log), `the server has an error: ${server.child.log}`);
 }
 
@@ -111,13 +122,14 @@ let browser;
 
 export async function openBrowser() {
     browser ??= await chromium.launch({
+        timeout: HANG_MS,
         executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
         args: ["--no-sandbox", "--disable-dev-shm-usage", "--js-flags=--expose-gc"],
     });
     return browser;
 }
 
-/** Opens a page. With `hasClock`, the test can move its clock forward. Its faults are what a page must never do, and what the test does not expect. */
+/** Opens a page. With `hasClock`, its clock stands still until the test moves it forward. Its faults are what a page must never do, and what the test does not expect. */
 export async function openPage(server, view = "", options = {}) {
     const { tiles, expected = [], hasClock = false, ...ofContext } = options;
     const context = await (await openBrowser()).newContext({ viewport: { width: 1440, height: 900 }, ...ofContext });
@@ -150,7 +162,10 @@ export async function openPage(server, view = "", options = {}) {
         }
     });
     if (hasClock) {
-        await page.clock.install();
+        // A clock that runs would make results depend on the speed of the machine.
+        const time = Date.now();
+        await page.clock.install({ time });
+        await page.clock.pauseAt(time + 1000);
     }
     await slowDown(page, server);
     await serveFiles(page, server);
@@ -208,6 +223,9 @@ async function serveFiles(page, server) {
 
 /** Fails if the page has done what it must not do, and closes it. */
 export async function closePage(page) {
+    // A handler of a request that is running meanwhile must not fail because the page is closed.
+    await page.goto("about:blank");
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.context().close();
     equal(page.faults, [], "faults of the page");
 }

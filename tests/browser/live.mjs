@@ -54,11 +54,12 @@ async function follow(server, writer) {
         before = await length(page);
     }
     equal(await page.locator("#stream-state").textContent(), "Live", "state");
+    await until("the stream is counted", () => streams > 0);
     equal(streams, 1, "streams of events");
     // Another view needs no stream.
     await page.click("nav a[href='#measure']");
     await page.click("nav a[href='#live']");
-    await until("the stream is open again", async () => (await page.locator("#stream-state").textContent()) === "Live");
+    await until("the stream is open again", async () => streams === 2 && (await page.locator("#stream-state").textContent()) === "Live");
     await finishStream(recording);
     await until("the end is shown", async () => (await page.locator("#stream-state").textContent()) === "Finished");
     const shown = await length(page);
@@ -116,6 +117,39 @@ export async function theServerIsLostAndComesBack() {
     await stop(server);
 }
 
+/** A list that arrives late has an older state of a recording than its events. */
+export async function aLateListHidesNoEvent(server) {
+    const recording = stream(server, "late");
+    recording.send(10);
+    const page = await openLive(server);
+    await select(page, "late");
+    await until("the total is shown", () => length(page));
+    let isRead = false;
+    let release;
+    const isReleased = new Promise((resolve) => (release = resolve));
+    await page.route(/api\/paths\?/, async (route) => {
+        const response = await route.fetch();
+        isRead = true;
+        await isReleased;
+        await route.fulfill({ response });
+    });
+    await until("the server has sent the list", () => isRead);
+    recording.send(10);
+    await finishStream(recording);
+    await until("the end is shown", async () => (await page.locator("#stream-state").textContent()) === "Finished");
+    await page.evaluate(() => (window.listBefore = window.waywiser.live.recordings));
+    release();
+    const shown = await until("the list arrives", () =>
+        page.evaluate(() => {
+            const row = document.querySelector("#recordings li[data-name='paths/late']");
+            return window.waywiser.live.recordings === window.listBefore ? null : ["age", "length"].map((name) => row.querySelector(`.${name}`).textContent);
+        }),
+    );
+    const total = await page.locator("#live-total").textContent();
+    equal(shown.map((text) => text.replace("\u00a0", "")), ["finished", total.replace("\u00a0", "")], "age and length in the list");
+    await closePage(page);
+}
+
 /** A stopped process and a lost network close no connection. The clock of the page runs faster. */
 export async function aSilentServerIsLost() {
     const server = await startServer(["--ephemeral"]);
@@ -127,6 +161,10 @@ export async function aSilentServerIsLost() {
     const updates = () => page.evaluate(() => window.waywiser.live.updates);
     let streams = 0;
     page.on("request", (request) => (streams += request.url().includes("/events") ? 1 : 0));
+    const lists = new Set();
+    page.on("request", (request) => request.url().includes("api/paths?") && lists.add(request));
+    page.on("requestfinished", (request) => lists.delete(request));
+    page.on("requestfailed", (request) => lists.delete(request));
     await select(page, "quiet");
     await until("the page is live", async () => (await state()) === "Live");
     // Each event renews the time.
@@ -148,7 +186,10 @@ export async function aSilentServerIsLost() {
     });
     server.child.kill("SIGCONT");
     await until("the page is live again", async () => {
-        await page.clock.fastForward(5000);
+        // The time of the page stands still while the server answers.
+        if (lists.size === 0 && (await state()) !== "Connecting \u2026") {
+            await page.clock.fastForward(5000);
+        }
         return (await state()) === "Live" && (await listState()) === "";
     });
     await finishStream(recording);
@@ -208,6 +249,11 @@ export async function manyRecordingsHavePages() {
     const tokens = [];
     await page.route(/api\/paths\?/, async (route) => {
         const token = new URL(route.request().url()).searchParams.get("page_token");
+        if (token === null) {
+            // The first page of the list or of a search, which may be read again at any time.
+            await route.continue();
+            return;
+        }
         tokens.push(token);
         await route.fulfill({ json: { paths: [{ name: `paths/after-${token}` }], next_page_token: `${token}+` } });
     });
@@ -219,7 +265,6 @@ export async function manyRecordingsHavePages() {
     await page.click("#live-next");
     await until("the third page is shown", async () => (await rows.getAttribute("data-name")) === `paths/after-${tokens[0]}+`);
     equal([new Set(tokens).size, await page.locator("#live-page").textContent()], [2, "Page 3"], "tokens and page");
-    await page.unroute(/api\/paths\?/);
     // The token of another list is not used for a search.
     await page.fill("#live-prefix", "car");
     await until("the first page of the search is shown", async () => (await rows.count()) === 50);
@@ -248,8 +293,8 @@ export async function recordingsWithManyDaysAreAllListed() {
     await select(page, "phone-7");
     await until("the days are shown", async () => (await page.locator("#live-days rect").count()) === 62);
     // The list is read again, and the days stay.
-    const listed = page.waitForResponse(/api\/paths\?/, { timeout: 0 });
-    await listed;
+    await page.evaluate(() => (window.listBefore = window.waywiser.live.recordings));
+    await until("the list is read again", () => page.evaluate(() => window.waywiser.live.recordings !== window.listBefore));
     equal(await page.evaluate(() => window.waywiser.live.selected.summary.windows.length), 400, "days");
     await closePage(page);
     await stop(server);
@@ -336,8 +381,10 @@ export async function aTokenIsRequestedOnlyIfItCanHelp(server) {
     await until("the refusal is shown", async () => /another site|not the host/.test(await status.textContent()));
     check(!(await isOpen()), "the page requests a token for CROSS_SITE");
     for (const [reason, isHelp] of [["UNKNOWN", false], ["ROLE_REQUIRED", true]]) {
-        await page.route(/api\/(measure|paths)/, (route) => route.fulfill(refused(reason)));
+        // The list is not read in the other view.
         await page.click("nav a[href='#measure']");
+        await page.waitForSelector("#live", { state: "hidden" });
+        await page.route(/api\/(measure|paths)/, (route) => route.fulfill(refused(reason)));
         await page.setInputFiles("#file", file);
         await until("the refusal is shown", async () => (await status.textContent()).includes(reason));
         equal(await isOpen(), isHelp, `${reason}: the panel is open after a measurement`);
@@ -358,7 +405,7 @@ export async function aRecordingThatIsMadeAgainIsFollowed() {
     const page = await openLive(server);
     page.expected.push(/Failed to load resource.*404/);
     await select(page, "again");
-    await until("the total is shown", () => length(page));
+    await until("the stream has ended", async () => (await page.locator("#stream-state").textContent()) === "Finished");
     const isDeleted = (await fetch(`${server.http}api/paths/again`, { method: "DELETE" })).ok;
     check(isDeleted, "the recording is not deleted");
     await until("the list is empty", async () => (await page.locator("#recordings li").count()) === 0);
@@ -515,7 +562,8 @@ export async function theSearchIgnoresTheCaseOfLetters() {
         ["paths/van", names[5]],
     ]) {
         await page.fill("#live-prefix", text);
-        await until(`${text} finds ${name}`, async () => (await shown.allTextContents()).join() === name);
+        const isAnswered = () => page.evaluate((prefix) => window.waywiser.live.prefix === prefix && window.waywiser.live.isPageKnown, text);
+        await until(`${text} finds ${name}`, async () => (await isAnswered()) && (await shown.allTextContents()).join() === name);
     }
     const none = page.locator("#live-none");
     // A long text of another script is a search without a result, and no error.
@@ -525,10 +573,16 @@ export async function theSearchIgnoresTheCaseOfLetters() {
         equal(await page.locator("#list-state").textContent(), "", "state");
     }
     check(!(await page.locator("#live-partial").isVisible()), "the search is said to be incomplete");
+    await page.fill("#live-prefix", "");
+    await until("all are listed again", async () => (await shown.count()) === names.length);
     // A server with more recordings than a search reads.
     const prefixes = [];
     await page.route(/api\/paths\?/, (route) => {
         const { searchParams: query } = new URL(route.request().url());
+        if (query.get("page_size") !== "1000") {
+            // Not a search: the list is read every few seconds.
+            return route.continue();
+        }
         prefixes.push(query.get("prefix"));
         const paths = query.get("prefix") === "Lorry" ? [{ name: "paths/Lorry-9" }] : [];
         return route.fulfill({ json: { paths, next_page_token: "paths/more" } });
@@ -544,6 +598,9 @@ export async function theSearchIgnoresTheCaseOfLetters() {
 /** Days, positions and recent points, which not every server returns, with an answer of this test. */
 export async function daysAreBarsAndPositionsAreOnTheMap(server) {
     const page = await openLive(server);
+    // The ages are the same on a slow machine.
+    const now = Date.now();
+    await page.clock.setFixedTime(now);
     const days = Array.from({ length: 30 }, (_, day) => ({
         start_time: new Date(Date.UTC(2024, 2, day + 1, 23)).toISOString(),
         end_time: new Date(Date.UTC(2024, 2, day + 2, 23)).toISOString(),
@@ -552,8 +609,8 @@ export async function daysAreBarsAndPositionsAreOnTheMap(server) {
     const recording = (index) => ({
         name: `paths/phone-${index}`,
         committed_points: 10,
-        update_time: new Date().toISOString(),
-        last_point: { x: 13 + index, y: 46, time: new Date(Date.now() - 5000).toISOString() },
+        update_time: new Date(now).toISOString(),
+        last_point: { x: 13 + index, y: 46, time: new Date(now - 5000).toISOString() },
         summary: {
             length_m: 5000,
             raw_length_m: 6000,
@@ -571,14 +628,16 @@ export async function daysAreBarsAndPositionsAreOnTheMap(server) {
     await page.click("nav a[href='#measure']");
     await page.click("nav a[href='#live']");
     await select(page, "phone-1");
-    await until("the bars are shown", async () => (await page.locator("#live-days rect").count()) === 30);
+    // The bars are those of the list until the stream has sent the positions.
+    await until("the stream has ended", async () => (await page.locator("#stream-state").textContent()) === "Finished");
+    equal(await page.locator("#live-days rect").count(), 30, "bars");
     await page.locator("#live-days summary").click();
     const first = page.locator("#live-days tbody tr").first();
     // Midnight in Berlin is 23:00 in UTC of the day before.
     equal(await first.locator("td").allTextContents(), ["2024-03-31", `${((29 * 7) % 11).toFixed(2)}\u00a0km`], "the newest day");
     const shown = await page.evaluate(() => [window.waywiser.live.map.markers.length, window.waywiser.live.trail.length]);
     equal(shown, [3, 2], "markers and positions");
-    check(/^\d\u00a0s ago$/.test(await page.locator("#live-age").textContent()), "the age of the last fix");
+    equal(await page.locator("#live-age").textContent(), "5\u00a0s ago", "the age of the last fix");
     await closePage(page);
 }
 

@@ -1,6 +1,6 @@
 // Sizes, colour schemes, keyboard and accessibility. Writes screenshots to target/browser.
 import path from "node:path";
-import { OUTPUT, ROOT, axe, check, closePage, equal, openPage, scratchFile, startServer, stop, until } from "./harness.mjs";
+import { OUTPUT, ROOT, axe, check, closePage, drawn, equal, openPage, scratchFile, startServer, stop, until } from "./harness.mjs";
 
 const WALK = path.join(ROOT, "examples/hill-walk.gpx");
 
@@ -125,6 +125,7 @@ export async function theKeyboardIsEnough(server) {
     const wait = await measured(page);
     await wait(async () => (await chooser).setFiles(WALK));
     await tabTo(/^CANVAS/);
+    await drawn(page, "measure");
     const view = () => page.evaluate(() => window.waywiser.measure.map.view);
     const before = await view();
     await page.keyboard.press("+");
@@ -159,7 +160,8 @@ export async function theKeyboardIsEnough(server) {
 
 /** Tiles are shown only if the operator names a server, and only that server is allowed. */
 export async function withoutTilesThePolicyAllowsNoOtherServer(server) {
-    const page = await openPage(server);
+    // The message and the request may be reported after the event.
+    const page = await openPage(server, "", { tiles: "tiles.example.org", expected: [/tiles\.example\.org.*Content Security Policy/] });
     const refused = await page.evaluate(
         () =>
             new Promise((resolve) => {
@@ -168,7 +170,6 @@ export async function withoutTilesThePolicyAllowsNoOtherServer(server) {
             }),
     );
     equal(refused, "img-src", "refused by");
-    page.faults.length = 0;
     await closePage(page);
 }
 
@@ -202,7 +203,7 @@ export async function nothingIsUnderTheScaleBar() {
     await page.route("https://tiles.example.org/**", (route) => route.fulfill({ contentType: "image/svg+xml", body: "<svg xmlns='http://www.w3.org/2000/svg'/>" }));
     await page.route("**/api/paths?*", () => {});
     await page.click("nav a[href='#live']");
-    await until("the map has its size", () => page.evaluate(() => window.waywiser.live.map.size.width > 0));
+    await drawn(page, "live");
     const { faults, labels, bar, attribution } = await page.evaluate(() => {
         const { map } = window.waywiser.live;
         const { context } = map;
@@ -258,6 +259,15 @@ export async function aTileThatFailsIsRequestedAgain() {
     });
     const file = scratchFile("tiles.csv", "lon,lat\n13,46\n13.1,46.1\n");
     await (await measured(page))(() => page.setInputFiles("#file", file));
+    // No frame is drawn while the clock stands still.
+    const render = () => page.evaluate(() => window.waywiser.measure.map.render());
+    await until("the map has its size", () =>
+        page.evaluate(() => {
+            const { canvas, size } = window.waywiser.measure.map;
+            return size.width > 0 && size.width === canvas.clientWidth && size.height === canvas.clientHeight;
+        }),
+    );
+    await render();
     const tiles = () =>
         page.evaluate(() =>
             [...window.waywiser.measure.map.tiles.values()].map(({ image, failures }) => ({ failures, isShown: image.naturalWidth > 0 })),
@@ -272,7 +282,9 @@ export async function aTileThatFailsIsRequestedAgain() {
     equal(most(), 1, "requests of a tile");
     const drawAfter = async (milliseconds) => {
         await page.clock.fastForward(milliseconds);
-        await page.evaluate(() => window.waywiser.measure.map.render());
+        await render();
+        // The requests of the frame are sent before this one.
+        await page.evaluate(() => fetch("page/main.js"));
     };
     await drawAfter(3000);
     equal([most(), counts.size], [1, size], "requests before the time");
@@ -294,6 +306,7 @@ export async function onlyTheFirstButtonMovesTheMap(server) {
     const page = await openPage(server);
     await (await measured(page))(() => page.setInputFiles("#file", scratchFile("drag.csv", "lon,lat\n13,46\n13.1,46.1\n")));
     const canvas = page.locator("#measure-map canvas");
+    await drawn(page, "measure");
     await canvas.scrollIntoViewIfNeeded();
     const box = await canvas.boundingBox();
     const view = () => page.evaluate(() => ({ ...window.waywiser.measure.map.view }));

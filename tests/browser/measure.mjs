@@ -3,11 +3,11 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { FILES } from "./files.mjs";
-import { ROOT, WAYWISER, check, closePage, equal, openPage, runLine, scratch, scratchFile, startServer, stop, until } from "./harness.mjs";
+import { ROOT, WAYWISER, check, closePage, drawn, equal, openPage, runLine, scratch, scratchFile, startServer, stop, until } from "./harness.mjs";
 
 const EXAMPLES = path.join(ROOT, "examples");
 
-/** Waits until no measurement is running, and the shown answer belongs to the shown options. */
+/** Waits until no measurement is running or due, so that the shown answer belongs to the shown options. */
 async function settled(page, answers) {
     await page.waitForFunction(
         (least) =>
@@ -115,8 +115,9 @@ export async function filesOfEachKind(server) {
         return box.maxX - box.minX;
     });
     check(width < 0.01, `the line over the antimeridian has a width of ${width}`);
+    const before = await answers(page);
     await page.selectOption(".choice:has-text('Model') select", "planar");
-    await settled(page, 2);
+    await settled(page, before + 1);
     await open(page, files.planar);
     const { total } = await compare(page, scratch);
     equal(total.length, 508, "planar length");
@@ -188,7 +189,7 @@ export async function aFileOpensItsViewFromEachOther(server) {
             const before = await answers(page);
             await give(`${kind}.csv`, "lon,lat\n13,46\n13.1,46.1\n");
             await settled(page, before + 1);
-            check(await page.locator("#measure-status").isVisible(), `${view}: a file that is ${kind} is measured in a hidden view`);
+            await page.locator("#measure-status").waitFor();
             equal(await page.locator("#measure-status").textContent(), `${kind}.csv: 1\u00a0track, 2\u00a0points`, "status");
         }
     }
@@ -207,23 +208,25 @@ export async function optionsChangeTheNumbers(server) {
     const { total: unfiltered } = await compare(page, EXAMPLES);
     let count = await answers(page);
     await page.selectOption(".choice:has-text('Kind') select", "walk");
-    await settled(page, (count += 1));
+    await settled(page, count + 1);
     await compare(page, EXAMPLES);
     const lengths = new Set();
     for (const [option, presses] of [["max-speed", 4], ["min-step", 3], ["max-gap-time", 4], ["max-speed", 3]]) {
         await page.focus(`#option-${option}`);
+        count = await answers(page);
         for (let press = 0; press < presses; press += 1) {
             await page.keyboard.press("ArrowRight");
         }
-        await page.waitForFunction((name) => document.getElementById("command").textContent.includes(name), `--${option}`);
-        await settled(page, (count += 1));
-        count = await answers(page);
+        // Each press may be a measurement of its own.
+        await settled(page, count + 1);
+        check((await page.locator("#command").textContent()).includes(`--${option}`), `the command line has no --${option}`);
         lengths.add((await compare(page, EXAMPLES)).total.length_m);
     }
     check(lengths.size >= 3 && !lengths.has(unfiltered.length_m), `the sliders have no effect: ${[...lengths]}`);
     // Red crosses where the library rejects points, and a legend.
     const rejected = await page.evaluate(() => window.waywiser.measure.map.lines[0].rejected.length);
     check(rejected > 0 && (await page.locator("#map-legend").isVisible()), "no rejected point is marked");
+    count = await answers(page);
     await page.click("text=Reset the options");
     await settled(page, count + 1);
     const { total } = await compare(page, EXAMPLES);
@@ -285,9 +288,11 @@ async function redPixels(page) {
 export async function rejectedPointsAreRed(server) {
     const page = await openPage(server);
     await open(page, tracks().rejected);
+    await drawn(page, "measure");
     equal(await redPixels(page), 0, "red pixels without filters");
+    const before = await answers(page);
     await page.selectOption(".choice:has-text('Kind') select", "walk");
-    await settled(page, 2);
+    await settled(page, before + 1);
     const { total } = await compare(page, scratch);
     equal(total.rejections.map(({ reason }) => reason).sort(), ["accuracy", "speed", "zero_position"], "reasons");
     await until("the map is red", () => redPixels(page));
@@ -363,11 +368,17 @@ export async function theNewestAnswerWins(server) {
     // Several steps of a slider in a row are one request.
     let requests = 0;
     page.on("request", (request) => (requests += request.url().includes("api/measure") ? 1 : 0));
-    for (let press = 0; press < 10; press += 1) {
-        await page.keyboard.press("ArrowLeft");
-    }
+    const slider = page.locator("#option-max-speed");
+    const isBusy = await slider.evaluate((input) => {
+        for (let step = 0; step < 10; step += 1) {
+            input.stepDown();
+            input.dispatchEvent(new Event("input", { bubbles: true }));
+        }
+        return document.getElementById("measure").getAttribute("aria-busy");
+    });
+    equal(isBusy, "true", "the mark of numbers of other options");
     await settled(page, count + 2);
-    check(requests <= 5, `ten steps caused ${requests} requests`);
+    equal(requests, 1, "requests after ten steps");
     await compare(page, EXAMPLES);
     await closePage(page);
 }
@@ -375,6 +386,7 @@ export async function theNewestAnswerWins(server) {
 export async function theCursorIsShared(server) {
     const page = await openPage(server);
     await open(page, path.join(EXAMPLES, "hill-walk.gpx"));
+    await drawn(page, "measure");
     const plot = page.locator("#profile .plot");
     await plot.hover();
     check(/km.*UTC.*elevation.*km\/h/.test(await page.locator(".readout").textContent()), "the readout has no values");
@@ -552,8 +564,11 @@ export async function theLabelsOfAnAxisDoNotTouch(server) {
             await page.locator(`#profile-axis input[value=${axis}]`).check({ force: true });
             for (const width of [360, 390, 480, 700, 900, 1024, 1150, 1300, 1440]) {
                 await page.setViewportSize({ width, height: 800 });
-                // The observer of the size draws before the frame after the next one.
-                await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+                // The observer of the size draws after the layout.
+                await page.waitForFunction((wanted) => {
+                    const { profile } = window.waywiser.measure;
+                    return innerWidth === wanted && profile.width === profile.plot.clientWidth;
+                }, width);
                 const faults = await page.evaluate(() => {
                     const picture = document.querySelector("#profile svg");
                     const frame = picture.getBoundingClientRect();

@@ -1,7 +1,6 @@
-// Runs PostgreSQL, with its files in a temporary folder, on a free port of loopback.
+// Runs PostgreSQL, with its files and its socket in a temporary folder.
 import { spawn, spawnSync } from "node:child_process";
 import { chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { check, ended, until } from "./harness.mjs";
@@ -15,15 +14,6 @@ function newestPrograms() {
     } catch {
         return null;
     }
-}
-
-function freePort() {
-    return new Promise((resolve) => {
-        const server = createServer().listen(0, "127.0.0.1", () => {
-            const { port } = server.address();
-            server.close(() => resolve(port));
-        });
-    });
 }
 
 /** PostgreSQL refuses to run as root, so that the user postgres runs it then. */
@@ -50,14 +40,14 @@ export async function startPostgres() {
     const data = path.join(folder, "main");
     const made = spawnSync(path.join(programs, "initdb"), ["-U", "waywiser", "--auth=trust", "--no-sync", "-E", "UTF8", "-D", data], options);
     check(made.status === 0, `initdb: ${made.stderr}`);
-    const port = await freePort();
-    const settings = [`port=${port}`, "listen_addresses=127.0.0.1", `unix_socket_directories=${folder}`].flatMap((setting) => ["-c", setting]);
+    // Another program could take a port between the choice of it and its use.
+    const settings = ["listen_addresses=", `unix_socket_directories=${folder}`].flatMap((setting) => ["-c", setting]);
     const child = spawn(path.join(programs, "postgres"), ["-D", data, ...settings], { ...options, stdio: ["ignore", "ignore", "pipe"] });
     let log = "";
     child.stderr.on("data", (text) => (log += text));
     await until("PostgreSQL is ready", () => {
         check(child.exitCode === null, `PostgreSQL has ended: ${log}`);
-        return spawnSync(path.join(programs, "pg_isready"), ["-q", "-h", folder, "-p", String(port)], options).status === 0;
+        return spawnSync(path.join(programs, "pg_isready"), ["-q", "-h", folder], options).status === 0;
     });
     const stop = async () => {
         // A fast shutdown, which ends the connections.
@@ -65,5 +55,5 @@ export async function startPostgres() {
         await ended(child);
         rmSync(folder, { recursive: true, force: true });
     };
-    return { url: `postgres://waywiser@127.0.0.1:${port}/postgres`, stop };
+    return { url: `postgres://waywiser@${encodeURIComponent(folder)}/postgres`, stop };
 }

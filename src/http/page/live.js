@@ -179,7 +179,7 @@ export class LiveView extends LiveState {
                     }
                     ({ requests, isPartial: this.isPartial } = found);
                     const first = Math.min(Number(page ?? 0), Math.max(found.recordings.length - 1, 0));
-                    this.recordings = found.recordings.slice(first, first + PAGE_SIZE);
+                    this.recordings = found.recordings.slice(first, first + PAGE_SIZE).map((recording) => this.newest(recording));
                     this.nextPage = found.recordings.length > first + PAGE_SIZE ? String(first + PAGE_SIZE) : "";
                 } else {
                     const list = await listRecordings({ page_size: String(PAGE_SIZE), page_token: page ?? "" }, signal);
@@ -187,7 +187,7 @@ export class LiveView extends LiveState {
                         return;
                     }
                     this.isPartial = false;
-                    this.recordings = list.paths ?? [];
+                    this.recordings = (list.paths ?? []).map((recording) => this.newest(recording));
                     this.nextPage = list.next_page_token ?? "";
                 }
                 this.listStatus = 200;
@@ -220,6 +220,19 @@ export class LiveView extends LiveState {
             // A search of many requests is repeated after a longer time.
             await pause(Math.max(POLL_MS * requests, retryAfterMs), signal);
         }
+    }
+
+    /**
+     * Returns the newest known state of a recording. An event may arrive before the list that the server has read before it.
+     * @param {Recording} recording a recording of the list
+     */
+    newest(recording) {
+        const { selected } = this;
+        if (selected?.name !== recording.name) {
+            return recording;
+        }
+        const [listed, known] = [recording, selected].map(({ update_time: time }) => Date.parse(time ?? ""));
+        return listed <= known ? selected : recording;
     }
 
     /** @param {string} name */

@@ -10,7 +10,7 @@ const MOVING_VERTICES_MAX = 12000;
 const RESTING_VERTICES_MAX = 60000;
 /** While the map moves, a frame with more vertices has thin lines. */
 const PLAIN_VERTICES_MIN = 3000;
-/** The time after the last movement until the map rests. */
+/** The time after the first frame since the last movement until the map rests. */
 const REST_MS = 160;
 const TILE_SIZE = 256;
 const TILE_ZOOM_MAX = 19;
@@ -268,9 +268,15 @@ export class MapView {
         this.kept = null;
         this.onMoved?.();
         this.isMoving = true;
-        this.draw();
         clearTimeout(this.restTimer);
+        this.restTimer = undefined;
+        this.draw();
+    }
+
+    /** Draws the map in full detail after a time without a movement. */
+    restSoon() {
         this.restTimer = setTimeout(() => {
+            this.restTimer = undefined;
             this.isMoving = false;
             this.draw();
         }, REST_MS);
@@ -441,6 +447,10 @@ export class MapView {
             requestAnimationFrame(() => {
                 this.isWaiting = false;
                 this.render();
+                // If the time started with the movement, a slow machine would draw each frame of a movement in full detail.
+                if (this.isMoving && this.restTimer === undefined) {
+                    this.restSoon();
+                }
             });
         }
     }

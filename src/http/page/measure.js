@@ -136,11 +136,19 @@ export class MeasureView {
         clearTimeout(this.timer);
         this.command?.show();
         this.timer = setTimeout(() => this.measure(), DEBOUNCE_MS);
+        this.showBusy();
+    }
+
+    /** Shows whether the numbers are of other options than the controls, until the answer to a request. */
+    showBusy() {
+        const isBusy = this.file !== null && (this.running !== null || this.timer !== undefined);
+        byId("measure").setAttribute("aria-busy", String(isBusy));
     }
 
     /** Measures the file with the current options. A newer call cancels this one. */
     async measure() {
         clearTimeout(this.timer);
+        this.timer = undefined;
         const { file, controls } = this;
         if (!file || !controls) {
             return;
@@ -149,7 +157,7 @@ export class MeasureView {
         this.running = null;
         const refusal = this.refusal(file);
         if (refusal) {
-            byId("measure").setAttribute("aria-busy", "false");
+            this.showBusy();
             this.clear();
             this.report(refusal, true);
             return;
@@ -159,7 +167,7 @@ export class MeasureView {
         const options = controls.options();
         const query = new URLSearchParams([["file", file.name.slice(0, 255) || "file"], ...options]);
         this.report(`Measuring ${file.name} …`, false);
-        byId("measure").setAttribute("aria-busy", "true");
+        this.showBusy();
         try {
             /** @type {Measured} */
             const result = await requestJson(`api/measure?${query}`, { method: "POST", body: file, signal: running.signal });
@@ -175,7 +183,7 @@ export class MeasureView {
         } finally {
             if (this.running === running) {
                 this.running = null;
-                byId("measure").setAttribute("aria-busy", "false");
+                this.showBusy();
             }
         }
     }
