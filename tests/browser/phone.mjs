@@ -7,7 +7,7 @@ export async function everyAppHasItsSettings(server) {
     const page = await openPage(server, "phone");
     const choices = page.locator("#phone-apps input");
     check((await choices.count()) >= 6, "apps are missing");
-    check((await page.locator("#phone-warnings").textContent()).includes("this machine only"), "no warning about the address");
+    check((await page.locator("#phone-warnings").textContent()).includes("Only this machine can reach"), "no warning about the address");
     await page.fill("#phone-address", "https://paths.example.org/way");
     // A token can have each of these characters, and a segment of an address cannot have the slash.
     const token = "se/cr+et~1==";
