@@ -60,7 +60,7 @@ export class PhoneView {
         const link = app.link?.(setup) ?? null;
         const warnings = [];
         if (!/^https?:\/\/[^/\s]+\//.test(setup.base)) {
-            warnings.push("The address is not complete. Enter http:// or https:// and the name of the server.");
+            warnings.push("The address is not complete. It starts with http or https, a colon and two slashes, and has the name of the server.");
         } else if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(setup.base)) {
             warnings.push("Only this machine can reach this address. Enter the address under which the phone reaches the server.");
         } else if (setup.base.startsWith("http:")) {
